@@ -1,0 +1,157 @@
+// Package storage is the contract between Waterbear and whatever keeps its
+// bytes: logs of entries that are durable once acknowledged, content-addressed
+// blobs, and small cells changed by compare-and-set. It hides where and how.
+// Package storagetest is the contract as a suite; every implementation passes
+// it, also under injected faults.
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/waterbear-run/waterbear/internal/id"
+)
+
+var (
+	// ErrFenced refuses an append of an owner that has been replaced.
+	ErrFenced = errors.New("fenced: another owner has taken over")
+	// ErrConflict refuses a cell change whose expected version is not the current one.
+	ErrConflict = errors.New("conflict: the cell was changed by another")
+	// ErrNotFound is for a blob or a cell that is not there.
+	ErrNotFound = errors.New("not found")
+	// ErrFull is for a disk without space. Reads go on; writes succeed again
+	// once there is space.
+	ErrFull = errors.New("disk full")
+	// ErrLocked is for a store that another process has open.
+	ErrLocked = errors.New("in use by another process")
+	// ErrNewerFormat is for a store written by a newer Waterbear.
+	ErrNewerFormat = errors.New("written by a newer version of waterbear")
+	// ErrReadOnly refuses a write to a store opened for reading.
+	ErrReadOnly = errors.New("opened for reading only")
+)
+
+// CorruptError reports stored bytes that fail their checksum. It concerns one
+// worker's entries, or one blob or cell, never the store as a whole.
+type CorruptError struct {
+	Worker   id.Worker // zero if no worker's log is concerned
+	From, To uint64    // the damaged entries; To is 0 when the end is not known
+	Where    string    // file and offset, or key, for the operator
+	Cause    error
+}
+
+func (e *CorruptError) Error() string {
+	if e.Worker == (id.Worker{}) {
+		return fmt.Sprintf("corrupt data at %s: %v", e.Where, e.Cause)
+	}
+	return fmt.Sprintf("corrupt oplog of %s, entries %d to %d, at %s: %v", e.Worker, e.From, e.To, e.Where, e.Cause)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// Store is one place to keep everything of a node.
+type Store interface {
+	Logs() Logs
+	Blobs() Blobs
+	Cells() Cells
+	// Close waits for running calls and may be called twice.
+	Close() error
+}
+
+// Chunk is a run of consecutive entries of one worker. Storage does not look
+// into Bytes.
+type Chunk struct {
+	Worker id.Worker
+	First  uint64 // index of its first entry, from 1
+	Count  uint32 // how many entries, at least 1
+	Bytes  []byte
+}
+
+// Last is the index of the chunk's last entry.
+func (c Chunk) Last() uint64 { return c.First + uint64(c.Count) - 1 }
+
+// MaxChunk bounds the bytes of one chunk, MaxSegment those of one segment.
+const (
+	MaxChunk   = 16 << 20
+	MaxSegment = 64 << 20
+)
+
+// Logs keeps one log of entries per worker, appended to by shard.
+type Logs interface {
+	// Acquire makes epoch the owner of shard, if no newer one is, and returns
+	// the shard's head: the number of segments appended so far. Appends of
+	// older epochs are ErrFenced from then on.
+	Acquire(ctx context.Context, shard id.Shard, epoch id.Epoch) (head uint64, err error)
+	// Epoch is the newest epoch that acquired the shard; 0 if none has.
+	Epoch(ctx context.Context, shard id.Shard) (id.Epoch, error)
+	// Append makes segment durable as a whole: when it returns nil, all of it
+	// survives kill -9 and power loss; when it returns an error or never
+	// returns, all or nothing of it does. ErrFenced when epoch is not the
+	// shard's owner or head is not its head. Each chunk continues its worker's
+	// log without a gap. The caller may reuse the bytes after return. Calls
+	// for one shard are made one at a time.
+	// After an error other than ErrFenced the caller may append the same
+	// segment at the same head again: if the earlier attempt had become durable
+	// after all, the store recognizes it and returns nil without doubling it.
+	Append(ctx context.Context, shard id.Shard, epoch id.Epoch, head uint64, segment []Chunk) error
+	// Read yields the chunks that hold entries from to to, in order; the first
+	// may begin before from and the last may end after to. A to of 0 reads to
+	// the end. A damaged chunk yields a *CorruptError with its range; reading
+	// goes on behind it if the consumer does. Bytes are valid until the next
+	// iteration.
+	Read(ctx context.Context, w id.Worker, from, to uint64) iter.Seq2[Chunk, error]
+	// Bounds gives the first and the last index kept; first > last when the log
+	// is empty, and (1, 0) when it never had an entry.
+	Bounds(ctx context.Context, w id.Worker) (first, last uint64, err error)
+	// Truncate forgets the entries below index below, at once or as soon as
+	// whole chunks allow.
+	Truncate(ctx context.Context, shard id.Shard, epoch id.Epoch, w id.Worker, below uint64) error
+	// Delete forgets the worker's whole log; its next entry has index 1 again.
+	Delete(ctx context.Context, shard id.Shard, epoch id.Epoch, w id.Worker) error
+	// Workers yields, ordered by component and then name, the workers that
+	// have entries and come after after (the zero Worker for all).
+	Workers(ctx context.Context, after id.Worker) iter.Seq2[id.Worker, error]
+}
+
+// Hash names a blob by its content.
+type Hash [sha256.Size]byte
+
+// String gives the hash in hex.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// Blobs keeps immutable byte strings by their SHA-256.
+type Blobs interface {
+	// Put stores what r gives, durable on return, and is cheap when the store
+	// has it already.
+	Put(ctx context.Context, r io.Reader) (Hash, int64, error)
+	// Get opens a blob, or ErrNotFound. Reading to the end gives a
+	// *CorruptError if the content does not match h.
+	Get(ctx context.Context, h Hash) (io.ReadCloser, error)
+	// Delete forgets a blob; a missing one is no error.
+	Delete(ctx context.Context, h Hash) error
+	// List yields every blob.
+	List(ctx context.Context) iter.Seq2[Hash, error]
+}
+
+// Limits of a cell.
+const (
+	MaxCellKey   = 512
+	MaxCellValue = 1 << 20
+)
+
+// Cells keeps small values changed by compare-and-set.
+type Cells interface {
+	// Get returns value and version (from 1), or ErrNotFound.
+	Get(ctx context.Context, key string) (value []byte, version uint64, err error)
+	// Put sets key, durable on return, if its version is still expected (0: the
+	// key is not there), and returns the new version; else ErrConflict.
+	Put(ctx context.Context, key string, expected uint64, value []byte) (version uint64, err error)
+	// Delete removes key if its version is still expected, else ErrConflict.
+	Delete(ctx context.Context, key string, expected uint64) error
+	// List yields the keys that begin with prefix, in order.
+	List(ctx context.Context, prefix string) iter.Seq2[string, error]
+}
