@@ -123,6 +123,9 @@ type Hash [sha256.Size]byte
 // String gives the hash in hex.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
+// MarshalText gives hex, so that JSON shows a hash as people know it.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
 // Blobs keeps immutable byte strings by their SHA-256.
 type Blobs interface {
 	// Put stores what r gives, durable on return, and is cheap when the store
