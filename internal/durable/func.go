@@ -1,0 +1,117 @@
+// Package durable records what a program does to the world and gives it back
+// at replay. Every host function that is not a pure function of the worker's
+// state is a Func, and every call of one goes through Run: live, it performs
+// and records; at replay it returns the record, or a *DivergenceError. The
+// package hides which of the two is happening.
+package durable
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Effect says what a host function does, and so how it is recorded.
+type Effect int
+
+const (
+	// ReadLocal observes the host and nobody sees it do so: the call is one
+	// entry, written when it has returned.
+	ReadLocal Effect = iota
+	// ReadRemote waits for or asks something outside: its intent is committed
+	// first, so that a recovered worker goes on waiting for the same thing.
+	ReadRemote
+	// WriteRemote changes something outside: its intent is committed first, and
+	// without an outcome it is in doubt.
+	WriteRemote
+)
+
+// String names the effect.
+func (e Effect) String() string {
+	switch e {
+	case ReadLocal:
+		return "ReadLocal"
+	case ReadRemote:
+		return "ReadRemote"
+	case WriteRemote:
+		return "WriteRemote"
+	}
+	return fmt.Sprintf("Effect(%d)", int(e))
+}
+
+// Func declares a recorded host function. Calls in doubt are repeated with the
+// same request, so a Func with a remote effect must be one whose repetition
+// has the effect of one call.
+type Func[Req, Resp any] struct {
+	Code     uint64 // names it in the oplog, for ever
+	Name     string // names it to people
+	Effect   Effect
+	Request  Codec[Req]
+	Response Codec[Resp]
+}
+
+// Codec turns values into an entry's bytes and back. Decoded values may alias
+// the bytes, which are valid until the session's next call.
+type Codec[T any] struct {
+	Append func(b []byte, v T) []byte
+	Decode func(b []byte) (T, error)
+	Show   func(v T) string // for people; nil: %v
+}
+
+// Declared is a Func for those who only read oplogs.
+type Declared interface {
+	// Declaration is what is said of the Func.
+	Declaration() (code uint64, name string, effect Effect)
+	// ShowRequest and ShowResponse make recorded bytes readable.
+	ShowRequest(b []byte) string
+	ShowResponse(b []byte) string
+}
+
+// Declaration implements Declared.
+func (f *Func[Req, Resp]) Declaration() (uint64, string, Effect) { return f.Code, f.Name, f.Effect }
+
+// ShowRequest implements Declared.
+func (f *Func[Req, Resp]) ShowRequest(b []byte) string { return f.Request.show(b) }
+
+// ShowResponse implements Declared.
+func (f *Func[Req, Resp]) ShowResponse(b []byte) string { return f.Response.show(b) }
+
+func (c Codec[T]) show(b []byte) string {
+	v, err := c.Decode(b)
+	if err != nil {
+		return fmt.Sprintf("%x (%v)", b, err)
+	}
+	if c.Show != nil {
+		return c.Show(v)
+	}
+	return fmt.Sprint(v)
+}
+
+var errLength = errors.New("the recorded value has the wrong length")
+
+// None is the value of a Func without request or response.
+type None struct{}
+
+// NoneCodec is for None.
+var NoneCodec = Codec[None]{
+	Append: func(b []byte, _ None) []byte { return b },
+	Decode: func(b []byte) (v None, err error) {
+		if len(b) != 0 {
+			err = errLength
+		}
+		return v, err
+	},
+	Show: func(None) string { return "" },
+}
+
+// Uint64Codec is for numbers.
+var Uint64Codec = Codec[uint64]{
+	Append: binary.AppendUvarint,
+	Decode: func(b []byte) (uint64, error) {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || n != len(b) {
+			return 0, errLength
+		}
+		return v, nil
+	},
+}

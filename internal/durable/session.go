@@ -1,0 +1,293 @@
+package durable
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// MaxOutput bounds one Log entry; longer writes become several.
+const MaxOutput = 64 << 10
+
+// ErrEndOfLog ends a session that may only replay, where its oplog ends.
+var ErrEndOfLog = errors.New("the oplog ends here")
+
+// DivergenceError says that a program, replayed, did not do what it had done.
+// It stops that worker and nothing else; the oplog is as it was.
+type DivergenceError struct {
+	Worker   id.Worker
+	Index    oplog.Index // of the entry that was expected
+	Expected string
+	Got      string
+}
+
+func (e *DivergenceError) Error() string {
+	return fmt.Sprintf("replay of %s diverged at entry %d: expected %s, got %s", e.Worker, e.Index, e.Expected, e.Got)
+}
+
+// Config makes a session.
+type Config struct {
+	Worker id.Worker
+	// Cursor gives the entries to replay, behind Create.
+	Cursor *oplog.Cursor
+	// Writer records what comes after them; nil for a session that only replays.
+	Writer *oplog.Writer
+	// Live, if set, is called once, when the first thing happens that is not in
+	// the oplog.
+	Live func() error
+	// Recorded, if set, hears of output as it is recorded, before it is durable:
+	// it may be shown only after the entry's commit.
+	Recorded func(index oplog.Index, stream oplog.Stream, p []byte) error
+}
+
+// Session is one instance's way to its oplog. It is for one task at a time.
+type Session struct {
+	Config
+	ctx context.Context
+
+	entry    *oplog.Entry // the next entry that steers replay, once peeked
+	peeked   bool
+	left     []byte // what the Log entry at entry holds beyond what was written again
+	live     bool
+	failed   error  // what ended the session; every later call returns it
+	scratch  []byte // requests and responses are encoded here
+	replayed uint64
+}
+
+// NewSession begins at the cursor's first entry. When ctx is done, what waits
+// in a call returns its cause.
+func NewSession(ctx context.Context, c Config) *Session {
+	return &Session{Config: c, ctx: ctx}
+}
+
+// Replayed is how many entries were taken from the oplog so far.
+func (s *Session) Replayed() uint64 { return s.replayed }
+
+// Context is done when the session's work is to stop.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// peek gives the next entry that steers replay, or nil when live.
+func (s *Session) peek() (*oplog.Entry, error) {
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	if s.live || s.peeked {
+		return s.entry, nil
+	}
+	for {
+		entry, err := s.Cursor.Next(s.ctx)
+		if errors.Is(err, oplog.ErrEnd) {
+			return nil, s.goLive()
+		}
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		s.replayed++
+		if oplog.Hint(entry.Body) {
+			continue
+		}
+		if log, ok := entry.Body.(*oplog.Log); ok {
+			s.left = log.Bytes
+		}
+		s.entry, s.peeked = entry, true
+		return entry, nil
+	}
+}
+
+func (s *Session) goLive() error {
+	if s.Writer == nil {
+		return s.fail(ErrEndOfLog)
+	}
+	s.live, s.entry = true, nil
+	if s.Live != nil {
+		if err := s.Live(); err != nil {
+			return s.fail(err)
+		}
+	}
+	return nil
+}
+
+// advance leaves the entry that peek gave; its bytes stay valid until the
+// following peek.
+func (s *Session) advance() { s.peeked = false }
+
+func (s *Session) fail(err error) error {
+	s.failed = err
+	return err
+}
+
+func (s *Session) diverge(expected *oplog.Entry, got string) error {
+	return s.fail(&DivergenceError{s.Worker, expected.Index, describe(expected.Body), got})
+}
+
+// describe says what an entry stands for, in a divergence.
+func describe(b oplog.Body) string {
+	switch b := b.(type) {
+	case *oplog.HostCall:
+		return fmt.Sprintf("call of function %d with request %x", b.Func, clip(b.Request))
+	case *oplog.HostCallStarted:
+		return fmt.Sprintf("call of function %d with request %x", b.Func, clip(b.Request))
+	case *oplog.Log:
+		return fmt.Sprintf("%d bytes to %s: %q", len(b.Bytes), b.Stream, clip(b.Bytes))
+	}
+	return oplog.Name(b)
+}
+
+// clip keeps errors short.
+func clip(p []byte) []byte { return p[:min(len(p), 64)] }
+
+// Run performs a call of f and records it, or returns what is recorded.
+// perform's error means that the host could not do its part: nothing is
+// recorded, the session is over, and the worker can be resumed. What the guest
+// is to see, failures too, is in Resp.
+func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(context.Context, Req) (Resp, error)) (resp Resp, err error) {
+	entry, err := s.peek()
+	if err != nil {
+		return resp, err
+	}
+	request := f.Request.Append(s.scratch[:0], req)
+	s.scratch = request
+	if f.Effect == ReadLocal {
+		if entry != nil {
+			return replayCall(s, f, entry, request)
+		}
+		return performCall(s, f, req, request, perform)
+	}
+	var started oplog.Index
+	if entry != nil {
+		var finished *oplog.HostCallFinished
+		started, finished, err = s.replayStarted(f.Code, f.Name, entry, request)
+		if err != nil {
+			return resp, err
+		}
+		if finished != nil {
+			s.advance()
+			resp, err = f.Response.Decode(finished.Response)
+			return resp, s.wrapDecode(f.Name, err)
+		}
+	} else {
+		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: f.Code, Request: request})
+		if err == nil {
+			err = s.Writer.Commit(s.ctx)
+		}
+		if err != nil {
+			return resp, s.fail(err)
+		}
+	}
+	if resp, err = perform(s.ctx, req); err != nil {
+		return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
+	}
+	s.scratch = f.Response.Append(s.scratch[:0], resp)
+	_, err = s.Writer.Append(s.ctx, &oplog.HostCallFinished{Started: started, Response: s.scratch})
+	if err != nil {
+		return resp, s.fail(err)
+	}
+	return resp, nil
+}
+
+func replayCall[Req, Resp any](s *Session, f *Func[Req, Resp], entry *oplog.Entry, request []byte) (resp Resp, err error) {
+	call, ok := entry.Body.(*oplog.HostCall)
+	if !ok || call.Func != f.Code || !bytes.Equal(call.Request, request) {
+		return resp, s.diverge(entry, fmt.Sprintf("call of %s (function %d) with request %x", f.Name, f.Code, clip(request)))
+	}
+	s.advance()
+	resp, err = f.Response.Decode(call.Response)
+	return resp, s.wrapDecode(f.Name, err)
+}
+
+// wrapDecode keeps a nil error nil.
+func (s *Session) wrapDecode(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.fail(fmt.Errorf("decode the recorded response of %s: %w", name, err))
+}
+
+func performCall[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, request []byte, perform func(context.Context, Req) (Resp, error)) (resp Resp, err error) {
+	if resp, err = perform(s.ctx, req); err != nil {
+		return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
+	}
+	n := len(request)
+	s.scratch = f.Response.Append(request, resp)
+	if err := s.Writer.AppendHostCall(s.ctx, f.Code, s.scratch[:n], s.scratch[n:]); err != nil {
+		return resp, s.fail(err)
+	}
+	return resp, nil
+}
+
+// replayStarted passes a recorded intent and gives its index and its outcome,
+// or no outcome if it is in doubt: then the session is live and the call is to
+// be repeated.
+func (s *Session) replayStarted(code uint64, name string, entry *oplog.Entry, request []byte) (oplog.Index, *oplog.HostCallFinished, error) {
+	call, ok := entry.Body.(*oplog.HostCallStarted)
+	if !ok || call.Func != code || !bytes.Equal(call.Request, request) {
+		return 0, nil, s.diverge(entry, fmt.Sprintf("call of %s (function %d) with request %x", name, code, clip(request)))
+	}
+	started := entry.Index
+	s.advance()
+	entry, err := s.peek()
+	if err != nil || entry == nil {
+		return started, nil, err
+	}
+	finished, ok := entry.Body.(*oplog.HostCallFinished)
+	if !ok || finished.Started != started {
+		return 0, nil, s.diverge(entry, fmt.Sprintf("the outcome of %s", name))
+	}
+	return started, finished, nil
+}
+
+// Output records what the program writes to stream, or checks that it writes
+// what it had written. Chunks need not be cut as they were.
+func (s *Session) Output(stream oplog.Stream, p []byte) error {
+	for len(p) > 0 {
+		entry, err := s.peek()
+		if err != nil {
+			return err
+		}
+		if entry == nil {
+			return s.record(stream, p)
+		}
+		log, ok := entry.Body.(*oplog.Log)
+		n := min(len(p), len(s.left))
+		if !ok || log.Stream != stream || !bytes.Equal(p[:n], s.left[:n]) {
+			return s.diverge(entry, fmt.Sprintf("%d bytes to %s: %q", len(p), stream, clip(p)))
+		}
+		p, s.left = p[n:], s.left[n:]
+		if len(s.left) == 0 {
+			s.advance()
+		}
+	}
+	return nil
+}
+
+func (s *Session) record(stream oplog.Stream, p []byte) error {
+	for len(p) > 0 {
+		n := min(len(p), MaxOutput)
+		index, err := s.Writer.Append(s.ctx, &oplog.Log{Stream: stream, Bytes: p[:n]})
+		if err != nil {
+			return s.fail(err)
+		}
+		s.Writer.Request()
+		if s.Recorded != nil {
+			if err := s.Recorded(index, stream, p[:n]); err != nil {
+				return s.fail(err)
+			}
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// End says that the program has ended: its oplog must have nothing more. It
+// returns the error that ended the session, if one did.
+func (s *Session) End() error {
+	entry, err := s.peek()
+	if err != nil || entry == nil {
+		return err
+	}
+	return s.diverge(entry, "the end of the program")
+}
