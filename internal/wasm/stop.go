@@ -1,0 +1,63 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+)
+
+// stopCause boxes an error for an atomic pointer.
+type stopCause struct{ err error }
+
+// Stop ends the running call, and every later one, with cause; the first cause
+// wins. Any task may call it. The guest notices at its next yield, at most a
+// few milliseconds of computing away; a host function that waits is not
+// interrupted. The guest may have stopped anywhere, so its memory is good for
+// nothing but being thrown away.
+func (in *Instance) Stop(cause error) {
+	if cause == nil {
+		cause = errors.New("stopped")
+	}
+	in.stopped.CompareAndSwap(nil, &stopCause{cause})
+}
+
+// interrupted is why the running call must end now, or nil.
+func (in *Instance) interrupted() error {
+	if s := in.stopped.Load(); s != nil {
+		return s.err
+	}
+	if in.done != nil {
+		select {
+		case <-in.done:
+			return context.Cause(in.call)
+		default:
+		}
+	}
+	return nil
+}
+
+// yield is what rewritten guests call now and then. Being an ordinary Go
+// function is most of its work: the machine code between two yields cannot be
+// preempted, and would hold up the garbage collector and so the process.
+func yield(in *Instance, _ []uint64) {
+	if err := in.interrupted(); err != nil {
+		Abort(err)
+	}
+	if in.onYield != nil {
+		in.onYield()
+	}
+}
+
+// Abort ends the running call from inside a host function, without returning:
+// the guest's Call returns err as it is.
+func Abort(err error) {
+	if err == nil {
+		err = errors.New("abort without an error")
+	}
+	panic(&abortion{err})
+}
+
+// abortion is how Abort's error travels through wazero, which formats what it
+// recovers: the text is empty to keep that cheap.
+type abortion struct{ err error }
+
+func (a *abortion) Error() string { return "" }

@@ -1,0 +1,109 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Trap is a guest's failure.
+type Trap struct {
+	// Reason says what the guest did.
+	Reason string
+	// Stack names the guest's functions, innermost first; at most the 30
+	// innermost ones.
+	Stack []string
+	// Overflow tells that the guest recursed too deep.
+	Overflow bool
+}
+
+// Error is the reason.
+func (t *Trap) Error() string { return "guest trapped: " + t.Reason }
+
+// HostError is a host function's failure that it did not announce by Abort: a
+// defect of ours, never the guest's fault. It ends the call and spares the
+// process, because a guest that found a way to provoke it must not be able to
+// stop its neighbours.
+type HostError struct {
+	Func  string // module.name
+	Cause error
+}
+
+// Error names the function and what went wrong in it.
+func (e *HostError) Error() string {
+	return fmt.Sprintf("host function %s panicked: %v", e.Func, e.Cause)
+}
+
+// Unwrap is what the function panicked with.
+func (e *HostError) Unwrap() error { return e.Cause }
+
+// failure turns what wazero returned into what Call promises.
+func (in *Instance) failure(export string, err error) error {
+	var a *abortion
+	if errors.As(err, &a) {
+		return a.err
+	}
+	if in.host != nil {
+		return &HostError{Func: in.host.name, Cause: err}
+	}
+	reason, known := trapReasons[cause(err).Error()]
+	if !known {
+		return fmt.Errorf("call %s: %w", export, err)
+	}
+	t := &Trap{Reason: reason, Stack: stackOf(err), Overflow: reason == stackOverflow}
+	if t.Overflow {
+		// The function keeps the huge stack it overflowed on.
+		delete(in.functions, export)
+	}
+	return t
+}
+
+const stackOverflow = "stack overflow"
+
+// trapReasons are wazero's words for a trap and ours.
+var trapReasons = map[string]string{
+	"unreachable":                   "unreachable executed",
+	"out of bounds memory access":   "out of bounds memory access",
+	"integer divide by zero":        "integer divide by zero",
+	"integer overflow":              "integer overflow",
+	"invalid conversion to integer": "invalid conversion to integer",
+	"invalid table access":          "table access out of bounds or to a null element",
+	"indirect call type mismatch":   "indirect call of a function of another type",
+	"stack overflow":                stackOverflow,
+	"uncaught exception":            "uncaught exception",
+	"null reference":                "null reference",
+	"unaligned atomic":              "unaligned atomic access",
+}
+
+// cause is the innermost error.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// frame matches a line of wazero's stack trace: a name, which may be anything,
+// then a signature.
+var frame = regexp.MustCompile(`^(.*)\([a-z0-9,]*\)(?: [a-z0-9]+| \([a-z0-9,]+\))?$`)
+
+// stackOf reads the functions' names out of wazero's error text.
+func stackOf(err error) []string {
+	const header = "wasm stack trace:\n\t"
+	text := err.Error()
+	at := strings.Index(text, header)
+	if at < 0 {
+		return nil
+	}
+	var names []string
+	for line := range strings.SplitSeq(text[at+len(header):], "\n\t") {
+		if m := frame.FindStringSubmatch(line); m != nil {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
