@@ -80,20 +80,31 @@ func (m *Module) Instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 	return in, nil
 }
 
-func (in *Instance) build(m *Module, maxMemory uint64) error {
+func (in *Instance) build(m *Module, maxMemory uint64) (err error) {
+	defer func() {
+		in.setup = nil
+		if r := recover(); r != nil {
+			a, ok := r.(*abortion)
+			if !ok {
+				panic(r)
+			}
+			err = a.err
+		}
+	}()
+	if maxMemory == 0 {
+		maxMemory = DefaultMaxMemory
+	}
 	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
-		func(_, most uint64) experimental.LinearMemory {
+		func(least, most uint64) experimental.LinearMemory {
+			if least > maxMemory {
+				Abort(fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", least, maxMemory))
+			}
 			in.memory = reserve(min(most, maxMemory))
 			return in.memory
 		}))
 	in.setup = experimental.WithImportResolver(in.setup, in.resolve)
-	module, err := m.engine.runtime.InstantiateModule((*guestContext)(in), m.compiled, m.engine.instantiation)
-	in.setup = nil
-	if err != nil {
-		return err
-	}
-	in.module = module
-	return nil
+	in.module, err = m.engine.runtime.InstantiateModule((*guestContext)(in), m.compiled, m.engine.instantiation)
+	return err
 }
 
 // resolve finds the host that offers a module of imports.
