@@ -201,9 +201,10 @@ func (e *Exited) fields(c *coder) {
 
 // Error is the end of a program that failed: a trap, or a limit exceeded.
 type Error struct {
-	At     Time     `json:"at"`
-	Reason string   `json:"reason"`
-	Stack  []string `json:"stack"` // the guest's functions, innermost first
+	At     Time         `json:"at"`
+	Reason string       `json:"reason"`
+	Stack  []string     `json:"stack"` // the guest's functions, innermost first
+	Files  storage.Hash `json:"files"` // blob: its file system at the end
 }
 
 func (*Error) kind() *kind { return kindError }
@@ -211,6 +212,7 @@ func (e *Error) fields(c *coder) {
 	c.time(&e.At)
 	c.string(&e.Reason)
 	c.strings(&e.Stack)
+	c.fixed(e.Files[:])
 }
 
 // Interrupted says that a person or the system stopped the worker here.
