@@ -1,0 +1,55 @@
+#!/bin/sh
+# Installs what the build.sh of every example needs, by package name, from the
+# registries this machine is set up for. Nothing is fetched from anywhere else.
+# The committed .wasm files make this unnecessary for running the examples.
+#
+#   ./setup.sh            everything
+#   ./setup.sh c lua      only what these languages need
+#
+# Languages: c assemblyscript rust lua python testdata. Go needs only Go.
+set -eu
+cd "$(dirname "$0")"
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+clang_packages="clang-19 lld-19 llvm-19 wasi-libc libclang-rt-19-dev-wasm32"
+
+apt_packages() {
+	case $1 in
+	c | testdata) echo "$clang_packages" ;;
+	lua) echo "$clang_packages dpkg-dev" ;;
+	rust) echo "$clang_packages rustc-web cargo-web rust-web-src" ;;
+	python) echo "$clang_packages dpkg-dev python3.11 libpython3.11-stdlib make pkg-config zip" ;;
+	assemblyscript) ;;
+	*)
+		echo "setup.sh: unknown language $1" >&2
+		exit 2
+		;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- c assemblyscript rust lua python testdata
+packages=
+for language in "$@"; do
+	packages="$packages $(apt_packages "$language")"
+done
+
+if [ -n "$(echo $packages)" ]; then
+	as_root apt-get update -qq
+	# Word splitting is wanted: each word is a package.
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+fi
+
+# AssemblyScript, and binaryen for lua and wabt for testdata, at the versions
+# and hashes that package-lock.json pins.
+case " $* " in
+*" assemblyscript "* | *" lua "* | *" testdata "*)
+	command -v npm >/dev/null || {
+		echo "setup.sh: install Node.js with npm first" >&2
+		exit 1
+	}
+	npm ci --no-audit --no-fund --ignore-scripts
+	;;
+esac
