@@ -1,0 +1,367 @@
+package wasmbin
+
+// function is what the passes know of one function body.
+type function struct {
+	start, end int    // in the source, of what its size covers
+	decls      int    // where the groups of locals begin, after their count
+	code       int    // where the instructions begin
+	groups     uint32 // of locals
+	locals     uint32 // their number, parameters included
+	edits      [2]int // its range in module.edits
+	events     [2]int // its range in module.events
+	rounds     bool   // it holds a loop that something branches back to
+	plan       plan
+}
+
+// edit is a place in the source where the result differs from it.
+type edit struct {
+	at   uint32 // offset in the source
+	kind editKind
+	size uint8 // how many bytes of the source it replaces
+	// charged says that a call is preceded by a charge.
+	charged bool
+	arg     uint32 // the function, segment or byte it is about
+}
+
+type editKind uint8
+
+const (
+	editFunction   editKind = iota // a function index, renumbered
+	editCall                       // a call of a function of this module
+	editImport                     // a call of an imported function
+	editIndirect                   // a call through a table
+	editRound                      // a branch back to a loop
+	editTry                        // the beginning of a try_table
+	editByte                       // one byte that replaces an operand
+	editOpcode                     // an opcode in its short form
+	editDataDrop                   // forget a data segment
+	editElemDrop                   // forget an element segment
+	editMemoryInit                 // copy from a data segment
+	editMemoryCopy                 // copy within the memory
+	editMemoryFill                 // fill the memory
+	editTableBulk                  // an instruction over many items of a table
+)
+
+// frame is a block that is open while a body is read.
+type frame struct {
+	op    byte // opBlock for the body itself
+	arity int  // how many values a branch to it carries
+	after int  // how many values it leaves behind
+}
+
+// scanner reads function bodies.
+type scanner struct {
+	*reader
+	m      *module
+	fn     function
+	frames []frame
+	moved  int // operands moved so far, against arityPerByte
+	weight uint32
+	small  bool // the last instruction is an i32.const of less than smallBulk
+	locals int  // of all functions so far
+}
+
+func (m *module) codeSection(r *reader) {
+	at := r.pos
+	n := int(r.u32())
+	if defined := len(m.funcs) - m.importedFuncs; n != defined {
+		r.fail(at, "%d functions have bodies, %d are declared", n, defined)
+		return
+	}
+	m.functions = make([]function, 0, n)
+	s := &scanner{m: m}
+	for i := range n {
+		size := int(r.u32())
+		if size > MaxFunctionBytes {
+			r.tooMany(r.pos, "bytes in a function", MaxFunctionBytes)
+		}
+		s.reader = r.sub(size, "code section")
+		s.body(m.types[m.funcs[m.importedFuncs+i]])
+		if r.failWith(s.err); r.err != nil {
+			return
+		}
+		m.functions = append(m.functions, s.fn)
+	}
+}
+
+// body reads one function body.
+func (s *scanner) body(t FuncType) {
+	m := s.m
+	s.fn = function{start: s.pos, end: s.end}
+	s.fn.edits[0], s.fn.events[0] = len(m.edits), len(m.events)
+	s.moved, s.weight, s.small = 0, 0, false
+	s.localDeclarations(len(t.Params))
+	s.fn.code = s.pos
+	s.frames = append(s.frames[:0], frame{op: opBlock, arity: len(t.Results)})
+	for len(s.frames) > 0 && s.err == nil {
+		s.instruction()
+		if s.moved > arityPerByte*(s.pos-s.fn.start+1000) {
+			s.tooMany(s.pos, "operands moved per byte of a function", arityPerByte)
+		}
+	}
+	if s.err == nil && s.left() > 0 {
+		s.fail(s.pos, "%d bytes after the end of a function", s.left())
+	}
+	s.flush()
+	s.fn.edits[1], s.fn.events[1] = len(m.edits), len(m.events)
+}
+
+func (s *scanner) localDeclarations(params int) {
+	n := s.count(2, "groups of locals", MaxLocals)
+	s.fn.groups, s.fn.decls = uint32(n), s.pos
+	total := params
+	for range n {
+		at := s.pos
+		total += int(s.u32())
+		s.valueType()
+		if total > MaxLocals {
+			s.tooMany(at, "locals in a function", MaxLocals)
+			return
+		}
+	}
+	s.fn.locals = uint32(total)
+	if s.locals += total; s.locals > MaxLocalsInAll {
+		s.tooMany(s.pos, "locals in all functions", MaxLocalsInAll)
+	}
+}
+
+func (s *scanner) edit(at int, kind editKind, arg uint32) {
+	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: kind, size: uint8(s.pos - at), arg: arg})
+}
+
+// instruction reads one instruction.
+func (s *scanner) instruction() {
+	at := s.pos
+	op := s.byte()
+	s.weight++
+	small := false
+	switch operandsOf[op] {
+	case none:
+		s.plain(at, op)
+	case local:
+		if i := s.u32(); i >= s.fn.locals {
+			s.fail(at, "unknown local %d", i)
+		}
+	case number32:
+		v := s.signed(32)
+		small = v >= 0 && v < smallBulk
+	case memoryAccess:
+		s.memoryAccess()
+	case number64:
+		s.signed(64)
+	case blockType:
+		s.block(at, op)
+	case label:
+		s.branch(at, op)
+	case labels:
+		s.branchTable(at)
+	case globalIndex:
+		s.global(at, op)
+	case bytes4:
+		s.skip(4)
+	case bytes8:
+		s.skip(8)
+	case tableIndex:
+		s.table()
+		s.m.use.tableSet = s.m.use.tableSet || op == opTableSet
+	case memoryIndex:
+		s.zeroMemory()
+		if op == opMemoryGrow {
+			s.weight += growWeight
+		}
+	case tag:
+		s.tag()
+		s.dead()
+	default:
+		s.rareInstruction(at, op)
+	}
+	s.small = small
+}
+
+func (s *scanner) rareInstruction(at int, op byte) {
+	switch operandsOf[op] {
+	case special:
+		s.specialInstruction(at, op)
+	case gc:
+		s.unsupported(at, featureGC)
+	case functionReference:
+		s.unsupported(at, featureFunctionReferences)
+	case legacyException:
+		s.unsupported(at, featureLegacyExceptions)
+	case atomic:
+		s.unsupported(at, featureThreads)
+	case stackSwitch:
+		s.unsupported(at, featureStackSwitching)
+	default:
+		s.fail(at, "unknown instruction %#x", op)
+	}
+}
+
+// plain handles the instructions without operands that shape control flow.
+func (s *scanner) plain(at int, op byte) {
+	switch op {
+	case opEnd:
+		s.frames = s.frames[:len(s.frames)-1]
+		s.event(eventEnd, 0)
+	case opElse:
+		top := &s.frames[len(s.frames)-1]
+		if top.op != opIf {
+			s.fail(at, "an else without an if")
+		}
+		top.op = opElse
+		s.event(eventElse, 0)
+	case opReturn, opUnreachable, opThrowRef:
+		s.dead()
+	}
+}
+
+func (s *scanner) block(at int, op byte) {
+	params, results := s.blockType()
+	s.open(at, op, params, results)
+}
+
+func (s *scanner) open(at int, op byte, params, results int) {
+	s.moved += params + results
+	f := frame{op: op, arity: results, after: results}
+	kind := eventBlock
+	switch op {
+	case opLoop:
+		f.arity, kind = params, eventLoop
+	case opIf:
+		kind = eventIf
+	}
+	if len(s.frames) >= MaxNesting {
+		s.tooMany(at, "nested blocks", MaxNesting)
+	}
+	s.frames = append(s.frames, f)
+	s.event(kind, 0)
+}
+
+// blockType reads the type of a block and gives its numbers of values.
+func (s *scanner) blockType() (params, results int) {
+	at := s.pos
+	if s.pos < s.end {
+		switch s.data[s.pos] {
+		case blockEmpty:
+			s.pos++
+			return 0, 0
+		case 0x63, 0x64:
+			t := s.valueType()
+			s.edit(at, editByte, uint32(t))
+			return 0, 1
+		}
+	}
+	index := s.signed(33)
+	switch {
+	case s.err != nil:
+		return 0, 0
+	case index < 0:
+		s.pos = at
+		s.valueType()
+		return 0, 1
+	case index >= int64(len(s.m.types)):
+		s.fail(at, "unknown type %d", index)
+		return 0, 0
+	}
+	t := s.m.types[index]
+	return len(t.Params), len(t.Results)
+}
+
+// target reads a label and gives the block it means and its depth.
+func (s *scanner) target() (frame, uint32) {
+	at := s.pos
+	depth := s.u32()
+	if int64(depth) >= int64(len(s.frames)) {
+		s.fail(at, "unknown label %d", depth)
+		return frame{}, 0
+	}
+	f := s.frames[len(s.frames)-1-int(depth)]
+	s.moved += f.arity
+	return f, depth
+}
+
+func (s *scanner) branch(at int, op byte) {
+	f, depth := s.target()
+	if f.op == opLoop {
+		s.round(at)
+	} else {
+		s.event(eventBranch, depth)
+	}
+	if op == opBr {
+		s.dead()
+	}
+}
+
+// round notes that the instruction at the offset may branch back to a loop.
+func (s *scanner) round(at int) {
+	s.fn.rounds = true
+	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editRound})
+}
+
+func (s *scanner) branchTable(at int) {
+	back := false
+	for range s.count(1, "labels", MaxFunctionBytes) + 1 {
+		f, depth := s.target()
+		if f.op == opLoop {
+			back = true
+		} else {
+			s.event(eventBranch, depth)
+		}
+		if s.err != nil {
+			return
+		}
+	}
+	if back {
+		s.round(at)
+	}
+	s.dead()
+}
+
+func (s *scanner) global(at int, op byte) {
+	i := s.u32()
+	if int(i) >= len(s.m.globals) {
+		s.fail(at, "unknown global %d", i)
+	} else if op == opGlobalSet && !s.m.globals[i].mutable {
+		s.fail(at, "a write to the immutable global %d", i)
+	}
+}
+
+func (s *scanner) table() {
+	at := s.pos
+	if i := s.u32(); int(i) >= len(s.m.tables) {
+		s.fail(at, "unknown table %d", i)
+	}
+}
+
+func (s *scanner) tag() {
+	at := s.pos
+	i := s.u32()
+	if int(i) >= len(s.m.tags) {
+		s.fail(at, "unknown tag %d", i)
+	}
+}
+
+func (s *scanner) memoryAccess() {
+	at := s.pos
+	align := s.u32()
+	if align >= 0x40 && align < 0x80 {
+		s.unsupported(at, featureMultiMemory)
+	} else if align >= 0x40 {
+		s.fail(at, "an alignment of 2 to the power of %d", align)
+	}
+	s.u32()
+	if len(s.m.memories) == 0 {
+		s.fail(at, "an access to a memory that is not there")
+	}
+}
+
+// zeroMemory reads the index of the only memory.
+func (s *scanner) zeroMemory() {
+	at := s.pos
+	if b := s.byte(); b != 0 {
+		s.unsupported(at, featureMultiMemory)
+	}
+	if len(s.m.memories) == 0 {
+		s.fail(at, "an access to a memory that is not there")
+	}
+}

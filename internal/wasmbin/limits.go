@@ -1,0 +1,33 @@
+package wasmbin
+
+// Limits on what a module may hold. They are far above what compilers emit, and
+// keep the time and memory that a module costs, here and in the engine, in
+// proportion to its bytes: several of these counts are otherwise only numbers
+// that a file of ten bytes can claim.
+const (
+	MaxModuleBytes  = 256 << 20
+	MaxTypes        = 100_000
+	MaxParams       = 1_000 // of a function type; results have the same limit
+	MaxFunctions    = 1_000_000
+	MaxImports      = 100_000
+	MaxExports      = 100_000
+	MaxGlobals      = 100_000
+	MaxTags         = 100_000
+	MaxTables       = 100
+	MaxElementItems = 2_000_000 // over all element segments
+	MaxDataSegments = 1_000_000
+	// MaxDroppedSegments bounds the data segments that a program drops, if it
+	// initializes memory from segments at all: each becomes a global.
+	MaxDroppedSegments = 1_000
+	MaxLocals          = 50_000     // of one function, its parameters included
+	MaxLocalsInAll     = 10_000_000 // over all functions
+	MaxNesting         = 20_000     // of blocks in a function
+	MaxFunctionBytes   = 8 << 20
+	// MaxTableItems bounds the sum of the sizes of all tables unless the options
+	// say otherwise.
+	MaxTableItems = 10_000_000
+	// arityPerByte bounds how many operands the blocks, branches and calls of a
+	// function move, per byte of its body. A block type is an index of one byte
+	// and can stand for a thousand values.
+	arityPerByte = 32
+)

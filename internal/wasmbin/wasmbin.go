@@ -1,0 +1,107 @@
+// Package wasmbin prepares a core WebAssembly module for the runtime.
+//
+// The engine below is used as it is, so what a durable process needs beyond it
+// is put into the program once, when it is deployed: hidden state becomes
+// reachable by exports, the start section becomes an export that is called on
+// fresh starts only, and code that runs for long calls an imported function now
+// and then, because compiled guest code has no point of its own at which it can
+// be stopped. Rewrite does all of it and changes nothing the program can see.
+//
+// The package also stands guard: what it emits is well formed and within the
+// named limits of limits.go, whatever it was given. A module that is damaged is
+// refused with a MalformedError, one that needs what the engine lacks with an
+// UnsupportedError, which says how to avoid it, and one that is too large with a
+// LimitError. It decides structure, indexes and features; the types of operands
+// are left to the engine's own validation of the result.
+package wasmbin
+
+// Version names the form of what Rewrite returns. It changes whenever the same
+// source gives another result, so it belongs in the key of every compile cache.
+const Version = "1"
+
+// Names that Rewrite puts into modules.
+const (
+	// YieldModule and YieldName name the inserted import, of type [i32] -> [].
+	// Its argument is one of the Yield reasons.
+	YieldModule = "waterbear:runtime"
+	YieldName   = "yield"
+	// EmptyModule replaces the empty module name of an import, which the engine
+	// refuses and older toolchains emit.
+	EmptyModule = "waterbear:empty"
+)
+
+// Reasons that a guest gives when it calls the yield import.
+const (
+	// YieldTick says that the guest has run for a while: let others run, stop it
+	// by a panic if it is to stop, and otherwise return.
+	YieldTick = 0
+	// YieldOverflow says that calls are nested too deeply. The host must not return.
+	YieldOverflow = 1
+)
+
+// ValueType is a value type in the encoding of the binary format.
+type ValueType byte
+
+// The value types of the accepted features.
+const (
+	I32       ValueType = 0x7f
+	I64       ValueType = 0x7e
+	F32       ValueType = 0x7d
+	F64       ValueType = 0x7c
+	V128      ValueType = 0x7b
+	FuncRef   ValueType = 0x70
+	ExternRef ValueType = 0x6f
+	ExnRef    ValueType = 0x69
+)
+
+// Kind is what an import or export is.
+type Kind byte
+
+// The kinds of imports and exports.
+const (
+	Func Kind = iota
+	Table
+	Memory
+	Global
+	Tag
+)
+
+// FuncType is the type of a function.
+type FuncType struct{ Params, Results []ValueType }
+
+// Import is an import of the source module.
+type Import struct {
+	Module, Name string
+	Kind         Kind
+	Type         FuncType // of a function
+}
+
+// Export is an export of the source module.
+type Export struct {
+	Name string
+	Kind Kind
+	Type FuncType // of a function
+}
+
+// Rewritten is a module made ready, and what its host must know about it.
+type Rewritten struct {
+	// Module is the binary to compile.
+	Module []byte
+	// Imports and Exports are those of the source, in its order and under its
+	// names. An import of the empty module is named EmptyModule in Module.
+	Imports []Import
+	Exports []Export
+	// Start is the export name of what was the start function, "" if there was none.
+	Start string
+	// Globals are the export names of all mutable numeric globals the module
+	// defines, in index order: with the memory, the state of an instance.
+	Globals []string
+	// Memory is the export name of memory 0, "" if there is none.
+	Memory string
+	// MemoryMin and MemoryMax are the declared limits of memory 0 in pages of
+	// 64 KiB; without a declared maximum MemoryMax is the largest possible.
+	MemoryMin, MemoryMax uint32
+	// Reasons say why an instance's state is more than its globals and memory,
+	// so that it cannot be imaged but only replayed. Empty: it can be imaged.
+	Reasons []string
+}
