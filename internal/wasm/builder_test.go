@@ -45,12 +45,12 @@ const (
 	opI32Add       = 0x6a
 	opI32Sub       = 0x6b
 	opI32DivS      = 0x6d
-	opF32Convert   = 0xb2
-	opI32TruncF64  = 0xaa
+	opF32Convert byte = 0xb2
+	opI32TruncF64 byte = 0xaa
 	opF64Const     = 0x44
-	opRefNull      = 0xd0
-	opRefFunc      = 0xd2
-	opPrefix       = 0xfc
+	opRefNull byte = 0xd0
+	opRefFunc byte = 0xd2
+	opPrefix byte = 0xfc
 
 	typeI32     = 0x7f
 	typeI64     = 0x7e

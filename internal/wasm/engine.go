@@ -9,12 +9,15 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
 // Config says how an Engine works.
 type Config struct {
 	// CacheDir keeps compiled code between runs of the process; any number of
-	// processes may share it. Empty: nothing is kept.
+	// processes may share it. If it cannot be used, or is empty, compiled code
+	// is kept in memory only.
 	CacheDir string
 	// Interpreter runs guests without compiling them, some fifty times slower:
 	// for comparing the two.
@@ -33,32 +36,81 @@ const features = api.CoreFeaturesV2 |
 // tasks at once.
 type Engine struct {
 	runtime wazero.Runtime
+	files   wazero.CompilationCache // nil without a cache
+	cache   *cache                  // nil without a cache
 	// instantiation is the same for every instance: no name, so that instances
 	// cannot see each other, and no function called by wazero itself.
 	instantiation wazero.ModuleConfig
+	yield         *Host
+	gauge         gauge
+
+	// compiling is held by the task that compiles; what follows it is that
+	// task's.
+	compiling chan struct{}
+	speed     float64 // bytes per progressTick
 
 	mu        sync.Mutex
 	instances int
 	closed    bool
 }
 
-// ErrClosed is returned by the methods of an engine, module or instance that
-// was closed.
+// ErrClosed is returned by the methods of an engine or instance that was
+// closed.
 var ErrClosed = errors.New("is closed")
 
 // New makes an engine.
 func New(ctx context.Context, c Config) (*Engine, error) {
+	e := &Engine{
+		instantiation: wazero.NewModuleConfig().WithName("").WithStartFunctions(),
+		compiling:     make(chan struct{}, 1),
+		speed:         firstSpeed,
+	}
 	config := wazero.NewRuntimeConfig()
 	if c.Interpreter {
 		config = wazero.NewRuntimeConfigInterpreter()
+	} else if c.CacheDir != "" {
+		e.useCache(c.CacheDir)
+	}
+	if e.files != nil {
+		config = config.WithCompilationCache(e.files)
 	}
 	// Debug sections are hostile input to a large parser, and are not needed
 	// to run anything; function names come from the name section.
 	config = config.WithCoreFeatures(features).WithDebugInfoEnabled(false)
-	return &Engine{
-		runtime:       wazero.NewRuntimeWithConfig(ctx, config),
-		instantiation: wazero.NewModuleConfig().WithName("").WithStartFunctions(),
-	}, nil
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := e.prepareYield(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// useCache keeps compiled code in dir if that is possible.
+func (e *Engine) useCache(dir string) {
+	c, err := openCache(dir)
+	if err != nil {
+		return
+	}
+	files, err := wazero.NewCompilationCacheWithDir(c.private.code())
+	if err != nil {
+		c.close()
+		return
+	}
+	e.cache, e.files = c, files
+}
+
+// prepareYield makes the function that every rewritten module imports.
+func (e *Engine) prepareYield(ctx context.Context) (err error) {
+	e.yield, err = e.Host(HostModule{Name: wasmbin.YieldModule, Funcs: []HostFunc{
+		{Name: wasmbin.YieldName, Params: []ValueType{I32}, Call: yield},
+	}})
+	if err != nil {
+		return err
+	}
+	e.gauge, err = newGauge(ctx, e)
+	if e.cache != nil {
+		e.cache.private.clear() // the gauge has compiled a module too
+	}
+	return err
 }
 
 // Close frees all compiled code. It is refused while instances are open.
@@ -72,7 +124,12 @@ func (e *Engine) Close() error {
 		return fmt.Errorf("close engine: %d instances are still open", e.instances)
 	}
 	e.closed = true
-	return e.runtime.Close(context.Background())
+	err := e.runtime.Close(context.Background())
+	if e.files != nil {
+		err = errors.Join(err, e.files.Close(context.Background()))
+	}
+	e.cache.close()
+	return err
 }
 
 // open counts an instance in, so that the engine stays while it lives.
@@ -80,7 +137,7 @@ func (e *Engine) open() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return fmt.Errorf("instantiate: engine %w", ErrClosed)
+		return fmt.Errorf("engine %w", ErrClosed)
 	}
 	e.instances++
 	return nil

@@ -2,9 +2,14 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
 // HostFunc is one function a host offers to guests.
@@ -32,12 +37,20 @@ type Host struct {
 // Host makes a host module available to instances that name it in their
 // InstanceConfig. It is made once per engine and lives as long.
 func (e *Engine) Host(m HostModule) (*Host, error) {
-	ctx := context.Background()
-	builder := e.runtime.NewHostModuleBuilder(m.Name)
+	h, err := e.host(m)
+	if err != nil {
+		return nil, fmt.Errorf("make host module %s: %w", m.Name, err)
+	}
+	return h, nil
+}
+
+func (e *Engine) host(m HostModule) (*Host, error) {
+	h := &Host{name: importName(m.Name), funcs: m.Funcs}
+	builder := e.runtime.NewHostModuleBuilder(h.name)
 	seen := make(map[string]bool, len(m.Funcs))
 	for _, f := range m.Funcs {
 		if seen[f.Name] {
-			return nil, fmt.Errorf("make host module %s: two functions are named %s", m.Name, f.Name)
+			return nil, fmt.Errorf("two functions are named %s", f.Name)
 		}
 		seen[f.Name] = true
 		adapter := &hostCall{name: m.Name + "." + f.Name, call: f.Call}
@@ -45,17 +58,23 @@ func (e *Engine) Host(m HostModule) (*Host, error) {
 			WithGoFunction(adapter, toAPI(f.Params), toAPI(f.Results)).
 			Export(f.Name)
 	}
+	ctx := context.Background()
 	compiled, err := builder.Compile(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("make host module %s: %w", m.Name, err)
+		return nil, err
 	}
 	// The instance is anonymous: imports are resolved by the list of hosts an
 	// instance is given, never by a name that all instances would share.
-	module, err := e.runtime.InstantiateModule(ctx, compiled, e.instantiation)
-	if err != nil {
-		return nil, fmt.Errorf("make host module %s: %w", m.Name, err)
+	h.module, err = e.runtime.InstantiateModule(ctx, compiled, e.instantiation)
+	return h, err
+}
+
+// importName is how a module name is written in a rewritten module.
+func importName(module string) string {
+	if module == "" {
+		return wasmbin.EmptyModule
 	}
-	return &Host{name: m.Name, funcs: m.Funcs, module: module}, nil
+	return module
 }
 
 // hostCall is a host function as wazero calls it.
@@ -72,4 +91,28 @@ func (h *hostCall) Call(ctx context.Context, stack []uint64) {
 	in.host = h
 	h.call(in, stack)
 	in.host = nil
+}
+
+// missing explains a failed instantiation by the imports that no host offers,
+// all of them, or else by err.
+func (in *Instance) missing(err error) error {
+	var lacks []string
+	for _, i := range in.module.imports {
+		h := in.hostNamed(importName(i.Module))
+		if h == nil {
+			lacks = append(lacks, fmt.Sprintf("%s.%s", i.Module, i.Name))
+			continue
+		}
+		at := slices.IndexFunc(h.funcs, func(f HostFunc) bool { return f.Name == i.Name })
+		if at < 0 {
+			lacks = append(lacks, fmt.Sprintf("%s.%s", i.Module, i.Name))
+		} else if f := h.funcs[at]; !slices.Equal(f.Params, i.Params) || !slices.Equal(f.Results, i.Results) {
+			lacks = append(lacks, fmt.Sprintf("%s.%s as %s, which is %s here",
+				i.Module, i.Name, signature(i.Params, i.Results), signature(f.Params, f.Results)))
+		}
+	}
+	if len(lacks) == 0 {
+		return err
+	}
+	return errors.New("it needs functions that are not offered: " + strings.Join(lacks, ", "))
 }

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
 // InstanceConfig is what one instance is given.
@@ -21,16 +22,18 @@ type InstanceConfig struct {
 	// gives the guest -1. Zero means DefaultMaxMemory.
 	MaxMemory uint64
 	// OnYield, if set, is called in the guest's task each time the guest
-	// yields, at least every few milliseconds of computing.
+	// yields.
 	OnYield func()
 }
 
 // Instance is a running module: its memory, globals and tables. It makes one
-// call at a time; only Stop may be called while it does.
+// call at a time; only Stop may be used while it does, and the other methods
+// by host functions in that call.
 type Instance struct {
-	engine    *Engine
-	module    api.Module
+	module    *Module
+	running   api.Module
 	memory    *linearMemory
+	globals   []api.MutableGlobal
 	functions map[string]*guestFunction
 
 	state   any
@@ -39,11 +42,12 @@ type Instance struct {
 
 	activity atomic.Int32
 	stopped  atomic.Pointer[stopCause]
-	// The rest belongs to the task that made activity calling.
-	host  *hostCall       // the host function the guest is in
-	done  <-chan struct{} // of the running call's context
-	call  context.Context
-	setup context.Context // during instantiation only: what wazero looks up
+	// What follows belongs to the task that made activity calling.
+	function *guestFunction
+	host     *hostCall       // the host function the guest is in, or nil
+	call     context.Context // of the caller
+	done     <-chan struct{} // of that context
+	setup    context.Context // during instantiation: what wazero looks up
 }
 
 // What an instance does now.
@@ -53,34 +57,52 @@ const (
 	closed
 )
 
-// ErrBusy is returned by what an instance cannot do during a call.
+// ErrBusy is returned for what an instance cannot do during a call.
 var ErrBusy = errors.New("instance is in a call")
 
-// guestFunction is an exported function with the stack it runs on.
+// guestFunction is a function of an instance with the stack it runs on.
 type guestFunction struct {
+	name  string
 	call  api.Function
-	slots int
+	stack stackOfCall
 }
 
 // Instantiate makes an instance with fresh memory. Nothing of the guest runs
 // before Start or Call.
 func (m *Module) Instantiate(ctx context.Context, c InstanceConfig) (*Instance, error) {
-	if err := m.engine.open(); err != nil {
-		return nil, err
-	}
-	in := &Instance{
-		engine: m.engine, state: c.State, onYield: c.OnYield, hosts: c.Hosts,
-		functions: make(map[string]*guestFunction),
-	}
-	if err := in.build(m, c.MaxMemory); err != nil {
-		in.memory.Free()
-		m.engine.release()
+	in, err := m.instantiate(ctx, c)
+	if err != nil {
 		return nil, fmt.Errorf("instantiate module: %w", err)
 	}
 	return in, nil
 }
 
-func (in *Instance) build(m *Module, maxMemory uint64) (err error) {
+func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, error) {
+	if c.MaxMemory == 0 {
+		c.MaxMemory = DefaultMaxMemory
+	}
+	if m.minMemory > c.MaxMemory {
+		return nil, fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", m.minMemory, c.MaxMemory)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := m.engine.open(); err != nil {
+		return nil, err
+	}
+	in := &Instance{
+		module: m, state: c.State, onYield: c.OnYield, hosts: c.Hosts,
+		functions: make(map[string]*guestFunction),
+	}
+	if err := in.build(c.MaxMemory); err != nil {
+		in.memory.Free()
+		m.engine.release()
+		return nil, err
+	}
+	return in, nil
+}
+
+func (in *Instance) build(maxMemory uint64) (err error) {
 	defer func() {
 		in.setup = nil
 		if r := recover(); r != nil {
@@ -91,27 +113,38 @@ func (in *Instance) build(m *Module, maxMemory uint64) (err error) {
 			err = a.err
 		}
 	}()
-	if maxMemory == 0 {
-		maxMemory = DefaultMaxMemory
-	}
+	e := in.module.engine
 	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
-		func(least, most uint64) experimental.LinearMemory {
-			if least > maxMemory {
-				Abort(fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", least, maxMemory))
-			}
+		func(_, most uint64) experimental.LinearMemory {
 			in.memory = reserve(min(most, maxMemory))
 			return in.memory
 		}))
 	in.setup = experimental.WithImportResolver(in.setup, in.resolve)
-	in.module, err = m.engine.runtime.InstantiateModule((*guestContext)(in), m.compiled, m.engine.instantiation)
-	return err
+	in.running, err = e.runtime.InstantiateModule((*guestContext)(in), in.module.compiled, e.instantiation)
+	if err != nil {
+		return in.missing(err)
+	}
+	for _, name := range in.module.globals {
+		in.globals = append(in.globals, in.running.ExportedGlobal(name).(api.MutableGlobal))
+	}
+	return nil
 }
 
 // resolve finds the host that offers a module of imports.
 func (in *Instance) resolve(name string) api.Module {
+	if h := in.hostNamed(name); h != nil {
+		return h.module
+	}
+	return nil
+}
+
+func (in *Instance) hostNamed(name string) *Host {
+	if name == wasmbin.YieldModule {
+		return in.module.engine.yield
+	}
 	for _, h := range in.hosts {
-		if h.name == name {
-			return h.module
+		if h.module.Name() == name || h.name == name {
+			return h
 		}
 	}
 	return nil
@@ -120,53 +153,97 @@ func (in *Instance) resolve(name string) api.Module {
 // State is what the instance was given for its host functions.
 func (in *Instance) State() any { return in.state }
 
-// Memory is the whole linear memory as it is now. The slice is valid until the
-// guest runs again, and must not be touched after Close: that kills the
-// process.
+// Memory is the whole linear memory as it is now, nil if there is none. The
+// slice is valid until the guest runs again, and must not be touched after
+// Close: that kills the process.
 func (in *Instance) Memory() []byte { return in.memory.bytes() }
+
+// Globals reads the instance's mutable globals: with the memory, its state. It
+// must not be called during a call.
+func (in *Instance) Globals() []uint64 {
+	values := make([]uint64, len(in.globals))
+	for i, g := range in.globals {
+		values[i] = g.Get()
+	}
+	return values
+}
+
+// SetGlobals writes what Globals has read, in another instance of the same
+// module.
+func (in *Instance) SetGlobals(values []uint64) error {
+	if len(values) != len(in.globals) {
+		return fmt.Errorf("set globals: the module has %d, got %d", len(in.globals), len(values))
+	}
+	for i, g := range in.globals {
+		g.Set(values[i])
+	}
+	return nil
+}
 
 // Call runs an exported function to its end. Parameters are read from stack
 // and results written over them, so it must have room for the longer of the
 // two. The error is what a host function gave to Abort, the cause given to
-// Stop, the cause of ctx when that is done first, or a *Trap.
+// Stop, the cause of ctx when that is done first, a *Trap, or a *HostError.
 func (in *Instance) Call(ctx context.Context, export string, stack []uint64) error {
+	slots, ok := in.module.slots[export]
+	if !ok {
+		return fmt.Errorf("call %s: the module exports no such function", export)
+	}
+	if len(stack) < slots {
+		return fmt.Errorf("call %s: it needs a stack of %d values, got %d", export, slots, len(stack))
+	}
+	return in.invoke(ctx, export, stack)
+}
+
+// Start runs the module's start function, if it has one: what the module does
+// once in its life, before anything else of it is called.
+func (in *Instance) Start(ctx context.Context) error {
+	if in.module.start == "" {
+		return nil
+	}
+	return in.invoke(ctx, in.module.start, nil)
+}
+
+func (in *Instance) invoke(ctx context.Context, export string, stack []uint64) error {
 	if !in.activity.CompareAndSwap(idle, calling) {
 		if in.activity.Load() == closed {
 			return fmt.Errorf("call %s: instance %w", export, ErrClosed)
 		}
 		return fmt.Errorf("call %s: %w", export, ErrBusy)
 	}
-	defer in.activity.Store(idle)
-	f, err := in.function(export)
-	if err != nil {
-		return err
+	defer in.leave()
+	f, ok := in.functions[export]
+	if !ok {
+		f = in.find(export)
 	}
-	if len(stack) < f.slots {
-		return fmt.Errorf("call %s: it needs a stack of %d values, got %d", export, f.slots, len(stack))
-	}
-	in.call, in.done, in.host = ctx, ctx.Done(), nil
+	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
 	if err := in.interrupted(); err != nil {
 		return err
 	}
 	if err := f.call.CallWithStack((*guestContext)(in), stack); err != nil {
-		return in.failure(export, err)
+		return in.failure(err)
 	}
 	return nil
 }
 
-// function finds an export and keeps it: making one allocates its stack.
-func (in *Instance) function(export string) (*guestFunction, error) {
-	if f, ok := in.functions[export]; ok {
-		return f, nil
+// leave ends a call. A function that has needed a long stack still holds it,
+// so it is forgotten; so is one whose stack overflowed, which cannot run again.
+func (in *Instance) leave() {
+	f := in.function
+	if f != nil && in.module.engine.gauge.bytes(f.stack) > keptStack {
+		delete(in.functions, f.name)
 	}
-	call := in.module.ExportedFunction(export)
-	if call == nil {
-		return nil, fmt.Errorf("call %s: the module exports no such function", export)
-	}
-	d := exportOf(export, call.Definition())
-	f := &guestFunction{call: call, slots: max(slots(d.Params), slots(d.Results))}
+	in.function, in.host, in.call, in.done = nil, nil, nil, nil
+	in.activity.Store(idle)
+}
+
+// find makes an exported function ready and keeps it: its stack alone takes
+// ten thousand bytes to allocate.
+func (in *Instance) find(export string) *guestFunction {
+	call := in.running.ExportedFunction(export)
+	f := &guestFunction{name: export, call: call, stack: in.module.engine.gauge.of(call)}
 	in.functions[export] = f
-	return f, nil
+	return f
 }
 
 // Close frees the instance and its memory. It is refused during a call.
@@ -177,31 +254,8 @@ func (in *Instance) Close() error {
 		}
 		return fmt.Errorf("close instance: %w", ErrBusy)
 	}
-	defer in.engine.release()
-	err := in.module.Close(context.Background())
+	defer in.module.engine.release()
+	err := in.running.Close(context.Background())
 	in.memory.Free()
 	return err
-}
-
-// guestContext is an Instance as the context that wazero hands from a call to
-// the host functions called in it: finding the instance again is one type
-// assertion. It carries no values, deadline or cancellation of its own; yield
-// watches the caller's context.
-type guestContext Instance
-
-// Deadline implements context.Context.
-func (c *guestContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements context.Context.
-func (c *guestContext) Done() <-chan struct{} { return nil }
-
-// Err implements context.Context.
-func (c *guestContext) Err() error { return nil }
-
-// Value implements context.Context. Only instantiation looks anything up.
-func (c *guestContext) Value(key any) any {
-	if c.setup == nil {
-		return nil
-	}
-	return c.setup.Value(key)
 }

@@ -5,58 +5,78 @@ import (
 	"fmt"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
 // Module is compiled code, ready to be instantiated.
 type Module struct {
 	engine   *Engine
 	compiled wazero.CompiledModule
+	imports  []Import
+	exports  []Export
+	slots    map[string]int // of an exported function, the values its stack holds
+
+	start     string   // the export that was the start function, or ""
+	globals   []string // the exports that are an instance's mutable globals
+	minMemory uint64   // bytes
 }
 
-// Compile makes a module ready to run. It takes seconds for a large module
-// that is not in the cache: progress, which may be nil, is told the stage and
-// the fraction done, from 0 to 1.
-func (e *Engine) Compile(ctx context.Context, source []byte, progress func(stage string, done float64)) (*Module, error) {
-	if progress == nil {
-		progress = func(string, float64) {}
-	}
-	progress("compile", 0)
-	compiled, err := e.runtime.CompileModule(ctx, source)
-	if err != nil {
-		return nil, fmt.Errorf("compile module: %w", err)
-	}
-	progress("compile", 1)
-	return &Module{engine: e, compiled: compiled}, nil
-}
+const wasmPage = 64 << 10
 
-// Imports lists the functions the module needs.
-func (m *Module) Imports() []Import {
-	var imports []Import
-	for _, f := range m.compiled.ImportedFunctions() {
-		module, name, _ := f.Import()
-		imports = append(imports, Import{
-			Module: module, Name: name,
-			Params: fromAPI(f.ParamTypes()), Results: fromAPI(f.ResultTypes()),
+func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) *Module {
+	m := &Module{
+		engine: e, compiled: compiled,
+		slots: make(map[string]int), start: r.Start, globals: r.Globals,
+		minMemory: uint64(r.MemoryMin) * wasmPage,
+	}
+	for _, i := range r.Imports {
+		m.imports = append(m.imports, Import{
+			Module: i.Module, Name: i.Name,
+			Params: valueTypes(i.Type.Params), Results: valueTypes(i.Type.Results),
 		})
 	}
-	return imports
-}
-
-// Exports lists the functions the module offers, by name.
-func (m *Module) Exports() []Export {
-	var exports []Export
-	for name, f := range m.compiled.ExportedFunctions() {
-		exports = append(exports, exportOf(name, f))
+	for _, x := range r.Exports {
+		if x.Kind != wasmbin.Func {
+			continue
+		}
+		f := Export{Name: x.Name, Params: valueTypes(x.Type.Params), Results: valueTypes(x.Type.Results)}
+		m.exports = append(m.exports, f)
+		m.slots[x.Name] = max(slots(f.Params), slots(f.Results))
 	}
-	return exports
+	return m
 }
 
-func exportOf(name string, f api.FunctionDefinition) Export {
-	return Export{Name: name, Params: fromAPI(f.ParamTypes()), Results: fromAPI(f.ResultTypes())}
+// onlyFunctions refuses imports that no host can satisfy.
+func onlyFunctions(imports []wasmbin.Import) error {
+	for _, i := range imports {
+		if i.Kind != wasmbin.Func {
+			return fmt.Errorf("it imports a %s, %s.%s, and a host offers functions only; link the program so that it has its own",
+				kindNames[i.Kind], i.Module, i.Name)
+		}
+	}
+	return nil
 }
 
-// Close frees the module's code once its instances are closed too.
+var kindNames = map[wasmbin.Kind]string{
+	wasmbin.Table: "table", wasmbin.Memory: "memory", wasmbin.Global: "global", wasmbin.Tag: "tag",
+}
+
+func valueTypes(types []wasmbin.ValueType) []ValueType {
+	out := make([]ValueType, len(types))
+	for i, t := range types {
+		out[i] = ValueType(t)
+	}
+	return out
+}
+
+// Imports lists the functions the module needs, in the order of its source.
+func (m *Module) Imports() []Import { return m.imports }
+
+// Exports lists the functions the module offers, in the order of its source.
+func (m *Module) Exports() []Export { return m.exports }
+
+// Close lets the module's code go once its instances are closed too.
 func (m *Module) Close() error {
 	return m.compiled.Close(context.Background())
 }

@@ -3,6 +3,8 @@ package wasm
 import (
 	"context"
 	"errors"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
 // stopCause boxes an error for an atomic pointer.
@@ -38,9 +40,15 @@ func (in *Instance) interrupted() error {
 // yield is what rewritten guests call now and then. Being an ordinary Go
 // function is most of its work: the machine code between two yields cannot be
 // preempted, and would hold up the garbage collector and so the process.
-func yield(in *Instance, _ []uint64) {
+func yield(in *Instance, stack []uint64) {
+	if stack[0] == wasmbin.YieldOverflow {
+		Abort(&Trap{Reason: stackOverflow, Overflow: true})
+	}
 	if err := in.interrupted(); err != nil {
 		Abort(err)
+	}
+	if in.module.engine.gauge.handlerBytes(in.function.stack) > maxHandlerBytes {
+		Abort(&Trap{Reason: "stack overflow: too many exception handlers on a long stack", Overflow: true})
 	}
 	if in.onYield != nil {
 		in.onYield()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Trap is a guest's failure.
@@ -39,9 +40,12 @@ func (e *HostError) Error() string {
 func (e *HostError) Unwrap() error { return e.Cause }
 
 // failure turns what wazero returned into what Call promises.
-func (in *Instance) failure(export string, err error) error {
+func (in *Instance) failure(err error) error {
 	var a *abortion
 	if errors.As(err, &a) {
+		if t, ok := a.err.(*Trap); ok && t.Stack == nil {
+			t.Stack = in.stackIn(err)
+		}
 		return a.err
 	}
 	if in.host != nil {
@@ -49,12 +53,11 @@ func (in *Instance) failure(export string, err error) error {
 	}
 	reason, known := trapReasons[cause(err).Error()]
 	if !known {
-		return fmt.Errorf("call %s: %w", export, err)
+		return fmt.Errorf("call %s: %w", in.function.name, err)
 	}
-	t := &Trap{Reason: reason, Stack: stackOf(err), Overflow: reason == stackOverflow}
+	t := &Trap{Reason: reason, Stack: in.stackIn(err), Overflow: reason == stackOverflow}
 	if t.Overflow {
-		// The function keeps the huge stack it overflowed on.
-		delete(in.functions, export)
+		delete(in.functions, in.function.name)
 	}
 	return t
 }
@@ -87,23 +90,43 @@ func cause(err error) error {
 	}
 }
 
-// frame matches a line of wazero's stack trace: a name, which may be anything,
-// then a signature.
-var frame = regexp.MustCompile(`^(.*)\([a-z0-9,]*\)(?: [a-z0-9]+| \([a-z0-9,]+\))?$`)
+// frameLine matches a line of wazero's stack trace: a name, which the guest
+// chose and which may be anything, then a signature.
+var frameLine = regexp.MustCompile(`^(.*)\([a-z0-9,]*\)(?: [a-z0-9]+| \([a-z0-9,]+\))?$`)
 
-// stackOf reads the functions' names out of wazero's error text.
-func stackOf(err error) []string {
-	const header = "wasm stack trace:\n\t"
-	text := err.Error()
-	at := strings.Index(text, header)
-	if at < 0 {
+// stackIn reads the guest's functions out of the text of wazero's error, which
+// is the only place where they are.
+func (in *Instance) stackIn(err error) []string {
+	_, trace, found := strings.Cut(err.Error(), "wasm stack trace:\n\t")
+	if !found {
 		return nil
 	}
 	var names []string
-	for line := range strings.SplitSeq(text[at+len(header):], "\n\t") {
-		if m := frame.FindStringSubmatch(line); m != nil {
-			names = append(names, m[1])
+	for line := range strings.SplitSeq(trace, "\n\t") {
+		m := frameLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		name := strings.TrimPrefix(m[1], in.module.compiled.Name()+".")
+		if ours := strings.HasPrefix(name, "waterbear"); !ours {
+			names = append(names, printable(name))
 		}
 	}
 	return names
+}
+
+// maxNameBytes bounds the name of a function in a trap.
+const maxNameBytes = 1000
+
+// printable makes a name fit for a person's terminal.
+func printable(name string) string {
+	if len(name) > maxNameBytes {
+		name = name[:maxNameBytes] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, name)
 }
