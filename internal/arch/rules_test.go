@@ -1,0 +1,125 @@
+package arch
+
+// imports says which packages of ours each package imports outside its tests,
+// exactly: an import that is not here is refused, and so is a line here that no
+// code needs. Packages are named by directory, the root package is ".". The
+// same table stands in docs/ARCHITECTURE.md.
+var imports = map[string][]string{
+	"internal/arch":                {},
+	"internal/guests":              {},
+	"internal/host/filesystem":     {},
+	"internal/id":                  {},
+	"internal/sched":               {},
+	"internal/vfs":                 {},
+	"internal/wasmbin":             {},
+	"internal/storage":             {"internal/id"},
+	"internal/storage/storagetest": {"internal/id", "internal/storage"},
+	"internal/storage/memory":      {"internal/id", "internal/storage"},
+	"internal/storage/local":       {"internal/id", "internal/storage", "internal/vfs"},
+	"internal/oplog":               {"internal/id", "internal/sched", "internal/storage"},
+	"internal/wasm":                {"internal/wasmbin"},
+	"internal/durable":             {"internal/id", "internal/oplog"},
+	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
+	"internal/host/hostdir":        {"internal/durable", "internal/storage"},
+	"internal/host/live":           {"internal/host/hostdir", "internal/sched"},
+	"internal/host/wasip1":         {"internal/host/ambient", "internal/host/filesystem", "internal/wasm"},
+	"internal/worker": {
+		"internal/durable", "internal/host/ambient", "internal/host/filesystem", "internal/host/hostdir",
+		"internal/host/wasip1", "internal/id", "internal/oplog", "internal/sched", "internal/storage", "internal/wasm",
+	},
+	".": {
+		"internal/durable", "internal/host/ambient", "internal/host/hostdir", "internal/host/live",
+		"internal/host/wasip1", "internal/id", "internal/oplog", "internal/sched", "internal/storage",
+		"internal/storage/local", "internal/vfs", "internal/wasm", "internal/worker",
+	},
+	"internal/cli":  {"."},
+	"cmd/waterbear": {"internal/cli"},
+}
+
+// guestPrograms are the directories of programs that are compiled to
+// WebAssembly. They are no part of Waterbear and import the standard library
+// alone; no other rule is theirs.
+var guestPrograms = []string{"examples", "internal/cli/demoguest"}
+
+// restricted lists the imports that only some packages may have. Every import
+// from another module must be here; one of the standard library that is not
+// here is free. A name that ends in /... stands for all below it as well.
+// Tests are exempt but for those in restrictedInTests.
+var restricted = map[string][]string{
+	// What reaches beyond the process, and chance: all that a program observes
+	// comes through internal/durable, so only the far ends may have it.
+	"os":                    {"cmd/waterbear", "internal/cli", "internal/guests", "internal/host/live", "internal/vfs", "internal/wasm"},
+	"os/exec":               {"internal/cli", "internal/guests"},
+	"os/signal":             {"internal/cli"},
+	"os/user":               {},
+	"net/...":               {},
+	"syscall":               {"internal/cli"},
+	"golang.org/x/sys/unix": {"internal/vfs", "internal/wasm"},
+	"math/rand":             {},
+	"math/rand/v2":          {"internal/cli", "internal/sched"},
+	"crypto/rand":           {".", "internal/vfs"},
+	// What gives up the guarantees of the language, or the static binary.
+	"unsafe":    {"internal/wasm"},
+	"plugin":    {},
+	"C":         {},
+	"io/ioutil": {},
+	// Other modules: each is hidden behind the packages named.
+	"github.com/cockroachdb/pebble/v2/...":  {"internal/storage/local"},
+	"github.com/dustin/go-humanize":         {"internal/cli"},
+	"github.com/spf13/cobra":                {"internal/cli"},
+	"github.com/tetratelabs/wazero/...":     {"internal/wasm"},
+	"golang.org/x/crypto/chacha20":          {"internal/host/ambient"},
+	"golang.org/x/term":                     {"internal/cli"},
+	"github.com/cockroachdb/datadriven":     {},
+	"github.com/rogpeppe/go-internal/...":   {},
+	"pgregory.net/rapid":                    {},
+	"github.com/anishathalye/porcupine/...": {},
+}
+
+// restrictedInTests lists the imports that even tests may not have, and the
+// packages whose tests may, besides those of restricted.
+var restrictedInTests = map[string][]string{
+	"github.com/tetratelabs/wazero/...":    {"internal/sched", "internal/wasmbin"},
+	"github.com/cockroachdb/pebble/v2/...": {"internal/vfs"},
+	"io/ioutil":                            {},
+	"plugin":                               {},
+	"C":                                    {},
+}
+
+// useRule keeps some names of a package to a few packages of ours.
+type useRule struct {
+	reason string
+	names  []string // package path, dot, name
+	users  []string
+}
+
+// uses are the rules for names; tests are exempt.
+var uses = []useRule{
+	{
+		reason: "take the time from sched.Scheduler, so that simulation controls it",
+		names: []string{
+			"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
+			"time.NewTimer", "time.NewTicker", "context.WithTimeout", "context.WithTimeoutCause",
+			"context.WithDeadline", "context.WithDeadlineCause",
+		},
+		users: []string{"internal/cli", "internal/sched", "internal/wasm"},
+	},
+	{
+		reason: "start tasks and wait through sched.Scheduler, so that simulation controls the order",
+		names:  []string{"sync.WaitGroup", "sync.Cond", "sync.NewCond", "context.AfterFunc"},
+		users:  []string{"internal/cli"},
+	},
+}
+
+// goStatements lists the packages that may start goroutines.
+var goStatements = []string{"internal/cli", "internal/sched"}
+
+// forbiddenWords may not be part of the name of a package or of an exported
+// type: they name nothing, or they are another system's words.
+var forbiddenWords = []string{
+	"manager", "helper", "helpers", "util", "utils", "common", "types", "misc", "base", "info",
+	"journal", "checkpoint", "passivate", "actor",
+}
+
+// maxLines bounds the length of a file that is not a test.
+const maxLines = 500
