@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/waterbear-run/waterbear"
+)
+
+func (a *app) inspectCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "inspect [flags] NAME",
+		GroupID: groupRead,
+		Short:   "Show all that is known of a worker",
+		Long: `Show all that is known of a worker: its status, what it was started with, its
+limits, what it has recorded and how it recovers.
+
+--json prints one object; times are RFC 3339, sizes are in bytes, exitCode is
+there once the program has ended, and program is the SHA-256 of the file.`,
+		Example: `  waterbear inspect prog
+  waterbear inspect --json prog | jq .exitCode`,
+		Args: exactly(1, "the name of a worker"),
+	}
+	state := stateFlag(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.ValidArgsFunction = a.completeWorkers(state, 1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := workerName(args[0])
+		return a.reading(cmd.Context(), *state, nil, func(node *waterbear.Node) error {
+			w, err := node.Worker(cmd.Context(), name)
+			switch {
+			case err != nil:
+				return a.explain(err, name, *state)
+			case asJSON:
+				return writeJSON(a.stdout, w)
+			default:
+				return a.printWorker(w, time.Now())
+			}
+		})
+	}
+	return cmd
+}
+
+func (a *app) printWorker(w waterbear.Worker, now time.Time) error {
+	paint := a.styleFor(a.stdout)
+	t := table{paint: func(_, column int, text string) string {
+		if column == 0 {
+			return paint.dim(text)
+		}
+		return text
+	}}
+	when := func(at time.Time) string {
+		return fmt.Sprintf("%s (%s)", at.Local().Format(time.DateTime), humanize.RelTime(at, now, "ago", "from now"))
+	}
+	t.add("Name", printable(workerName(w.Name)))
+	t.add("Status", paint.status(w, statusText(w)))
+	if w.Reason != "" {
+		t.add("Reason", printable(w.Reason))
+	}
+	t.add("Program", "sha256:"+printable(w.Program))
+	t.add("Arguments", printable(shellWords(w.Args)))
+	label := "Environment"
+	for _, setting := range w.Env {
+		t.add(label, printable(shellQuote(setting)))
+		label = ""
+	}
+	label = "Directories"
+	for _, d := range w.Dirs {
+		t.add(label, printable(d.Host+" as "+d.Guest))
+		label = ""
+	}
+	t.add("Limits", fmt.Sprintf("memory %s, files %s, open files %s",
+		bytesText(w.Limits.Memory), bytesText(w.Limits.Storage), commas(uint64(max(w.Limits.Files, 0)))))
+	t.add("Created", when(w.Created))
+	t.add("Changed", when(w.Changed))
+	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
+	t.add("Output", fmt.Sprintf("%s stdout, %s stderr", bytesText(w.Stdout), bytesText(w.Stderr)))
+	t.add("Resumes", strconv.Itoa(w.Resumes))
+	t.add("Recovery", printable(w.Mode))
+	return t.write(a.stdout)
+}
