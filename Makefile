@@ -1,0 +1,49 @@
+# `make` builds, `make lint test` is what to run before a commit, `make ci` is
+# everything. The rest runs longer or harder what CI runs in small:
+#
+#	make crash KILLS=1000     kill -9 of the real binary at random moments
+#	make sim SEED=0x2a        one simulation again; SEEDS=n: n random ones
+#	make soak                 both of them, for hours if need be
+#	make fuzz FUZZTIME=10m    every fuzz target, one after the other
+#	make bench BENCH=regexp   the benchmarks, in benchstat's format
+
+# No cgo: the binary is static, and builds for any system from any other.
+export CGO_ENABLED := 0
+
+KILLS    ?= 100
+SEED     ?=
+SEEDS    ?= 20
+FUZZTIME ?= 1m
+BENCH    ?= .
+COUNT    ?= 6
+
+# Where tasks share memory.
+concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... ./internal/durable/... \
+	./internal/vfs/... ./internal/wasm/... ./internal/worker/...
+
+.PHONY: build install test lint fmt race ci crash sim soak fuzz bench
+
+build:
+	go build -o build/waterbear ./cmd/waterbear
+
+install:
+	go install ./cmd/waterbear
+
+test:
+	go test ./...
+
+lint:
+	.ci/lint
+
+# fmt makes the source what lint wants where a tool can.
+fmt:
+	go fix ./...
+	go tool -modfile=tools/go.mod goimports -local github.com/waterbear-run/waterbear -w $$(git ls-files '*.go')
+	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files '*.go')
+
+# The race detector needs cgo; nothing else does.
+race:
+	CGO_ENABLED=1 go test -race -short $(concurrent)
+
+ci:
+	.ci/run
