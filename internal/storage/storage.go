@@ -33,6 +33,12 @@ var (
 	ErrNewerFormat = errors.New("written by a newer version of waterbear")
 	// ErrReadOnly refuses a write to a store opened for reading.
 	ErrReadOnly = errors.New("opened for reading only")
+	// ErrTooLarge refuses what is over one of the limits below.
+	ErrTooLarge = errors.New("too large")
+	// ErrGap refuses a chunk that does not continue its worker's log.
+	ErrGap = errors.New("does not continue the log")
+	// ErrClosed refuses every call after Close.
+	ErrClosed = errors.New("the store is closed")
 )
 
 // CorruptError reports stored bytes that fail their checksum. It concerns one
@@ -74,17 +80,20 @@ type Chunk struct {
 // Last is the index of the chunk's last entry.
 func (c Chunk) Last() uint64 { return c.First + uint64(c.Count) - 1 }
 
-// MaxChunk bounds the bytes of one chunk, MaxSegment those of one segment.
+// MaxChunk bounds the bytes of one chunk, MaxSegment those of one segment and
+// MaxChunks how many chunks it has.
 const (
 	MaxChunk   = 16 << 20
 	MaxSegment = 64 << 20
+	MaxChunks  = 1 << 16
 )
 
 // Logs keeps one log of entries per worker, appended to by shard.
 type Logs interface {
-	// Acquire makes epoch the owner of shard, if no newer one is, and returns
+	// Acquire makes epoch the owner of shard, durable on return, and returns
 	// the shard's head: the number of segments appended so far. Appends of
-	// older epochs are ErrFenced from then on.
+	// older epochs are ErrFenced from then on. Acquiring again for the same
+	// epoch changes nothing; for an older one it is ErrFenced.
 	Acquire(ctx context.Context, shard id.Shard, epoch id.Epoch) (head uint64, err error)
 	// Epoch is the newest epoch that acquired the shard; 0 if none has.
 	Epoch(ctx context.Context, shard id.Shard) (id.Epoch, error)
@@ -97,18 +106,23 @@ type Logs interface {
 	// After an error other than ErrFenced the caller may append the same
 	// segment at the same head again: if the earlier attempt had become durable
 	// after all, the store recognizes it and returns nil without doubling it.
+	// After ErrFull, ErrGap and ErrTooLarge nothing of the segment is stored,
+	// so another one may be appended at that head just as well.
 	Append(ctx context.Context, shard id.Shard, epoch id.Epoch, head uint64, segment []Chunk) error
 	// Read yields the chunks that hold entries from to to, in order; the first
 	// may begin before from and the last may end after to. A to of 0 reads to
-	// the end. A damaged chunk yields a *CorruptError with its range; reading
-	// goes on behind it if the consumer does. Bytes are valid until the next
-	// iteration.
+	// the end as it was when Read began. A damaged chunk yields a *CorruptError
+	// with its range; reading goes on behind it if the consumer does. Any other
+	// error ends the reading. Bytes are valid until the next iteration. One
+	// long Read is cheaper than many short ones.
 	Read(ctx context.Context, w id.Worker, from, to uint64) iter.Seq2[Chunk, error]
 	// Bounds gives the first and the last index kept; first > last when the log
 	// is empty, and (1, 0) when it never had an entry.
 	Bounds(ctx context.Context, w id.Worker) (first, last uint64, err error)
 	// Truncate forgets the entries below index below, at once or as soon as
-	// whole chunks allow.
+	// whole chunks allow; at most all there are. ErrFenced when epoch is not
+	// the shard's owner. Like Delete, it is durable on return, and may be
+	// called again after an error.
 	Truncate(ctx context.Context, shard id.Shard, epoch id.Epoch, w id.Worker, below uint64) error
 	// Delete forgets the worker's whole log; its next entry has index 1 again.
 	Delete(ctx context.Context, shard id.Shard, epoch id.Epoch, w id.Worker) error
@@ -126,17 +140,29 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // MarshalText gives hex, so that JSON shows a hash as people know it.
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
 
+// Blob is a blob that is stored.
+type Blob struct {
+	Hash Hash
+	Size int64
+}
+
 // Blobs keeps immutable byte strings by their SHA-256.
 type Blobs interface {
 	// Put stores what r gives, durable on return, and is cheap when the store
-	// has it already.
+	// has it already; it makes sure that what is there is complete, and
+	// replaces it if it is not. Putting again after an error is harmless.
 	Put(ctx context.Context, r io.Reader) (Hash, int64, error)
+	// PutAll stores many contents with far fewer waits for the disk than as
+	// many Puts, all of them durable on return. It reads each to its end before
+	// it asks for the next. After an error some may be stored.
+	PutAll(ctx context.Context, contents iter.Seq[io.Reader]) ([]Blob, error)
 	// Get opens a blob, or ErrNotFound. Reading to the end gives a
 	// *CorruptError if the content does not match h.
 	Get(ctx context.Context, h Hash) (io.ReadCloser, error)
-	// Delete forgets a blob; a missing one is no error.
+	// Delete forgets a blob; a missing one is no error. A crash may bring it
+	// back. Who has it open goes on reading.
 	Delete(ctx context.Context, h Hash) error
-	// List yields every blob.
+	// List yields every blob, in the order of the hashes.
 	List(ctx context.Context) iter.Seq2[Hash, error]
 }
 
@@ -146,14 +172,18 @@ const (
 	MaxCellValue = 1 << 20
 )
 
-// Cells keeps small values changed by compare-and-set.
+// Cells keeps small values changed by compare-and-set. After an error other
+// than ErrConflict nobody knows whether the change was made: Get tells.
 type Cells interface {
 	// Get returns value and version (from 1), or ErrNotFound.
 	Get(ctx context.Context, key string) (value []byte, version uint64, err error)
 	// Put sets key, durable on return, if its version is still expected (0: the
-	// key is not there), and returns the new version; else ErrConflict.
+	// key is not there), and returns the new version; else ErrConflict. The
+	// versions of a key grow and none comes twice, also when it is deleted in
+	// between.
 	Put(ctx context.Context, key string, expected uint64, value []byte) (version uint64, err error)
-	// Delete removes key if its version is still expected, else ErrConflict.
+	// Delete removes key, durable on return, if its version is still expected,
+	// else ErrConflict.
 	Delete(ctx context.Context, key string, expected uint64) error
 	// List yields the keys that begin with prefix, in order.
 	List(ctx context.Context, prefix string) iter.Seq2[string, error]
