@@ -136,7 +136,7 @@ func (t *coroutine) where() string {
 // Why a simulation cannot go on.
 var (
 	ErrDeadlock = errors.New("deadlock: every task is parked and no timer is set")
-	ErrLeak     = errors.New("the main task has returned, but tasks started by it have not")
+	ErrLeak     = errors.New("the main task has returned, but others are parked")
 	ErrSteps    = fmt.Errorf("no end after %d steps", MaxSteps)
 )
 

@@ -79,7 +79,7 @@ func NewSimulation(seed uint64) *Simulation {
 //   - ErrCrashed after Crash,
 //   - a *PanicError if a task panicked,
 //   - a *StuckError if all tasks are parked and no timer is set, if main has
-//     returned but a task of it has not, or if MaxSteps is reached.
+//     returned but a task is parked, or if MaxSteps is reached.
 //
 // After an error all tasks are abandoned: each unwinds from where it is parked
 // by runtime.Goexit, which, unlike a panic, no recover on the way can stop.
@@ -114,12 +114,12 @@ func (s *Simulation) Run(main func()) (err error) {
 			return s.failure
 		case len(s.live) == 0:
 			return nil
-		case root.done:
-			return s.stuck(ErrLeak)
 		case s.steps == MaxSteps:
 			return s.stuck(ErrSteps)
 		case len(s.runnable) > 0:
 			s.step()
+		case root.done:
+			return s.stuck(ErrLeak)
 		case len(s.timers) > 0:
 			s.now = s.timers[0].deadline
 		default:
