@@ -68,6 +68,16 @@ type Store interface {
 	Close() error
 }
 
+// Housekeeper is a store that its owner has to let tidy up now and then, as
+// such a store starts nothing by itself: after some writes and when it is idle.
+type Housekeeper interface {
+	// Housekeep does one bounded piece of work, such as moving what is alive
+	// out of a file that is mostly not, and says whether there is more to do.
+	// Other calls go on meanwhile. After an error nothing is lost, and the
+	// same work may succeed later.
+	Housekeep(ctx context.Context) (more bool, err error)
+}
+
 // Chunk is a run of consecutive entries of one worker. Storage does not look
 // into Bytes.
 type Chunk struct {
@@ -106,8 +116,8 @@ type Logs interface {
 	// After an error other than ErrFenced the caller may append the same
 	// segment at the same head again: if the earlier attempt had become durable
 	// after all, the store recognizes it and returns nil without doubling it.
-	// After ErrFull, ErrGap and ErrTooLarge nothing of the segment is stored,
-	// so another one may be appended at that head just as well.
+	// After ErrGap and ErrTooLarge nothing of it is stored, and another segment
+	// may be appended at that head just as well.
 	Append(ctx context.Context, shard id.Shard, epoch id.Epoch, head uint64, segment []Chunk) error
 	// Read yields the chunks that hold entries from to to, in order; the first
 	// may begin before from and the last may end after to. A to of 0 reads to

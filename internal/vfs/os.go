@@ -23,17 +23,17 @@ const (
 	dirMode  = 0o700
 )
 
-// OS is the disk of the machine.
-type OS struct{}
+// OS gives the disk of the machine.
+func OS() FS { return machine{} }
 
-var _ FS = OS{}
+type machine struct{}
 
 // Open opens a file for reading.
-func (OS) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
+func (machine) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
 
 // Create makes an empty file. What had the name is removed rather than
 // emptied, so that who has it open keeps it.
-func (OS) Create(name string) (File, error) {
+func (machine) Create(name string) (File, error) {
 	for {
 		f, err := open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 		if !errors.Is(err, fs.ErrExist) {
@@ -46,7 +46,7 @@ func (OS) Create(name string) (File, error) {
 }
 
 // OpenWrite opens a file for reading and writing.
-func (OS) OpenWrite(name string) (File, error) { return open(name, os.O_RDWR) }
+func (machine) OpenWrite(name string) (File, error) { return open(name, os.O_RDWR) }
 
 func open(name string, flags int) (File, error) {
 	f, err := os.OpenFile(name, flags, fileMode)
@@ -57,13 +57,13 @@ func open(name string, flags int) (File, error) {
 }
 
 // Remove removes a file or an empty directory.
-func (OS) Remove(name string) error { return known(os.Remove(name)) }
+func (machine) Remove(name string) error { return known(os.Remove(name)) }
 
 // Rename gives a file another name.
-func (OS) Rename(from, to string) error { return known(os.Rename(from, to)) }
+func (machine) Rename(from, to string) error { return known(os.Rename(from, to)) }
 
 // MkdirAll makes a directory and those above it.
-func (o OS) MkdirAll(dir string) error {
+func (m machine) MkdirAll(dir string) error {
 	if s, err := os.Stat(dir); err == nil {
 		if !s.IsDir() {
 			return fmt.Errorf("%s is not a directory", dir)
@@ -72,7 +72,7 @@ func (o OS) MkdirAll(dir string) error {
 	}
 	parent := path.Dir(dir)
 	if parent != dir {
-		if err := o.MkdirAll(parent); err != nil {
+		if err := m.MkdirAll(parent); err != nil {
 			return err
 		}
 	}
@@ -82,11 +82,11 @@ func (o OS) MkdirAll(dir string) error {
 		}
 		return known(err)
 	}
-	return o.SyncDir(parent)
+	return m.SyncDir(parent)
 }
 
 // List gives the names in a directory, sorted.
-func (OS) List(dir string) ([]string, error) {
+func (machine) List(dir string) ([]string, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, known(err)
@@ -98,7 +98,7 @@ func (OS) List(dir string) ([]string, error) {
 }
 
 // Stat gives a file's size.
-func (OS) Stat(name string) (int64, error) {
+func (machine) Stat(name string) (int64, error) {
 	s, err := os.Stat(name)
 	if err != nil {
 		return 0, known(err)
@@ -107,7 +107,7 @@ func (OS) Stat(name string) (int64, error) {
 }
 
 // SyncDir makes the entries of a directory durable.
-func (OS) SyncDir(dir string) error {
+func (machine) SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return known(err)
@@ -118,7 +118,7 @@ func (OS) SyncDir(dir string) error {
 
 // Lock takes an flock, which unlike a lock by fcntl also holds against this
 // process and is not lost when somebody closes the file.
-func (OS) Lock(name string) (io.Closer, error) {
+func (machine) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, known(err)
@@ -143,7 +143,7 @@ func (OS) Lock(name string) (io.Closer, error) {
 }
 
 // Unpredictable gives random bits.
-func (OS) Unpredictable() uint64 {
+func (machine) Unpredictable() uint64 {
 	var b [8]byte
 	// It never fails: crypto/rand ends the process rather than return less.
 	_, _ = rand.Read(b[:])

@@ -17,7 +17,7 @@ import (
 
 // disks runs a test on the machine's disk and on one in memory.
 func disks(t *testing.T, test func(t *testing.T, disk vfs.FS, dir string)) {
-	t.Run("os", func(t *testing.T) { test(t, vfs.OS{}, t.TempDir()) })
+	t.Run("os", func(t *testing.T) { test(t, vfs.OS(), t.TempDir()) })
 	t.Run("memory", func(t *testing.T) {
 		disk := vfs.NewMemory(1)
 		must(t, disk.MkdirAll("/tmp/test"))
@@ -161,7 +161,7 @@ func TestALockIsHeldAgainstTheSameProcessAndFreedByClose(t *testing.T) {
 		if _, err := disk.Lock(name); !errors.As(err, &locked) || locked.Name != name {
 			t.Fatalf("the second lock: %v", err)
 		}
-		if _, real := disk.(vfs.OS); real && locked.PID != os.Getpid() {
+		if disk == vfs.OS() && locked.PID != os.Getpid() {
 			t.Errorf("the holder is said to be %d", locked.PID)
 		}
 		must(t, lock.Close())
@@ -173,12 +173,12 @@ func TestALockIsHeldAgainstTheSameProcessAndFreedByClose(t *testing.T) {
 
 func TestALockIsHeldAgainstOtherProcesses(t *testing.T) {
 	if name := os.Getenv("VFS_TEST_LOCK"); name != "" {
-		_, err := vfs.OS{}.Lock(name)
+		_, err := vfs.OS().Lock(name)
 		os.Stdout.WriteString("lock: " + err.Error() + "\n")
 		return
 	}
 	name := path.Join(t.TempDir(), "LOCK")
-	lock, err := vfs.OS{}.Lock(name)
+	lock, err := vfs.OS().Lock(name)
 	must(t, err)
 	defer lock.Close()
 	child := exec.Command(os.Args[0], "-test.run=^TestALockIsHeldAgainstOtherProcesses$")
@@ -190,7 +190,7 @@ func TestALockIsHeldAgainstOtherProcesses(t *testing.T) {
 }
 
 func TestAFullDeviceIsErrFull(t *testing.T) {
-	f, err := vfs.OS{}.OpenWrite("/dev/full")
+	f, err := vfs.OS().OpenWrite("/dev/full")
 	if err != nil {
 		t.Skip("no /dev/full here")
 	}
@@ -354,7 +354,7 @@ func TestTheSameSeedGivesTheSameNumbers(t *testing.T) {
 			t.Fatalf("%x %x %x", x, y, z)
 		}
 	}
-	if (vfs.OS{}).Unpredictable() == (vfs.OS{}).Unpredictable() {
+	if vfs.OS().Unpredictable() == vfs.OS().Unpredictable() {
 		t.Error("the machine's numbers repeat")
 	}
 }

@@ -26,21 +26,20 @@ func checkModel(t *testing.T, s Subject) {
 		}
 		defer func() { _ = m.store.Close() }()
 		actions := map[string]func(*rapid.T){
-			"":           func(*rapid.T) { m.compare() },
-			"acquire":    m.acquire,
-			"append":     m.append,
-			"append2":    m.append,
-			"append3":    m.append,
-			"again":      m.appendAgain,
-			"truncate":   m.truncate,
-			"delete":     m.delete,
-			"put cell":   m.putCell,
-			"del cell":   m.deleteCell,
-			"put blob":   m.putBlob,
-			"del blob":   m.deleteBlob,
-			"reopen":     func(*rapid.T) { m.store = s.Reopen(t, m.store) },
-			"housekeep":  func(*rapid.T) { m.housekeep() },
-			"housekeep2": func(*rapid.T) { m.housekeep() },
+			"":          func(*rapid.T) { m.compare() },
+			"acquire":   m.acquire,
+			"append":    m.append,
+			"append2":   m.append,
+			"append3":   m.append,
+			"again":     m.appendAgain,
+			"truncate":  m.truncate,
+			"delete":    m.delete,
+			"put cell":  m.putCell,
+			"del cell":  m.deleteCell,
+			"put blob":  m.putBlob,
+			"del blob":  m.deleteBlob,
+			"reopen":    func(*rapid.T) { m.store = s.Reopen(t, m.store) },
+			"housekeep": func(*rapid.T) { m.housekeep() },
 		}
 		if s.Crash != nil {
 			actions["crash"] = func(*rapid.T) { m.store = s.Crash(t, m.store) }
@@ -214,14 +213,12 @@ func (m *model) deleteBlob(r *rapid.T) {
 	delete(m.blobs, h)
 }
 
-// housekeeper is a store that its owner has to let tidy up.
-type housekeeper interface {
-	Housekeep() error
-}
-
 func (m *model) housekeep() {
-	if h, ok := m.store.(housekeeper); ok {
-		m.must(h.Housekeep())
+	h, ok := m.store.(storage.Housekeeper)
+	for more := ok; more; {
+		var err error
+		more, err = h.Housekeep(ctx)
+		m.must(err)
 	}
 }
 
