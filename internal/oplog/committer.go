@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -15,6 +17,9 @@ import (
 // next one. It stays well below storage.MaxSegment, since the writer that
 // crosses it goes in whole.
 const maxFlush = 16 << 20
+
+// maxFlushChunks is how many writers' chunks one flush takes.
+const maxFlushChunks = 1 << 13
 
 // ErrClosed refuses appends and commits after Close.
 var ErrClosed = errors.New("the oplog is closed")
@@ -27,17 +32,23 @@ type Committer struct {
 	shard id.Shard
 	epoch id.Epoch
 
-	work      sched.Condition // the flushing task waits here
-	committed sched.Condition // those who wait for a commit, here
-	task      sched.Task
+	work      sched.Condition // the task waits here
+	committed sched.Condition // those who wait for a commit or for room, here
+	task      sched.Task      // flushes what no commit does by itself
 
-	mu      sync.Mutex
+	// ended says why nothing more is made durable; it is set once. After a
+	// failed append nobody knows what the storage has, so nothing may be
+	// appended behind it by this owner.
+	ended atomic.Pointer[error]
+
+	mu       sync.Mutex
+	wanted   []*Writer // writers whose entries somebody waits for, each once
+	closing  bool
+	flushing bool // somebody is, and owns the following
+
 	head    uint64
-	wanted  []*Writer // writers whose entries somebody waits for, each once
-	closing bool
-	// failed ends the committer: after a failed append nobody knows what the
-	// storage has, so nothing may be appended behind it by this owner.
-	failed error
+	taken   []*Writer // whose chunks are in segment; both are reused
+	segment []storage.Chunk
 }
 
 // NewCommitter takes over shard for a new epoch and starts flushing.
@@ -63,93 +74,142 @@ func (c *Committer) Epoch() id.Epoch { return c.epoch }
 // Shard is the shard it commits for.
 func (c *Committer) Shard() id.Shard { return c.shard }
 
-// Close finishes the flushes that were asked for and stops. Commits are
-// refused from then on; entries that nobody asked to commit are lost, as they
-// would be by a crash.
+// Close finishes the flushes that were asked for and stops. Appends and
+// commits are refused from then on; entries that nobody asked to commit are
+// lost, as they would be by a crash. It returns the error that ended the
+// committer before, if one did.
 func (c *Committer) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
 	c.work.Wake()
 	c.task.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := c.failed
-	if errors.Is(err, ErrClosed) {
-		err = nil
+	if err := c.failure(); !errors.Is(err, ErrClosed) {
+		return err
 	}
-	c.failed = ErrClosed
-	return err
+	return nil
 }
 
-// want asks for w to be flushed.
+// failure is why nothing more is made durable, or nil.
+func (c *Committer) failure() error {
+	if p := c.ended.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// want asks the task to flush w.
 func (c *Committer) want(w *Writer) {
 	c.mu.Lock()
-	if !w.wanted {
-		w.wanted = true
-		c.wanted = append(c.wanted, w)
-	}
+	c.enlist(w)
 	c.mu.Unlock()
 	c.work.Wake()
 }
 
-func (c *Committer) failure() error {
+// commit asks for a flush of w, whose task will wait for it. If nobody is
+// flushing it leads: it flushes by itself, which spares it the switch to the
+// committer's task and back. If somebody is, that one sees to the next flush.
+func (c *Committer) commit(w *Writer) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.failed
+	c.enlist(w)
+	leads := c.claim()
+	c.mu.Unlock()
+	if leads {
+		c.flush()
+	}
+}
+
+// enlist is called with c.mu held.
+func (c *Committer) enlist(w *Writer) {
+	if !w.wanted && !c.closing {
+		w.wanted = true
+		c.wanted = append(c.wanted, w)
+	}
+}
+
+// claim gives its caller the right to flush, if it is free and of use. It is
+// called with c.mu held.
+func (c *Committer) claim() bool {
+	if c.flushing || c.failure() != nil || len(c.wanted) == 0 && !c.closing {
+		return false
+	}
+	c.flushing = true
+	return true
 }
 
 func (c *Committer) run() {
-	for {
+	for ended := false; !ended; {
 		_ = c.work.Wait(context.Background(), func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return c.closing || len(c.wanted) > 0
+			ended = c.failure() != nil
+			return ended || c.claim()
 		})
-		if done := c.flush(); done {
-			return
+		if !ended {
+			c.flush()
 		}
 	}
 }
 
-// flush appends one segment with what the wanted writers hold. It reports
-// whether the committer has ended.
-func (c *Committer) flush() (done bool) {
-	now := c.sched.Now()
-	var segment []storage.Chunk
-	c.mu.Lock()
-	writers := c.wanted
-	c.wanted = nil
-	for i, size := 0, 0; i < len(writers); i++ {
-		if size >= maxFlush {
-			c.wanted = append(c.wanted, writers[i:]...)
-			writers = writers[:i]
-			break
-		}
-		writers[i].wanted = false
-		chunk := writers[i].take(now)
-		if chunk.Count > 0 {
-			segment = append(segment, chunk)
-			size += len(chunk.Bytes)
+// flush appends one segment with what the wanted writers hold. Its caller has
+// claimed the right to.
+func (c *Committer) flush() {
+	c.gather()
+	var err error
+	if len(c.segment) > 0 {
+		err = c.logs.Append(context.Background(), c.shard, c.epoch, c.head, c.segment)
+		if err != nil {
+			err = fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
+		} else {
+			c.head++
 		}
 	}
-	ended := c.closing && len(c.wanted) == 0
-	c.mu.Unlock()
-
-	if len(segment) > 0 {
-		err := c.logs.Append(context.Background(), c.shard, c.epoch, c.head, segment)
-		if err != nil {
-			c.mu.Lock()
-			c.failed = fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
-			c.mu.Unlock()
-			c.committed.Wake()
-			return true
-		}
-		c.head++
-		for _, w := range writers {
+	if err == nil {
+		for _, w := range c.taken {
 			w.flushed()
 		}
+	}
+	clear(c.taken)
+	clear(c.segment)
+
+	c.mu.Lock()
+	c.flushing = false
+	if err == nil && c.closing && len(c.wanted) == 0 {
+		err = ErrClosed
+	}
+	if err != nil {
+		c.ended.Store(&err)
+	}
+	wakeTask := err != nil || len(c.wanted) > 0 || c.closing
+	c.mu.Unlock()
+	c.committed.Wake()
+	if wakeTask {
+		c.work.Wake()
+	}
+}
+
+// gather moves wanted writers to taken and their chunks to segment.
+func (c *Committer) gather() {
+	now := c.sched.Now()
+	c.taken, c.segment = c.taken[:0], c.segment[:0]
+	size, room := 0, false
+	c.mu.Lock()
+	for _, w := range c.wanted {
+		if size >= maxFlush || len(c.segment) == maxFlushChunks {
+			break
+		}
+		chunk, full := w.take(now)
+		if chunk.Count > 0 {
+			c.segment = append(c.segment, chunk)
+			size += len(chunk.Bytes)
+		}
+		w.wanted = false
+		c.taken = append(c.taken, w)
+		room = room || full
+	}
+	c.wanted = slices.Delete(c.wanted, 0, len(c.taken))
+	c.mu.Unlock()
+	if room {
 		c.committed.Wake()
 	}
-	return ended
 }

@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -101,7 +102,7 @@ func (e *Create) fields(c *coder) {
 	c.fixed(e.Program[:])
 	c.strings(&e.Args)
 	c.strings(&e.Env)
-	list(c, &e.Dirs, func(d *Dir) {
+	list(c, &e.Dirs, 1+1+len(storage.Hash{}), func(d *Dir) {
 		c.string(&d.Host)
 		c.string(&d.Guest)
 		c.fixed(d.Tree[:])
@@ -170,10 +171,13 @@ const (
 
 // String gives "stdout" or "stderr".
 func (s Stream) String() string {
-	if s == Stderr {
+	switch s {
+	case Stdout:
+		return "stdout"
+	case Stderr:
 		return "stderr"
 	}
-	return "stdout"
+	return fmt.Sprintf("stream %d", uint64(s))
 }
 
 // MarshalText gives the stream's name.

@@ -17,13 +17,19 @@ type Index = uint64
 // refuses a newer one.
 const Version = 1
 
-// MaxEntry bounds one encoded entry, in bytes. Larger payloads go to blobs.
+// MaxEntry bounds one encoded entry, length and checksum included, in bytes.
+// Larger payloads go to blobs.
 const MaxEntry = 1 << 20
 
 var (
 	errTruncated = errors.New("the entry ends early")
-	errTrailing  = errors.New("the entry has bytes behind its last field")
+	errLength    = errors.New("the entry has an impossible length")
+	errNumber    = errors.New("the entry has a malformed number")
+	errTrailing  = errors.New("there are bytes behind the end")
 	errChecksum  = errors.New("checksum mismatch")
+	errIndexes   = errors.New("its entries have impossible indexes")
+	errVersion   = errors.New("there is no such format")
+	errMissing   = errors.New("the entries are missing")
 )
 
 // VersionError reports a chunk of a format that this build does not read.

@@ -17,18 +17,25 @@ const (
 	flushAt = 256 << 10
 	// maxPending is how many it holds before appending waits for the disk.
 	maxPending = 4 << 20
+	// maxIdleBuffer is how large a buffer a writer keeps that it has no use for
+	// at present.
+	maxIdleBuffer = 64 << 10
+	// firstBuffer is the size of a writer's first buffers.
+	firstBuffer = 4 << 10
 )
 
 // Writer appends to one worker's oplog. Entries are buffered and ordered;
-// Commit makes them durable. It is for one task at a time, Committed and
-// WaitCommitted for any.
+// Commit makes them durable. It is for one task at a time; Committed, Request
+// and WaitCommitted are for any.
 type Writer struct {
 	c      *Committer
 	worker id.Worker
+	sum    uint32 // workerSum of worker
 
 	committed atomic.Uint64 // the last durable index
 
 	mu      sync.Mutex
+	coder   coder
 	pending []byte // the forming chunk, room for its header first
 	count   uint32
 	next    Index
@@ -40,63 +47,78 @@ type Writer struct {
 
 // NewWriter opens the oplog of worker for appending behind its last entry.
 func (c *Committer) NewWriter(worker id.Worker, last Index) *Writer {
-	w := &Writer{c: c, worker: worker, next: last + 1, pending: make([]byte, chunkHeader, 4<<10)}
+	w := &Writer{c: c, worker: worker, sum: workerSum(worker), next: last + 1, flown: last, pending: newChunk()}
 	w.committed.Store(last)
 	return w
 }
+
+func newChunk() []byte { return make([]byte, chunkHeader, firstBuffer) }
 
 // Worker is whose oplog it is.
 func (w *Writer) Worker() id.Worker { return w.worker }
 
 // Append adds an entry and returns its index. It waits only when the disk is
-// far behind.
+// far behind. After an error the entry has not been added.
 func (w *Writer) Append(ctx context.Context, body Body) (Index, error) {
-	w.mu.Lock()
-	before := len(w.pending)
-	grown := appendEntry(w.pending, w.next, body)
-	if len(grown)-before > MaxEntry {
-		w.mu.Unlock()
-		return 0, fmt.Errorf("append %s to the oplog of %s: the entry has %d bytes, more than %d", Name(body), w.worker, len(grown)-before, MaxEntry)
+	if err := w.lock(ctx); err != nil {
+		return 0, err
 	}
-	return w.appended(ctx, grown)
+	return w.add(appendEntry(&w.coder, w.pending, w.next, body), body.kind())
 }
 
 // AppendHostCall is Append for a *HostCall whose request and response are
 // already encoded, without an allocation: it is by far the most frequent.
 func (w *Writer) AppendHostCall(ctx context.Context, function uint64, request, response []byte) error {
+	if err := w.lock(ctx); err != nil {
+		return err
+	}
 	body := HostCall{Func: function, Request: request, Response: response}
-	w.mu.Lock()
-	c := coder{b: append(w.pending, 0, kindHostCall.number)}
+	c := coder{b: beginEntry(w.pending, kindHostCall)}
 	body.fields(&c)
-	_, err := w.appended(ctx, sealEntry(c.b, len(w.pending), w.next))
+	_, err := w.add(sealEntry(c.b, len(w.pending), w.next), kindHostCall)
 	return err
 }
 
-// appended takes the grown buffer; it is called with w.mu held and releases it.
-func (w *Writer) appended(ctx context.Context, grown []byte) (Index, error) {
-	w.pending = grown
+// lock locks w.mu as soon as there is room for an entry.
+func (w *Writer) lock(ctx context.Context) error {
+	for {
+		if err := w.c.failure(); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		if len(w.pending) < maxPending {
+			return nil
+		}
+		w.mu.Unlock()
+		if err := w.c.committed.Wait(ctx, func() bool { return w.hasRoom() || w.c.failure() != nil }); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Writer) hasRoom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending) < maxPending
+}
+
+// add makes grown, which is pending and one entry more, the pending chunk. It
+// is called with w.mu held and releases it.
+func (w *Writer) add(grown []byte, k *kind) (Index, error) {
+	before, size := len(w.pending), len(grown)
+	if size-before > MaxEntry {
+		w.mu.Unlock()
+		return 0, fmt.Errorf("append %s to the oplog of %s: the entry has %d bytes, more than %d: %w", k.name, w.worker, size-before, MaxEntry, storage.ErrTooLarge)
+	}
 	index := w.next
+	w.pending = grown
 	w.next++
 	w.count++
-	size := len(w.pending)
 	w.mu.Unlock()
-	if size < flushAt {
-		return index, nil
+	if before < flushAt && size >= flushAt { // at the crossing alone: it stays wanted
+		w.c.want(w)
 	}
-	w.c.want(w)
-	if size < maxPending {
-		return index, nil
-	}
-	err := w.c.committed.Wait(ctx, func() bool {
-		w.mu.Lock()
-		drained := len(w.pending) < maxPending
-		w.mu.Unlock()
-		return drained || w.c.failure() != nil
-	})
-	if err == nil {
-		err = w.c.failure()
-	}
-	return index, err
+	return index, nil
 }
 
 // Last is the index of the last entry appended.
@@ -112,18 +134,22 @@ func (w *Writer) Committed() Index { return w.committed.Load() }
 // Request asks for everything appended so far to become durable soon.
 func (w *Writer) Request() { w.c.want(w) }
 
-// Commit returns when everything appended so far is durable.
+// Commit returns when everything appended so far is durable, or ctx is done.
+// It may flush by itself, and then it does so to the end.
 func (w *Writer) Commit(ctx context.Context) error {
 	last := w.Last()
 	if w.committed.Load() >= last {
 		return nil
 	}
-	w.c.want(w)
+	w.c.commit(w)
 	return w.WaitCommitted(ctx, last)
 }
 
 // WaitCommitted returns when entry index is durable. It does not ask for it.
 func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
+	if w.committed.Load() >= index {
+		return nil
+	}
 	done := func() bool { return w.committed.Load() >= index || w.c.failure() != nil }
 	if err := w.c.committed.Wait(ctx, done); err != nil {
 		return err
@@ -134,21 +160,22 @@ func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
 	return w.c.failure()
 }
 
-// take hands the forming chunk to a flush and starts a new one.
-func (w *Writer) take(now time.Time) storage.Chunk {
+// take hands the forming chunk to a flush and starts a new one. It reports
+// whether an append may be waiting for that.
+func (w *Writer) take(now time.Time) (chunk storage.Chunk, full bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.count == 0 {
-		return storage.Chunk{}
+		return chunk, false
 	}
-	chunk := storage.Chunk{Worker: w.worker, First: w.next - uint64(w.count), Count: w.count, Bytes: w.pending}
-	putChunkHeader(chunk.Bytes, now)
-	if cap(w.flying) < chunkHeader {
-		w.flying = make([]byte, chunkHeader, cap(w.pending))
+	chunk = storage.Chunk{Worker: w.worker, First: w.next - uint64(w.count), Count: w.count, Bytes: w.pending}
+	putChunkHeader(chunk.Bytes, w.sum, chunk.First, now)
+	if idle := cap(w.flying); idle == 0 || idle > maxIdleBuffer && idle/4 > len(w.pending) {
+		w.flying = newChunk()
 	}
 	w.pending, w.flying, w.count = w.flying[:chunkHeader], w.pending, 0
 	w.flown = w.next - 1
-	return chunk
+	return chunk, len(chunk.Bytes) >= maxPending
 }
 
 // flushed is called when what take gave is durable.
