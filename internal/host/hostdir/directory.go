@@ -125,21 +125,22 @@ type Shown struct {
 }
 
 // Load gives the content of the file at path, recorded when it is first asked
-// for. Errors that the program is to see wrap fs.ErrNotExist or
-// fs.ErrPermission, or are neither; ok is false for those of the host.
-func (d *Shown) Load(path string) (content io.ReadCloser, size uint64, seen error, err error) {
+// for. What kept the host from reading it is seen, for the program: it wraps
+// fs.ErrNotExist or fs.ErrPermission, or neither. err is for what ends the
+// session.
+func (d *Shown) Load(path string) (content io.ReadCloser, seen, err error) {
 	l, err := durable.Run(d.Session, &load, place{d.Number, path}, d.perform)
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, nil, err
 	}
 	if l.Failure != none {
-		return nil, 0, l.Failure.err(), nil
+		return nil, l.Failure.err(), nil
 	}
 	content, err = d.Blobs.Get(d.Session.Context(), l.Hash)
 	if err != nil {
-		return nil, 0, nil, fmt.Errorf("read the recorded content of %s: %w", path, err)
+		return nil, nil, fmt.Errorf("read the recorded content of %s: %w", path, err)
 	}
-	return content, l.Size, nil, nil
+	return content, nil, nil
 }
 
 func (d *Shown) perform(ctx context.Context, p place) (loaded, error) {

@@ -45,7 +45,7 @@ type Node struct {
 type Change struct {
 	Node
 	Remove  bool                          // Path goes, with everything below it
-	Content func() (io.ReadCloser, error) // of a File
+	Content func() (io.ReadCloser, error) // of a File; nil: as it is, Mtime alone is new
 }
 
 // Host is the machine's directories.

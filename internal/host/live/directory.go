@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"time"
+	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 )
@@ -42,10 +43,15 @@ func (Directories) List(ctx context.Context, root string) ([]hostdir.Node, error
 			return fmt.Errorf("it has more than %d files and directories: show a smaller one", MaxNodes)
 		}
 		node, ok, err := node(root, name, entry)
+		if err != nil {
+			return err
+		}
 		if ok {
 			nodes = append(nodes, node)
+		} else if entry.IsDir() {
+			return fs.SkipDir
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list directory %s: %w", root, err)
@@ -53,8 +59,11 @@ func (Directories) List(ctx context.Context, root string) ([]hostdir.Node, error
 	return nodes, nil
 }
 
-// node describes one path; it is not ok for what is not shown, or is gone.
+// node describes one path. It is not ok for what is not shown, or is gone.
 func node(root, name string, entry fs.DirEntry) (n hostdir.Node, ok bool, err error) {
+	if !utf8.ValidString(name) {
+		return n, false, nil // programs know no other names
+	}
 	info, err := entry.Info()
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, false, nil
@@ -139,6 +148,9 @@ func applyOne(dir *os.Root, change hostdir.Change) error {
 			return err
 		}
 		return dir.Rename(temporary, name)
+	case change.Content == nil:
+		mtime := time.Unix(0, change.Mtime)
+		return dir.Chtimes(name, mtime, mtime)
 	}
 	return replace(dir, name, change)
 }
