@@ -15,7 +15,8 @@ var imports = map[string][]string{
 	"internal/storage":             {"internal/id"},
 	"internal/storage/storagetest": {"internal/id", "internal/storage"},
 	"internal/storage/memory":      {"internal/id", "internal/storage"},
-	"internal/storage/local":       {"internal/id", "internal/storage", "internal/vfs"},
+	"internal/storage/local":       {"internal/id", "internal/storage", "internal/storage/local/table", "internal/vfs"},
+	"internal/storage/local/table": {"internal/vfs"},
 	"internal/oplog":               {"internal/id", "internal/sched", "internal/storage"},
 	"internal/wasm":                {"internal/wasmbin"},
 	"internal/durable":             {"internal/id", "internal/oplog"},
@@ -31,6 +32,11 @@ var imports = map[string][]string{
 		"internal/durable", "internal/host/ambient", "internal/host/hostdir", "internal/host/live",
 		"internal/host/wasip1", "internal/id", "internal/oplog", "internal/sched", "internal/storage",
 		"internal/storage/local", "internal/vfs", "internal/wasm", "internal/worker",
+	},
+	"internal/sim": {
+		"internal/durable", "internal/host/hostdir", "internal/host/live", "internal/id", "internal/oplog",
+		"internal/sched", "internal/storage", "internal/storage/memory", "internal/storage/storagetest",
+		"internal/wasm", "internal/worker",
 	},
 	"internal/cli":  {"."},
 	"cmd/waterbear": {"internal/cli"},
@@ -56,7 +62,7 @@ var restricted = map[string][]string{
 	"syscall":               {"internal/cli"},
 	"golang.org/x/sys/unix": {"internal/vfs", "internal/wasm"},
 	"math/rand":             {},
-	"math/rand/v2":          {"internal/cli", "internal/sched"},
+	"math/rand/v2":          {"internal/cli", "internal/sched", "internal/sim"},
 	"crypto/rand":           {".", "internal/vfs"},
 	// What gives up the guarantees of the language, or the static binary.
 	"unsafe":    {"internal/wasm"},
@@ -64,7 +70,7 @@ var restricted = map[string][]string{
 	"C":         {},
 	"io/ioutil": {},
 	// Other modules: each is hidden behind the packages named.
-	"github.com/cockroachdb/pebble/v2/...":  {"internal/storage/local"},
+	"github.com/cockroachdb/pebble/v2/...":  {},
 	"github.com/dustin/go-humanize":         {"internal/cli"},
 	"github.com/spf13/cobra":                {"internal/cli"},
 	"github.com/tetratelabs/wazero/...":     {"internal/wasm"},
@@ -72,14 +78,14 @@ var restricted = map[string][]string{
 	"golang.org/x/term":                     {"internal/cli"},
 	"github.com/cockroachdb/datadriven":     {},
 	"github.com/rogpeppe/go-internal/...":   {},
-	"pgregory.net/rapid":                    {},
+	"pgregory.net/rapid":                    {"internal/storage/storagetest"},
 	"github.com/anishathalye/porcupine/...": {},
 }
 
 // restrictedInTests lists the imports that even tests may not have, and the
 // packages whose tests may, besides those of restricted.
 var restrictedInTests = map[string][]string{
-	"github.com/tetratelabs/wazero/...":    {"internal/sched", "internal/wasmbin"},
+	"github.com/tetratelabs/wazero/...":    {"internal/guests", "internal/sched", "internal/wasmbin"},
 	"github.com/cockroachdb/pebble/v2/...": {"internal/vfs"},
 	"io/ioutil":                            {},
 	"plugin":                               {},
