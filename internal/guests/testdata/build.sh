@@ -1,0 +1,16 @@
+#!/bin/sh
+# Builds the guests that only tests run.
+# Needs: clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 from apt, wabt
+# from npm (examples/setup.sh testdata installs them).
+#
+#   ./build.sh            all, beside their sources
+#   ./build.sh DIR        all, in another directory
+set -eu
+cd "$(dirname "$0")"
+out=${1:-.}
+mkdir -p "$out/odd"
+clang-19 --target=wasm32-wasi -O2 -Wall effects.c -Wl,--strip-all -o "$out/effects.wasm"
+clang-19 --target=wasm32-wasi -O2 -Wall -nostdlib hostile.c -Wl,--strip-all -Wl,-z,stack-size=65536 -o "$out/hostile.wasm"
+for source in odd/*.wat; do
+	../../../examples/node_modules/.bin/wat2wasm --enable-all "$source" -o "$out/${source%.wat}.wasm"
+done

@@ -1,0 +1,3 @@
+(module ;; Not a command: nothing to start.
+  (memory (export "memory") 1)
+  (func (export "main")))

@@ -1,0 +1,3 @@
+(module ;; _start has the wrong type.
+  (memory (export "memory") 1)
+  (func (export "_start") (param i32)))
