@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -55,7 +56,7 @@ func openCache(dir string) (*cache, error) {
 // key names the result of compiling source by this program.
 func (c *cache) key(source []byte) string {
 	h := sha256.New()
-	for _, part := range []string{cacheMagic, wasmbin.Version, wazeroVersion()} {
+	for _, part := range []string{cacheMagic, wasmbin.Version, fmt.Sprintf("%+v", rewriteOptions), wazeroVersion()} {
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(part))))
 		h.Write([]byte(part))
 	}

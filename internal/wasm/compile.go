@@ -15,6 +15,12 @@ const (
 	stageCompile = "compile"
 )
 
+// MaxTableItems bounds the tables of an instance together. Eight bytes of the
+// Go heap stand for each.
+const MaxTableItems = 1 << 20
+
+var rewriteOptions = wasmbin.Options{TableItems: MaxTableItems}
+
 // Compile makes a module ready to run. It takes seconds for a large module
 // that is not in the cache: progress, which may be nil, is told the stage and
 // the fraction done, which never falls within a stage and ends at 1; it may be
@@ -53,7 +59,7 @@ func (e *Engine) prepare(ctx context.Context, source []byte, progress func(stage
 			}
 		}
 	}
-	r, err := wasmbin.Rewrite(source, wasmbin.Options{})
+	r, err := wasmbin.Rewrite(source, rewriteOptions)
 	if err != nil {
 		return nil, err
 	}

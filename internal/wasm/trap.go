@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -92,7 +93,7 @@ func cause(err error) error {
 
 // frameLine matches a line of wazero's stack trace: a name, which the guest
 // chose and which may be anything, then a signature.
-var frameLine = regexp.MustCompile(`^(.*)\([a-z0-9,]*\)(?: [a-z0-9]+| \([a-z0-9,]+\))?$`)
+var frameLine = regexp.MustCompile(`^(.*?)\([a-z0-9,]*\)(?: [a-z0-9]+| \([a-z0-9,]+\))?$`)
 
 // stackIn reads the guest's functions out of the text of wazero's error, which
 // is the only place where they are.
@@ -109,10 +110,21 @@ func (in *Instance) stackIn(err error) []string {
 		}
 		name := strings.TrimPrefix(m[1], in.module.compiled.Name()+".")
 		if ours := strings.HasPrefix(name, "waterbear"); !ours {
-			names = append(names, printable(name))
+			names = append(names, in.module.sourceName(printable(name)))
 		}
 	}
 	return names
+}
+
+// sourceName is the name in the module's source of a function that is named in
+// the rewritten module. One without a name is called by its number, which the
+// import of yield has moved.
+func (m *Module) sourceName(name string) string {
+	n, err := strconv.Atoi(strings.TrimPrefix(name, "$"))
+	if err != nil || name[0] != '$' || n <= len(m.imports) {
+		return name
+	}
+	return "$" + strconv.Itoa(n-1)
 }
 
 // maxNameBytes bounds the name of a function in a trap.

@@ -65,7 +65,7 @@ type Export struct {
 	Params, Results []ValueType
 }
 
-// signature writes a function type as people read it: (i32 i64) -> (i32).
+// signature writes a function's type as people read it: (i32 i64) -> (i32).
 func signature(params, results []ValueType) string {
 	join := func(types []ValueType) string {
 		names := make([]string, len(types))
