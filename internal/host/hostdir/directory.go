@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
@@ -181,4 +182,14 @@ func (r *noting) Read(p []byte) (int, error) {
 		r.err = err
 	}
 	return n, err
+}
+
+// Content is the blob that a recorded call of this package refers to, if it
+// does.
+func Content(c *oplog.HostCall) (h storage.Hash, ok bool) {
+	if c.Func != load.Code {
+		return h, false
+	}
+	l, err := load.Response.Decode(c.Response)
+	return l.Hash, err == nil && l.Failure == none
 }
