@@ -3,16 +3,16 @@
 #
 #	make crash KILLS=1000     kill -9 of the real binary at random moments
 #	make sim SEED=0x2a        one simulation again; SEEDS=n: n random ones
-#	make soak                 both of them, for hours if need be
+#	make soak                 both, for about an hour
 #	make fuzz FUZZTIME=10m    every fuzz target, one after the other
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
 
 # No cgo: the binary is static, and builds for any system from any other.
 export CGO_ENABLED := 0
 
-KILLS    ?= 100
+KILLS    ?= 40
 SEED     ?=
-SEEDS    ?= 20
+SEEDS    ?= 100
 FUZZTIME ?= 1m
 BENCH    ?= .
 COUNT    ?= 6
@@ -47,3 +47,24 @@ race:
 
 ci:
 	.ci/run
+
+# Each example program is killed KILLS times. SEED=n kills at the same moments
+# again, as far as the machine allows.
+crash:
+	go test ./test/crash -count=1 -timeout=0 -kills=$(KILLS) -seed=$(or $(SEED),0)
+
+# The seeds that are always run, and SEEDS random ones; or SEED alone.
+sim:
+	go test ./internal/sim -count=1 -timeout=0 -sim.seeds=$(SEEDS) $(if $(SEED),-v -sim.seed=$(SEED))
+
+soak:
+	$(MAKE) crash KILLS=1000
+	$(MAKE) sim SEEDS=20000
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+bench:
+	mkdir -p build
+	go test -run='^$$' -bench='$(BENCH)' -count=$(COUNT) ./... | tee build/bench.txt
+	go tool -modfile=tools/go.mod benchstat build/bench.txt
