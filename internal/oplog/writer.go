@@ -147,9 +147,6 @@ func (w *Writer) Commit(ctx context.Context) error {
 
 // WaitCommitted returns when entry index is durable. It does not ask for it.
 func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
-	if w.committed.Load() >= index {
-		return nil
-	}
 	done := func() bool { return w.committed.Load() >= index || w.c.failure() != nil }
 	if err := w.c.committed.Wait(ctx, done); err != nil {
 		return err
