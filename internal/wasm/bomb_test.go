@@ -144,6 +144,33 @@ func TestFailedInstantiationGivesItsMemoryBack(t *testing.T) {
 	}
 }
 
+func TestInstancesTogetherStayWithinTheEnginesMemory(t *testing.T) {
+	for _, interpreter := range []bool{false, true} {
+		e := newEngine(t, wasm.Config{Interpreter: interpreter, MaxMemory: 10 << 20})
+		m := compile(t, e, grower(-1).binary())
+		grow := func(in *wasm.Instance) error { return in.Call(context.Background(), "grow", make([]uint64, 1)) }
+		first := instantiate(t, m, wasm.InstanceConfig{MaxMemory: 6 << 20})
+		second := instantiate(t, m, wasm.InstanceConfig{MaxMemory: 6 << 20})
+		if err := grow(first); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := grow(second); !errors.Is(err, wasm.ErrMemoryExhausted) {
+				t.Errorf("got %v, want %v", err, wasm.ErrMemoryExhausted)
+			}
+		}
+		if _, err := m.Instantiate(context.Background(), wasm.InstanceConfig{}); !errors.Is(err, wasm.ErrMemoryExhausted) {
+			t.Errorf("got %v, want %v", err, wasm.ErrMemoryExhausted)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := grow(second); err != nil {
+			t.Errorf("after the other instance was closed: %v", err)
+		}
+	}
+}
+
 func TestTableGrowsToTheLimitAndNoFurther(t *testing.T) {
 	engines(t, func(t *testing.T, e *wasm.Engine) {
 		g := &guest{}

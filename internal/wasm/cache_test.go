@@ -3,6 +3,7 @@ package wasm_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,4 +172,51 @@ func TestWhatAKilledEngineLeftBehindIsRemoved(t *testing.T) {
 	if got, _ := ask(t, alive, answer(2)); got != 2 || len(entries(t, dir)) != 2 {
 		t.Errorf("got %d and %d entries, want 2 and 2: a living engine lost its directory", got, len(entries(t, dir)))
 	}
+}
+
+func TestProgressIsToldUntilTheModuleIsCompiled(t *testing.T) {
+	var mu sync.Mutex
+	var told []float64
+	e := newEngine(t, wasm.Config{})
+	_, err := e.Compile(context.Background(), buildGo(t, helloSource), func(stage string, done float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if stage != "compile" {
+			t.Errorf("got stage %q", stage)
+		}
+		told = append(told, done)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(told) < 3 || told[0] != 0 || told[len(told)-1] != 1 || !slices.IsSorted(told) {
+		t.Errorf("got %v, want more than begin and end, from 0 to 1", told)
+	}
+}
+
+func TestCompileGivesUpWhenItsContextIsDone(t *testing.T) {
+	e := newEngine(t, wasm.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := e.Compile(ctx, answer(1), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestModulesAreCompiledByManyTasks(t *testing.T) {
+	e := newEngine(t, wasm.Config{CacheDir: t.TempDir()})
+	var wg sync.WaitGroup
+	for i := range int64(8) {
+		wg.Go(func() {
+			for n := range int64(5) {
+				want := uint64(10*(i%2) + n)
+				if got, _ := ask(t, e, answer(int64(want))); got != want {
+					t.Errorf("got %d, want %d", got, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -19,6 +19,9 @@ type Config struct {
 	// processes may share it. If it cannot be used, or is empty, compiled code
 	// is kept in memory only.
 	CacheDir string
+	// MaxMemory bounds the linear memories of all instances together, in bytes.
+	// Zero: there is no such bound.
+	MaxMemory uint64
 	// Interpreter runs guests without compiling them, some fifty times slower:
 	// for comparing the two.
 	Interpreter bool
@@ -43,6 +46,7 @@ type Engine struct {
 	instantiation wazero.ModuleConfig
 	yield         *Host
 	gauge         gauge
+	memory        memoryBudget
 
 	// compiling is held by the task that compiles; what follows it is that
 	// task's.
@@ -64,6 +68,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		instantiation: wazero.NewModuleConfig().WithName("").WithStartFunctions(),
 		compiling:     make(chan struct{}, 1),
 		speed:         firstSpeed,
+		memory:        memoryBudget{most: c.MaxMemory},
 	}
 	config := wazero.NewRuntimeConfig()
 	if c.Interpreter {

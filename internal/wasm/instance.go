@@ -65,6 +65,7 @@ type guestFunction struct {
 	name  string
 	call  api.Function
 	stack stackOfCall
+	slots int
 }
 
 // Instantiate makes an instance with fresh memory. Nothing of the guest runs
@@ -116,7 +117,7 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 	e := in.module.engine
 	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
 		func(_, most uint64) experimental.LinearMemory {
-			in.memory = reserve(min(most, maxMemory))
+			in.memory = reserve(min(most, maxMemory), &e.memory)
 			return in.memory
 		}))
 	in.setup = experimental.WithImportResolver(in.setup, in.resolve)
@@ -185,65 +186,77 @@ func (in *Instance) SetGlobals(values []uint64) error {
 // two. The error is what a host function gave to Abort, the cause given to
 // Stop, the cause of ctx when that is done first, a *Trap, or a *HostError.
 func (in *Instance) Call(ctx context.Context, export string, stack []uint64) error {
-	slots, ok := in.module.slots[export]
+	if err := in.enter(export); err != nil {
+		return err
+	}
+	defer in.leave()
+	f, ok := in.functions[export]
 	if !ok {
-		return fmt.Errorf("call %s: the module exports no such function", export)
+		slots, ok := in.module.slots[export]
+		if !ok {
+			return fmt.Errorf("call %s: the module exports no such function", export)
+		}
+		f = in.find(export, slots)
 	}
-	if len(stack) < slots {
-		return fmt.Errorf("call %s: it needs a stack of %d values, got %d", export, slots, len(stack))
+	if len(stack) < f.slots {
+		return fmt.Errorf("call %s: it needs a stack of %d values, got %d", export, f.slots, len(stack))
 	}
-	return in.invoke(ctx, export, stack)
+	return in.run(ctx, f, stack)
 }
 
 // Start runs the module's start function, if it has one: what the module does
 // once in its life, before anything else of it is called.
 func (in *Instance) Start(ctx context.Context) error {
+	if err := in.enter("the start function"); err != nil {
+		return err
+	}
+	defer in.leave()
 	if in.module.start == "" {
 		return nil
 	}
-	return in.invoke(ctx, in.module.start, nil)
+	return in.run(ctx, in.find(in.module.start, 0), nil)
 }
 
-func (in *Instance) invoke(ctx context.Context, export string, stack []uint64) error {
-	if !in.activity.CompareAndSwap(idle, calling) {
-		if in.activity.Load() == closed {
-			return fmt.Errorf("call %s: instance %w", export, ErrClosed)
-		}
-		return fmt.Errorf("call %s: %w", export, ErrBusy)
+// enter begins a call.
+func (in *Instance) enter(what string) error {
+	if in.activity.CompareAndSwap(idle, calling) {
+		return nil
 	}
-	defer in.leave()
-	f, ok := in.functions[export]
-	if !ok {
-		f = in.find(export)
+	if in.activity.Load() == closed {
+		return fmt.Errorf("call %s: instance %w", what, ErrClosed)
 	}
-	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
-	if err := in.interrupted(); err != nil {
-		return err
-	}
-	if err := f.call.CallWithStack((*guestContext)(in), stack); err != nil {
-		return in.failure(err)
-	}
-	return nil
+	return fmt.Errorf("call %s: %w", what, ErrBusy)
 }
 
-// leave ends a call. A function that has needed a long stack still holds it,
-// so it is forgotten; so is one whose stack overflowed, which cannot run again.
+// leave ends a call.
 func (in *Instance) leave() {
-	f := in.function
-	if f != nil && in.module.engine.gauge.bytes(f.stack) > keptStack {
-		delete(in.functions, f.name)
-	}
-	in.function, in.host, in.call, in.done = nil, nil, nil, nil
+	in.call, in.done = nil, nil
 	in.activity.Store(idle)
 }
 
 // find makes an exported function ready and keeps it: its stack alone takes
 // ten thousand bytes to allocate.
-func (in *Instance) find(export string) *guestFunction {
+func (in *Instance) find(export string, slots int) *guestFunction {
 	call := in.running.ExportedFunction(export)
-	f := &guestFunction{name: export, call: call, stack: in.module.engine.gauge.of(call)}
+	f := &guestFunction{name: export, call: call, stack: in.module.engine.gauge.of(call), slots: slots}
 	in.functions[export] = f
 	return f
+}
+
+func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) error {
+	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
+	if err := in.interrupted(); err != nil {
+		return err
+	}
+	err := f.call.CallWithStack((*guestContext)(in), stack)
+	if in.module.engine.gauge.bytes(f.stack) > keptStack {
+		// It has needed a long stack and would hold on to it.
+		delete(in.functions, f.name)
+	}
+	if err != nil {
+		return in.failure(err)
+	}
+	return nil
 }
 
 // Close frees the instance and its memory. It is refused during a call.

@@ -1,7 +1,9 @@
 package wasm
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,24 +11,50 @@ import (
 // DefaultMaxMemory bounds an instance's memory if its configuration does not.
 const DefaultMaxMemory = 1 << 30
 
+// ErrMemoryExhausted ends a call or an instantiation that would take the
+// instances of an engine beyond Config.MaxMemory together. It says nothing
+// about the guest: it can be tried again when others need less.
+var ErrMemoryExhausted = errors.New("the memory for all guests is used up")
+
+// memoryBudget is how much memory the instances of an engine take together.
+type memoryBudget struct {
+	used atomic.Uint64
+	most uint64 // 0: no bound
+}
+
+// take accounts for n more bytes, or returns false.
+func (b *memoryBudget) take(n uint64) bool {
+	if used := b.used.Add(n); b.most > 0 && used > b.most {
+		b.give(n)
+		return false
+	}
+	return true
+}
+
+// give accounts for n bytes less.
+func (b *memoryBudget) give(n uint64) { b.used.Add(-n) }
+
 // linearMemory is a guest's memory: a reservation of addresses, as long as the
 // memory may ever become, of which a growing part is accessible. It never
 // moves, costs nothing until it is touched, and is outside the Go heap.
 type linearMemory struct {
 	reserved []byte
 	size     uint64
+	budget   *memoryBudget
 }
 
 // reserve makes an empty memory that may grow to most bytes.
-func reserve(most uint64) *linearMemory {
+func reserve(most uint64, budget *memoryBudget) *linearMemory {
+	m := &linearMemory{budget: budget}
 	if most == 0 {
-		return &linearMemory{}
+		return m
 	}
-	reserved, err := unix.Mmap(-1, 0, int(most), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	var err error
+	m.reserved, err = unix.Mmap(-1, 0, int(most), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		Abort(fmt.Errorf("reserve %d bytes of addresses for a memory: %w", most, err))
 	}
-	return &linearMemory{reserved: reserved}
+	return m
 }
 
 // bytes is the memory as it is now.
@@ -39,19 +67,28 @@ func (m *linearMemory) bytes() []byte {
 
 // Reallocate grows the memory, or returns nil if it may not. That depends on
 // the limit alone: what the machine has left must not be visible to a guest,
-// or it would differ between a run and its replay. If the machine has nothing
-// left the call is aborted.
+// or it would differ between a run and its replay. If there is nothing left
+// the call is aborted.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.reserved)) {
 		return nil
 	}
 	if size > m.size {
-		if err := unix.Mprotect(m.reserved[m.size:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
-			Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
-		}
-		m.size = size
+		m.grow(size)
 	}
 	return m.bytes()
+}
+
+func (m *linearMemory) grow(size uint64) {
+	more := size - m.size
+	if !m.budget.take(more) {
+		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, ErrMemoryExhausted))
+	}
+	if err := unix.Mprotect(m.reserved[m.size:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		m.budget.give(more)
+		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
+	}
+	m.size = size
 }
 
 // Free gives the addresses back. Touching the memory afterwards kills the
@@ -61,6 +98,7 @@ func (m *linearMemory) Free() {
 		return
 	}
 	reserved := m.reserved
+	m.budget.give(m.size)
 	m.reserved, m.size = nil, 0
 	if err := unix.Munmap(reserved); err != nil {
 		panic(fmt.Sprintf("unmap a memory of %d bytes: %v", len(reserved), err))
