@@ -187,8 +187,9 @@ func (f *FS) shorten(n *node, size uint64) error {
 	}
 }
 
-// Allocate makes sure that a file is at least off+length bytes long. It
-// reserves no space: the quota is charged when content is written.
+// Allocate makes sure that a file is at least off+length bytes long, if there
+// is space for that now. It reserves none: the quota is charged when content
+// is written.
 func (f *FS) Allocate(i Inode, off, length uint64) error {
 	n, err := f.file(i)
 	if err != nil {
@@ -200,8 +201,11 @@ func (f *FS) Allocate(i Inode, off, length uint64) error {
 	if off > MaxFileSize || length > MaxFileSize-off {
 		return ErrTooBig
 	}
-	if off+length <= n.size {
+	switch {
+	case off+length <= n.size:
 		return nil
+	case off+length-max(off, n.size) > f.config.Bytes-min(f.bytes, f.config.Bytes):
+		return ErrNoSpace
 	}
 	return f.Truncate(i, off+length)
 }

@@ -209,3 +209,6 @@ func (f *FS) SetTimes(i Inode, atime, mtime *uint64) error {
 	n.ctime = f.config.Now()
 	return nil
 }
+
+// Now is the time that a change made now has.
+func (f *FS) Now() uint64 { return f.config.Now() }

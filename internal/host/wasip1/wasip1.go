@@ -1,0 +1,165 @@
+// Package wasip1 is the host of WASI 0.1 programs: all 46 functions of
+// wasi_snapshot_preview1, by their specification, over a worker's private file
+// system. Where the specification is silent it does what POSIX does, and what
+// wasi-libc relies on. It hides the binary interface: pointers into a memory
+// that the program controls, error numbers, rights, descriptors.
+//
+// What a program can see is a pure function of the system's state and of what
+// Clocks and Stdio answer, which their implementation records. Every pointer,
+// length and count is the program's and may be anything: the answer is an
+// error number, and the host never allocates more than a named bound for it.
+package wasip1
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+// Clocks are the program's time. An error is the host's and ends the call.
+type Clocks interface {
+	// Realtime is the wall clock: nanoseconds since 1970.
+	Realtime() (uint64, error)
+	// Monotonic is a clock that never goes back, in nanoseconds.
+	Monotonic() (uint64, error)
+	// Wait returns when the monotonic clock shows deadline or, with stdin,
+	// when input is readable or at its end. With a deadline that has passed it
+	// only looks.
+	Wait(deadline uint64, stdin bool) (ambient.Readiness, error)
+	// Touch reads the wall clock, so that the times that the file system gives
+	// to what changes next are of now.
+	Touch() error
+}
+
+// Random is the program's source of random bytes.
+type Random interface {
+	Fill(p []byte) error
+}
+
+// Stdio are the program's standard streams.
+type Stdio interface {
+	// Read waits for input and gives up to limit bytes, none at its end. They
+	// are valid until the next call.
+	Read(limit int) ([]byte, error)
+	// Write writes all of p to stdout (1) or stderr (2).
+	Write(stream int, p []byte) error
+}
+
+// Preopen is a directory that the program is given by name.
+type Preopen struct {
+	Name string
+	Dir  filesystem.Inode
+}
+
+// DefaultMaxFiles is how many descriptors a program can have open.
+const DefaultMaxFiles = 4096
+
+// maxVector bounds the arguments and the environment, in bytes and each.
+const maxVector = 1 << 20
+
+// Config is what a system is made of.
+type Config struct {
+	Args, Env []string
+	FS        *filesystem.FS
+	Preopens  []Preopen // get the descriptors from 3 on
+	Clocks    Clocks
+	Random    Random
+	Stdio     Stdio
+	Terminal  [3]bool // which of stdin, stdout and stderr look like a terminal
+	MaxFiles  int     // zero means DefaultMaxFiles
+}
+
+// System is a program's view of the world: its descriptors and what they lead
+// to. It belongs to the task that runs the program.
+type System struct {
+	fs     *filesystem.FS
+	clocks Clocks
+	random Random
+	stdio  Stdio
+
+	args, env vector
+	table     table
+	gathered  []byte // output of several parts, on its way to Stdio
+}
+
+// Holder is what an instance's State must be for this package's functions.
+type Holder interface {
+	WASIP1() *System
+}
+
+// WASIP1 makes a System a Holder, for instances that need no other state.
+func (s *System) WASIP1() *System { return s }
+
+// New makes the system of a program that has not started.
+func New(c Config) (*System, error) {
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio}
+	var err error
+	if s.args, err = newVector(c.Args); err != nil {
+		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	if s.env, err = newVector(c.Env); err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	s.table.limit = c.MaxFiles
+	if c.MaxFiles == 0 {
+		s.table.limit = DefaultMaxFiles
+	}
+	for stream, terminal := range c.Terminal {
+		if s.table.add(newStream(stream, terminal)) != success {
+			return nil, fmt.Errorf("open the standard streams: the limit is %d files", c.MaxFiles)
+		}
+	}
+	for _, p := range c.Preopens {
+		if err := s.preopen(p); err != nil {
+			return nil, fmt.Errorf("open directory %q for the program: %w", p.Name, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *System) preopen(p Preopen) error {
+	if strings.IndexByte(p.Name, 0) >= 0 || len(p.Name) > filesystem.MaxPath {
+		return filesystem.ErrInvalid
+	}
+	stat, err := s.fs.Stat(p.Dir)
+	if err != nil {
+		return err
+	}
+	if stat.Kind != filesystem.Directory {
+		return filesystem.ErrNotDirectory
+	}
+	d := descriptor{inode: p.Dir, filetype: typeDirectory, base: directoryRights, inheriting: allRights, preopen: true, name: p.Name}
+	if s.table.add(d) != success {
+		return fmt.Errorf("the limit is %d files", s.table.limit)
+	}
+	return s.fs.Retain(p.Dir)
+}
+
+// ExitError is how a program ends by itself: what a call of it then returns.
+type ExitError struct{ Code uint32 }
+
+// Error names the exit code.
+func (e *ExitError) Error() string { return fmt.Sprintf("program exited with code %d", e.Code) }
+
+// errnoOf is what the program sees of a file system's error. The host's own
+// errors end the call.
+func errnoOf(err error) errno {
+	if err == nil {
+		return success
+	}
+	seen, ok := err.(filesystem.Error)
+	if !ok {
+		wasm.Abort(err)
+	}
+	return seenErrno(seen)
+}
+
+// check ends the call on an error of the host.
+func check(err error) {
+	if err != nil {
+		wasm.Abort(err)
+	}
+}
