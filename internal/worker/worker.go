@@ -1,0 +1,61 @@
+// Package worker is the life of a worker: created, run, killed, recovered,
+// ended. A worker is its oplog; what runs is an instance that the oplog can
+// build again at any time. The package hides which of a run is replay.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/sched"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+// Runtime is what workers run on.
+type Runtime struct {
+	Sched       sched.Scheduler
+	Store       storage.Store
+	Committer   *oplog.Committer // nil where nothing may be written
+	Engine      *wasm.Engine
+	WASI        *wasm.Host // wasip1.Module
+	Directories hostdir.Host
+	Entropy     func([]byte) error // for the seeds of new workers
+	// Progress hears of work that somebody waits for: a stage, and 0 to 1.
+	Progress func(stage string, done float64)
+}
+
+// entryPoint is the export that runs a program (WASI 0.1, "command").
+const entryPoint = "_start"
+
+// ErrNotCommand refuses a module that has no entry point.
+var ErrNotCommand = errors.New(`it exports no "_start": it is a library, not a program; build it as a command`)
+
+// MismatchError refuses to go on with a worker that was created otherwise.
+type MismatchError struct {
+	Worker    id.Worker
+	What      string // "program", "arguments", "environment", "directories", "limits"
+	Had, Have string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s was created with other %s: it had %s, not %s", e.Worker, e.What, e.Had, e.Have)
+}
+
+// compile makes a module of a program.
+func (rt *Runtime) compile(ctx context.Context, program []byte) (*wasm.Module, error) {
+	m, err := rt.Engine.Compile(ctx, program, rt.Progress)
+	if err != nil {
+		return nil, fmt.Errorf("compile the program: %w", err)
+	}
+	for _, e := range m.Exports() {
+		if e.Name == entryPoint {
+			return m, nil
+		}
+	}
+	return nil, errors.Join(ErrNotCommand, m.Close())
+}
