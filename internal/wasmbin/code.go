@@ -9,7 +9,7 @@ type function struct {
 	locals     uint32 // their number, parameters included
 	edits      [2]int // its range in module.edits
 	events     [2]int // its range in module.events
-	rounds     bool   // it holds a loop that something branches back to
+	counter    bool   // it holds a loop that counts its rounds in a local
 	plan       plan
 }
 
@@ -20,7 +20,8 @@ type edit struct {
 	size uint8 // how many bytes of the source it replaces
 	// charged says that a call is preceded by a charge.
 	charged bool
-	arg     uint32 // the function, segment or byte it is about
+	arg     uint32 // the function, segment, depth or byte it is about
+	loop    uint32 // the loop it is about, in module.loops
 }
 
 type editKind uint8
@@ -30,7 +31,9 @@ const (
 	editCall                       // a call of a function of this module
 	editImport                     // a call of an imported function
 	editIndirect                   // a call through a table
-	editRound                      // a branch back to a loop
+	editLoop                       // the beginning of a loop
+	editBack                       // a branch back to a loop without parameters
+	editRound                      // what may branch back to a loop, in another way
 	editTry                        // the beginning of a try_table
 	editByte                       // one byte that replaces an operand
 	editOpcode                     // an opcode in its short form
@@ -46,7 +49,17 @@ const (
 type frame struct {
 	op    byte // opBlock for the body itself
 	arity int  // how many values a branch to it carries
-	after int  // how many values it leaves behind
+	loop  int  // of a loop, its number in module.loops
+	// table is the number of a jump table, counted from 1, in the loop that
+	// begins with it and in the blocks between.
+	table int
+}
+
+// loop is what the passes know of a loop.
+type loop struct {
+	body   uint32 // its weight, first that of the function before it
+	rounds bool   // something branches back to it, in the way of editBack
+	inner  bool   // it holds a loop or a call
 }
 
 // scanner reads function bodies.
@@ -55,10 +68,12 @@ type scanner struct {
 	m      *module
 	fn     function
 	frames []frame
-	moved  int // operands moved so far, against arityPerByte
-	weight uint32
-	small  bool // the last instruction is an i32.const of less than smallBulk
-	locals int  // of all functions so far
+	moved  int    // operands moved so far, against arityPerByte
+	total  uint32 // the weight of the function so far, up to the last event
+	weight uint32 // the weight since then
+	loops  []int  // the loops that are open, in module.loops
+	locals int    // of all functions so far
+	jumps
 }
 
 func (m *module) codeSection(r *reader) {
@@ -89,7 +104,9 @@ func (s *scanner) body(t FuncType) {
 	m := s.m
 	s.fn = function{start: s.pos, end: s.end}
 	s.fn.edits[0], s.fn.events[0] = len(m.edits), len(m.events)
-	s.moved, s.weight, s.small = 0, 0, false
+	s.moved, s.total, s.weight = 0, 0, 0
+	s.loops = s.loops[:0]
+	s.jumps.reset()
 	s.localDeclarations(len(t.Params))
 	s.fn.code = s.pos
 	s.frames = append(s.frames[:0], frame{op: opBlock, arity: len(t.Results)})
@@ -134,17 +151,18 @@ func (s *scanner) instruction() {
 	at := s.pos
 	op := s.byte()
 	s.weight++
-	small := false
+	s.was, s.state = s.state, jumpOther
 	switch operandsOf[op] {
 	case none:
 		s.plain(at, op)
 	case local:
-		if i := s.u32(); i >= s.fn.locals {
+		i := s.u32()
+		if i >= s.fn.locals {
 			s.fail(at, "unknown local %d", i)
 		}
+		s.useLocal(op, i)
 	case number32:
-		v := s.signed(32)
-		small = v >= 0 && v < smallBulk
+		s.state, s.value = jumpConstant, uint32(s.signed(32))
 	case memoryAccess:
 		s.memoryAccess()
 	case number64:
@@ -168,6 +186,7 @@ func (s *scanner) instruction() {
 		s.zeroMemory()
 		if op == opMemoryGrow {
 			s.weight += growWeight
+			s.inner()
 		}
 	case tag:
 		s.tag()
@@ -175,7 +194,6 @@ func (s *scanner) instruction() {
 	default:
 		s.rareInstruction(at, op)
 	}
-	s.small = small
 }
 
 func (s *scanner) rareInstruction(at int, op byte) {
@@ -201,6 +219,9 @@ func (s *scanner) rareInstruction(at int, op byte) {
 func (s *scanner) plain(at int, op byte) {
 	switch op {
 	case opEnd:
+		if s.frames[len(s.frames)-1].op == opLoop {
+			s.closeLoop()
+		}
 		s.frames = s.frames[:len(s.frames)-1]
 		s.event(eventEnd, 0)
 	case opElse:
@@ -222,20 +243,50 @@ func (s *scanner) block(at int, op byte) {
 
 func (s *scanner) open(at int, op byte, params, results int) {
 	s.moved += params + results
-	f := frame{op: op, arity: results, after: results}
-	kind := eventBlock
+	f := frame{op: op, arity: results}
 	switch op {
 	case opLoop:
-		f.arity, kind = params, eventLoop
+		f.arity, f.loop = params, len(s.m.loops)
+		s.openLoop(at)
 	case opIf:
-		kind = eventIf
+		s.event(eventIf, 0)
+	default:
+		s.event(eventBlock, 0)
 	}
 	if len(s.frames) >= MaxNesting {
 		s.tooMany(at, "nested blocks", MaxNesting)
 	}
 	s.frames = append(s.frames, f)
-	s.event(kind, 0)
+	s.openBlock(op)
 }
+
+func (s *scanner) openLoop(at int) {
+	i := len(s.m.loops)
+	s.event(eventLoop, uint32(i))
+	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editLoop, loop: uint32(i)})
+	s.m.loops = append(s.m.loops, loop{body: s.total})
+	s.loops = append(s.loops, i)
+}
+
+// closeLoop ends the innermost loop.
+func (s *scanner) closeLoop() {
+	l := &s.m.loops[s.loops[len(s.loops)-1]]
+	l.body = s.total + s.weight - l.body
+	s.fn.counter = s.fn.counter || l.counts()
+	s.loops = s.loops[:len(s.loops)-1]
+	s.inner()
+}
+
+// inner notes that the innermost loop holds a loop or a call.
+func (s *scanner) inner() {
+	if n := len(s.loops); n > 0 {
+		s.m.loops[s.loops[n-1]].inner = true
+	}
+}
+
+// counts says whether a loop counts its rounds in a local, and charges for many
+// at a time. Around a call the local would be kept in memory anyway.
+func (l *loop) counts() bool { return l.rounds && !l.inner && l.body <= pointWork }
 
 // blockType reads the type of a block and gives its numbers of values.
 func (s *scanner) blockType() (params, results int) {
@@ -282,10 +333,16 @@ func (s *scanner) target() (frame, uint32) {
 
 func (s *scanner) branch(at int, op byte) {
 	f, depth := s.target()
-	if f.op == opLoop {
-		s.round(at)
-	} else {
+	switch {
+	case f.op != opLoop:
 		s.event(eventBranch, depth)
+	case op == opBr && s.forward(f):
+	case f.arity > 0:
+		s.round(at)
+	default:
+		s.m.loops[f.loop].rounds = true
+		s.edit(at, editBack, depth)
+		s.m.edits[len(s.m.edits)-1].loop = uint32(f.loop)
 	}
 	if op == opBr {
 		s.dead()
@@ -294,12 +351,11 @@ func (s *scanner) branch(at int, op byte) {
 
 // round notes that the instruction at the offset may branch back to a loop.
 func (s *scanner) round(at int) {
-	s.fn.rounds = true
 	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editRound})
 }
 
 func (s *scanner) branchTable(at int) {
-	back := false
+	back, from := false, len(s.labels)
 	for range s.count(1, "labels", MaxFunctionBytes) + 1 {
 		f, depth := s.target()
 		if f.op == opLoop {
@@ -310,6 +366,12 @@ func (s *scanner) branchTable(at int) {
 		if s.err != nil {
 			return
 		}
+		if s.was == jumpSwitch {
+			s.labels = append(s.labels, depth)
+		}
+	}
+	if s.was == jumpSwitch {
+		s.addTable(from)
 	}
 	if back {
 		s.round(at)

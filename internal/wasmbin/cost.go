@@ -7,20 +7,34 @@ const (
 	callWeight = 10
 	growWeight = 1000
 	bulkWeight = 100
-	// unitWork is how much work may pass, at most, for each unit that is charged.
-	unitWork = 1 << 16
-	// roundWork is what a function with loops should take from one charge or
-	// branch back to the next, so that rounds can be charged sixteen at a time.
-	roundWork = unitWork >> 4
-	// maxRounds is the logarithm of how many rounds are charged at a time at most.
-	maxRounds = 6
-	// Budget is how many units pass between two yields.
-	budget = 1024
+	// pointWork is the most work that a point, when it is charged, stands for.
+	pointWork = 1 << 12
+	// budget is how many points pass between two yields: some 60 million
+	// instructions at the very most, and a small part of that as a rule.
+	budget = 1 << 14
+	// freeWork is the most that a function does, with what it calls, between
+	// charges; what takes more is charged for in its place.
+	freeWork = 1 << 16
+	// indirectPoints are charged for a call through a table, which may be of
+	// any function. They are few for what it may do and many for what it does.
+	indirectPoints = 4
+	// maxBatch is how many rounds of a loop are charged at a time at most.
+	maxBatch = 64
 	// smallBulk is the size below which a copy or fill is not charged by size,
-	// in bytes or items; above it, each so many cost a unit.
+	// in bytes or items; above it, each so many cost a point.
 	smallBulk = 1 << bulkShift
 	bulkShift = 12
 )
+
+// points gives what is charged for work.
+func points(work uint32) uint32 { return max((work+pointWork-1)/pointWork, 1) }
+
+// batch gives how many rounds a loop that counts them charges at a time: as
+// many as make a point, and a power of two.
+func (l *loop) batch() uint32 {
+	fit := pointWork / max(l.body, 1)
+	return min(maxBatch, uint32(1)<<(bits.Len32(max(fit, 1))-1))
+}
 
 // event is a step of control flow in a function body, in the order of the
 // source: what deciding about charges needs to know of it. The kind is in the
@@ -31,7 +45,7 @@ const (
 	eventWeight event = iota // straight code, with its weight
 	eventSite                // a call of a function of this module, with its edit
 	eventBlock
-	eventLoop
+	eventLoop // with its number
 	eventIf
 	eventElse
 	eventEnd
@@ -45,6 +59,7 @@ func (s *scanner) flush() {
 	if s.weight > 0 {
 		s.weight = min(s.weight, 1<<(32-eventBits)-1)
 		s.m.events = append(s.m.events, event(s.weight)<<eventBits|eventWeight)
+		s.total += s.weight
 		s.weight = 0
 	}
 }
@@ -58,11 +73,10 @@ func (s *scanner) dead() { s.event(eventDead, 0) }
 
 // plan is what is done about preemption in a function.
 type plan struct {
-	state   planState
-	entry   uint32 // units to charge when it is entered
-	rounds  uint8  // the logarithm of how many branches back are charged at a time
-	perTick uint32 // units to charge for them
-	work    uint32 // the most it does, together with what it calls, that is not charged
+	state planState
+	entry uint32 // points to charge when it is entered
+	round uint32 // the most work from one round of a loop to the next
+	work  uint32 // the most it does, with what it calls, without a charge
 }
 
 type planState uint8
@@ -90,7 +104,7 @@ const unreachable = -1
 
 // longest gives the work of the longest way through a function, with a call of
 // each site counted as site says.
-func (p *path) longest(events []event, site func(edit uint32) int) int {
+func (p *path) longest(events []event, loops []loop, site func(edit uint32) int) int {
 	p.blocks = append(p.blocks[:0], pathBlock{unreachable, unreachable})
 	now, most := 0, 0
 	for _, e := range events {
@@ -100,7 +114,12 @@ func (p *path) longest(events []event, site func(edit uint32) int) int {
 			now = extend(now, int(arg))
 		case eventSite:
 			now = extend(now, site(arg))
-		case eventBlock, eventLoop:
+		case eventLoop:
+			if l := &loops[arg]; l.counts() {
+				now = extend(now, int(l.body*(l.batch()-1)))
+			}
+			fallthrough
+		case eventBlock:
 			p.blocks = append(p.blocks, pathBlock{unreachable, unreachable})
 		case eventIf:
 			p.blocks = append(p.blocks, pathBlock{unreachable, now})
@@ -142,46 +161,32 @@ type planner struct {
 func (p *planner) function(f *function) {
 	edits := p.m.edits[f.edits[0]:f.edits[1]]
 	events := p.m.events[f.events[0]:f.events[1]]
-	most := unitWork
-	if f.rounds {
-		most = roundWork
-	}
-	work, limit := 0, most
+	work, limit := 0, freeWork
 	for {
-		work = p.path.longest(events, func(i uint32) int {
-			if w := p.work(edits[i]); w <= limit && !edits[i].charged {
+		work = p.path.longest(events, p.m.loops, func(i uint32) int {
+			if w := int(p.m.callee(edits[i]).plan.work); w <= limit && !edits[i].charged {
 				return callWeight + w
 			}
 			return callWeight
 		})
-		if work <= most || limit == 0 {
+		if work <= freeWork || limit == 0 {
 			break
 		}
 		limit >>= 3
 	}
 	for i, e := range edits {
-		if e.kind == editCall && p.work(e) > limit {
+		if e.kind == editCall && int(p.m.callee(e).plan.work) > limit {
 			edits[i].charged = true
 		}
 	}
-	f.plan = planOf(work, f.rounds)
+	f.plan = plan{state: planDone, round: uint32(work), work: uint32(work)}
+	if work > freeWork {
+		f.plan.entry = points(uint32(work))
+		f.plan.work = callWeight
+	}
 }
 
-// work gives what a call does without a charge of its own.
-func (p *planner) work(call edit) int {
-	return int(p.m.functions[int(call.arg)-p.m.importedFuncs].plan.work)
-}
-
-func planOf(work int, rounds bool) plan {
-	units := uint32((work + unitWork - 1) / unitWork)
-	plan := plan{state: planDone, work: uint32(work), perTick: max(units, 1)}
-	if units > 1 {
-		plan.entry = units
-		plan.work = callWeight
-	}
-	if rounds {
-		plan.rounds = uint8(min(maxRounds, max(bits.Len(uint(unitWork/max(work, 1)))-1, 0)))
-		plan.work = min(unitWork, plan.work<<plan.rounds)
-	}
-	return plan
+// callee gives the function that a call is of.
+func (m *module) callee(call edit) *function {
+	return &m.functions[int(call.arg)-m.importedFuncs]
 }

@@ -162,14 +162,13 @@ func (w *rewriter) appendBody(out []byte, f *function) []byte {
 	source := w.m.source
 	counter := f.locals
 	b := asm(w.body[:0])
-	groups := f.groups
-	if f.plan.rounds > 0 {
-		groups++
-	}
-	b = appendU32(b, groups)
-	b = append(b, source[f.decls:f.code]...)
-	if f.plan.rounds > 0 {
+	if f.counter {
+		b = appendU32(b, f.groups+1)
+		b = append(b, source[f.decls:f.code]...)
 		b = append(b, 1, byte(I32))
+	} else {
+		b = appendU32(b, f.groups)
+		b = append(b, source[f.decls:f.code]...)
 	}
 	if f.plan.entry > 0 {
 		b = w.appendCharge(b, f.plan.entry)
@@ -193,15 +192,22 @@ func (w *rewriter) appendEdit(b asm, e edit, p plan, counter uint32) asm {
 		return appendU32(b, w.m.renumber(e.arg))
 	case editCall:
 		if e.charged {
-			b = w.appendTick(b)
+			b = w.appendCharge(b, points(w.m.callee(e).plan.work))
 		}
 		return appendU32(append(b, replaced[0]), e.arg+1)
 	case editImport:
 		return append(b, replaced...)
 	case editIndirect:
-		return append(w.appendTick(b), replaced...)
+		return append(w.appendCharge(b, indirectPoints), replaced...)
+	case editLoop:
+		if w.m.loops[e.loop].counts() {
+			return b.i32(0).local(opLocalSet, counter)
+		}
+		return b
+	case editBack:
+		return w.appendBack(b, replaced[0] == opBrIf, e, p, counter)
 	case editRound:
-		return w.appendRound(b, p, counter)
+		return w.appendCharge(b, points(p.round))
 	case editTry:
 		return b.i32(YieldTick).call(w.yield)
 	case editByte:
@@ -232,27 +238,38 @@ func (w *rewriter) appendEdit(b asm, e edit, p plan, counter uint32) asm {
 	}
 }
 
-// appendTick writes the charge of one unit, inline.
-func (w *rewriter) appendTick(b asm) asm {
-	b = b.global(opGlobalGet, w.budget).i32(1).op(opI32Sub).global(opGlobalSet, w.budget)
-	b = b.global(opGlobalGet, w.budget).i32(0).op(opI32LtS)
-	return b.op(opIf, blockEmpty).call(w.refill).op(opEnd)
+// appendCharge writes a charge of points.
+func (w *rewriter) appendCharge(b asm, points uint32) asm {
+	b = w.appendTake(b, points)
+	return b.op(opI32LtS, opIf, blockEmpty).call(w.refill).op(opEnd)
 }
 
-// appendCharge writes the charge of several units.
-func (w *rewriter) appendCharge(b asm, units uint32) asm {
-	return b.i32(int32(units << bulkShift)).call(w.charge).op(opDrop)
+// appendTake writes what takes points from the budget, and leaves what is left
+// of it and 0 to be compared.
+func (w *rewriter) appendTake(b asm, points uint32) asm {
+	b = b.global(opGlobalGet, w.budget).i32(int32(points)).op(opI32Sub).global(opGlobalSet, w.budget)
+	return b.global(opGlobalGet, w.budget).i32(0)
 }
 
-// appendRound writes what comes before a branch back to a loop.
-func (w *rewriter) appendRound(b asm, p plan, counter uint32) asm {
-	switch {
-	case p.perTick > 1:
-		return w.appendCharge(b, p.perTick)
-	case p.rounds == 0:
-		return b.call(w.tick)
+// appendBack writes a branch back to a loop. The way that yields goes back by a
+// branch of its own: where it joined the other, the engine would keep all values
+// in memory on both, because of the call on the one.
+func (w *rewriter) appendBack(b asm, conditional bool, e edit, p plan, counter uint32) asm {
+	depth := e.arg
+	if conditional {
+		b = b.op(opIf, blockEmpty)
+		depth++
 	}
-	b = b.local(opLocalGet, counter).i32(1).op(opI32Add).local(opLocalTee, counter)
-	b = b.i32(1<<p.rounds-1).op(opI32And, opI32Eqz)
-	return b.op(opIf, blockEmpty).call(w.tick).op(opEnd)
+	if l := &w.m.loops[e.loop]; l.counts() {
+		b = b.local(opLocalGet, counter).i32(1).op(opI32Add).local(opLocalTee, counter)
+		b = b.i32(int32(l.batch())-1).op(opI32And).branch(opBrIf, depth).call(w.tick)
+	} else {
+		b = w.appendTake(b, points(p.round)).op(opI32LtS, opIf, blockEmpty).call(w.refill)
+		b = b.branch(opBr, depth+1).op(opEnd)
+	}
+	b = b.branch(opBr, depth)
+	if conditional {
+		b = b.op(opEnd)
+	}
+	return b
 }

@@ -25,12 +25,14 @@ func (b asm) get(locals ...uint32) asm {
 	return b
 }
 
+func (b asm) branch(op byte, depth uint32) asm { return appendU32(append(b, op), depth) }
+
 func (b asm) global(op byte, i uint32) asm { return appendU32(append(b, op), i) }
 
 // addHelpers adds the functions that the passes call.
 func (w *rewriter) addHelpers() {
 	w.refill = w.addHelper("refill", typeRun, w.refillBody())
-	w.tick = w.addHelper("tick", typeRun, append(w.appendTick(asm{0}), opEnd))
+	w.tick = w.addHelper("tick", typeRun, append(w.appendCharge(asm{0}, 1), opEnd))
 	w.charge = w.addHelper("charge", typeCharge, w.chargeBody())
 	if w.m.use.memoryCopy {
 		w.copy = w.addHelper("memory.copy", typeBulk, w.copyBody())
@@ -82,6 +84,8 @@ func memoryFill(b asm) asm { return b.op(opMiscPrefix, miscMemoryFill, 0) }
 // whole leaves the function by doing the instruction at once where it is small,
 // or where it reaches beyond the memory: then it must trap before it writes.
 func (w *rewriter) whole(b asm, last func(asm) asm, ends ...uint32) asm {
+	b = b.get(bulkSize).i32(smallBulk).op(opI32LtU, opIf, blockEmpty)
+	b = last(b.get(bulkTo, bulkFrom, bulkSize)).op(opReturn, opEnd)
 	b = b.get(bulkSize).i32(bulkPiece).op(opI32LeU)
 	for _, end := range ends {
 		b = b.get(end).op(opI64ExtendI32U).get(bulkSize).op(opI64ExtendI32U, opI64Add)

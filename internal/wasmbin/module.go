@@ -84,6 +84,7 @@ type module struct {
 	functions []function
 	edits     []edit
 	events    []event
+	loops     []loop
 	use       use
 	name      string
 	names     []nameAssoc

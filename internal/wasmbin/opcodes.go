@@ -41,6 +41,7 @@ const (
 	opI32LtU             = 0x49
 	opI32GtU             = 0x4b
 	opI32LeU             = 0x4d
+	opI32GeS             = 0x4e
 	opI32GeU             = 0x4f
 	opI64GtU             = 0x56
 	opI32Add             = 0x6a

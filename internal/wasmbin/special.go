@@ -45,6 +45,7 @@ func (s *scanner) call(at int, op byte) {
 func (s *scanner) signature(index uint32) {
 	t := s.m.types[index]
 	s.moved += len(t.Params) + len(t.Results)
+	s.inner()
 }
 
 func (s *scanner) callIndirect(at int, op byte) {
@@ -86,15 +87,14 @@ func (s *scanner) tryTable(at int) {
 		default:
 			s.fail(form, "unknown form of catch clause %#x", kind)
 		}
-		if f, depth := s.target(); f.op == opLoop {
-			s.fn.rounds = true
-		} else {
+		if f, depth := s.target(); f.op != opLoop {
 			s.event(eventBranch, depth)
 		}
 		if s.err != nil {
 			return
 		}
 	}
+	s.inner()
 	s.open(at, opTryTable, params, results)
 }
 
@@ -160,11 +160,11 @@ func (s *scanner) misc(at int) {
 	case miscMemoryCopy:
 		s.zeroMemory()
 		s.zeroMemory()
-		u.memoryCopy = u.memoryCopy || !s.small
+		u.memoryCopy = u.memoryCopy || !s.smallBulk()
 		s.bulk(at, editMemoryCopy, 0)
 	case miscMemoryFill:
 		s.zeroMemory()
-		u.memoryFill = u.memoryFill || !s.small
+		u.memoryFill = u.memoryFill || !s.smallBulk()
 		s.bulk(at, editMemoryFill, 0)
 	case miscTableInit:
 		s.elementSegment()
@@ -205,13 +205,18 @@ func (s *scanner) misc(at int) {
 // items is a small constant.
 func (s *scanner) bulk(at int, kind editKind, arg uint32) {
 	s.weight += bulkWeight
+	s.inner()
 	switch {
-	case kind == editTableBulk && !s.small:
+	case kind == editTableBulk && !s.smallBulk():
 		s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: kind})
-	case kind == editDataDrop || kind == editMemoryInit || kind != editTableBulk && !s.small:
+	case kind == editDataDrop || kind == editMemoryInit || kind != editTableBulk && !s.smallBulk():
 		s.edit(at, kind, arg)
 	}
 }
+
+// smallBulk says whether the number of items of a bulk instruction is a
+// constant, and small.
+func (s *scanner) smallBulk() bool { return s.was == jumpConstant && s.value < smallBulk }
 
 func (s *scanner) dataSegment() uint32 {
 	at := s.pos
