@@ -22,8 +22,16 @@ cd "$dir"
 set -- -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$PWD/apt/parts" \
 	-o "Dir::State::lists=$PWD/apt/lists" -o APT::Sandbox::User=root
 apt-get "$@" update
-apt-get "$@" --download-only source "$package"
-archive=$(echo "${package}_$version".orig.tar.*[!c])
-echo "$sum  $archive" | sha256sum --check --quiet
-dpkg-source --no-check -x "${package}_$version"-*.dsc "$package-$version" >/dev/null
-rm -rf apt
+# The newest revision is sometimes listed before it can be had.
+for revision in $(apt-cache "$@" showsrc --only-source "$package" |
+	sed -n "s/^Version: \($version-.*\)/\1/p" | sort -rV); do
+	if apt-get "$@" --download-only source "$package=$revision"; then
+		archive=$(echo "${package}_$version".orig.tar.*[!c])
+		echo "$sum  $archive" | sha256sum --check --quiet
+		dpkg-source --no-check -x "${package}_$revision.dsc" "$package-$version" >/dev/null
+		rm -rf apt
+		exit
+	fi
+done
+echo "debian-source.sh: no source of $package $version can be had" >&2
+exit 1

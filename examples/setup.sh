@@ -21,7 +21,7 @@ apt_packages() {
 	c | testdata) echo "$clang_packages" ;;
 	lua) echo "$clang_packages dpkg-dev" ;;
 	rust) echo "$clang_packages rustc-web cargo-web rust-web-src" ;;
-	python) echo "$clang_packages dpkg-dev python3.11 libpython3.11-stdlib make pkg-config zip" ;;
+	python) echo "$clang_packages dpkg-dev python3.11 make" ;;
 	assemblyscript) ;;
 	*)
 		echo "setup.sh: unknown language $1" >&2
