@@ -10,7 +10,6 @@ package waterbear
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 )
@@ -101,18 +100,6 @@ type Stats struct {
 	Recorded uint64        // entries added
 	Recovery time.Duration // until the program was where it had been
 	Total    time.Duration
-}
-
-// MismatchError refuses to resume a worker by a command that differs from the
-// one that made it.
-type MismatchError struct {
-	Name      string
-	What      string // "program", "arguments", "environment", "directories", "limits"
-	Had, Have string
-}
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("worker %s was started with another %s (%s) than now (%s): use another --name, or --fresh to forget it and start over", e.Name, e.What, e.Had, e.Have)
 }
 
 // Status of a worker.

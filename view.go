@@ -1,0 +1,133 @@
+package waterbear
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// recorded lists every function that oplogs speak of.
+func recorded() []durable.Declared {
+	return slices.Concat(ambient.Funcs(), hostdir.Funcs())
+}
+
+// declarations finds functions by the codes of oplog entries.
+type declarations map[uint64]durable.Declared
+
+func newDeclarations() declarations {
+	d := declarations{}
+	for _, f := range recorded() {
+		code, _, _ := f.Declaration()
+		d[code] = f
+	}
+	return d
+}
+
+// call is a recorded call in JSON.
+type call struct {
+	Func     string `json:"func"`
+	Effect   string `json:"effect"`
+	Started  uint64 `json:"started,omitempty"`
+	Request  string `json:"request,omitempty"`
+	Response string `json:"response,omitempty"`
+}
+
+// reader turns entries into their views. It remembers what the calls under way
+// are, since an outcome names only the entry of its intent.
+type reader struct {
+	functions declarations
+	started   map[uint64]uint64 // index of an intent: code
+}
+
+func newReader() *reader {
+	return &reader{newDeclarations(), map[uint64]uint64{}}
+}
+
+// entry makes the view of e.
+func (r *reader) entry(e oplog.Entry) (OplogEntry, error) {
+	v := OplogEntry{Index: e.Index, At: e.At.Time(), Kind: oplog.Name(e.Body)}
+	var body any = e.Body
+	switch b := e.Body.(type) {
+	case *oplog.HostCall:
+		c := r.call(b.Func)
+		c.Request, c.Response = r.request(b.Func, b.Request), r.response(b.Func, b.Response)
+		body, v.Text = c, line(c)
+	case *oplog.HostCallStarted:
+		r.started[e.Index] = b.Func
+		c := r.call(b.Func)
+		c.Request = r.request(b.Func, b.Request)
+		body, v.Text = c, line(c)
+	case *oplog.HostCallFinished:
+		code := r.started[b.Started]
+		delete(r.started, b.Started)
+		c := r.call(code)
+		c.Started, c.Response = b.Started, r.response(code, b.Response)
+		body, v.Text = c, fmt.Sprintf("of %d, %s", b.Started, line(c))
+	default:
+		v.Text = text(b)
+	}
+	encoded, err := json.Marshal(body)
+	v.Body = encoded
+	return v, err
+}
+
+func (r *reader) call(code uint64) call {
+	f, ok := r.functions[code]
+	if !ok {
+		return call{Func: fmt.Sprintf("function %d", code)}
+	}
+	_, name, effect := f.Declaration()
+	return call{Func: name, Effect: effect.String()}
+}
+
+func (r *reader) request(code uint64, b []byte) string {
+	if f, ok := r.functions[code]; ok {
+		return f.ShowRequest(b)
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+func (r *reader) response(code uint64, b []byte) string {
+	if f, ok := r.functions[code]; ok {
+		return f.ShowResponse(b)
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// line is a call on one line: name, request, response.
+func line(c call) string {
+	var s strings.Builder
+	s.WriteString(c.Func)
+	if c.Request != "" {
+		s.WriteString(" " + c.Request)
+	}
+	if c.Response != "" {
+		s.WriteString(" → " + c.Response)
+	}
+	return s.String()
+}
+
+// text is an entry that is no call on one line.
+func text(b oplog.Body) string {
+	switch b := b.(type) {
+	case *oplog.Create:
+		return fmt.Sprintf("program %.12s…, arguments %q", b.Program, b.Args)
+	case *oplog.Log:
+		return fmt.Sprintf("%s %q", b.Stream, []byte(b.Bytes))
+	case *oplog.Exited:
+		return fmt.Sprintf("code %d", b.Code)
+	case *oplog.Error:
+		return b.Reason
+	case *oplog.Interrupted:
+		return b.Reason
+	case *oplog.Recovered:
+		return fmt.Sprintf("by owner %d", b.Epoch)
+	}
+	return ""
+}
