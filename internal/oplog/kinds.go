@@ -231,7 +231,8 @@ func (e *Interrupted) fields(c *coder) {
 	c.string(&e.Reason)
 }
 
-// Recovered says that an owner rebuilt the worker from the entries before.
+// Recovered says that an owner took the worker over, and rebuilds it from the
+// entries before.
 type Recovered struct {
 	At    Time     `json:"at"`
 	Epoch id.Epoch `json:"epoch"`

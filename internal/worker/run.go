@@ -158,7 +158,10 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 		Worker: r.launch.Worker,
 		Cursor: oplog.NewCursor(r.rt.Store.Logs(), r.launch.Worker, 2, last),
 		Writer: r.writer,
-		Live:   r.goLive,
+		Live: func() error {
+			r.live = r.rt.Sched.Monotonic()
+			return nil
+		},
 		Recorded: func(index oplog.Index, stream oplog.Stream, p []byte) error {
 			return r.shower.add(ctx, index, stream, p)
 		},
@@ -197,13 +200,14 @@ func (r *run) create(ctx context.Context) (*oplog.Create, error) {
 	return c, nil
 }
 
-// goLive marks where a new owner goes on.
-func (r *run) goLive() error {
-	r.live = r.rt.Sched.Monotonic()
-	if r.session.Replayed() == 0 && r.writer.Last() <= 1 {
-		return nil
+// begin says in the oplog that this owner runs the worker now.
+func (r *run) begin(ctx context.Context, create *oplog.Create, fresh bool) error {
+	var first oplog.Body = create
+	if !fresh {
+		first = &oplog.Recovered{At: oplog.At(r.rt.Sched.Now()), Epoch: r.rt.Committer.Epoch()}
 	}
-	_, err := r.writer.Append(r.session.Context(), &oplog.Recovered{At: oplog.At(r.rt.Sched.Now()), Epoch: r.rt.Committer.Epoch()})
+	_, err := r.writer.Append(ctx, first)
+	r.writer.Request()
 	return err
 }
 
@@ -214,10 +218,8 @@ func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Cr
 		return nil, err
 	}
 	defer p.close()
-	if fresh {
-		if _, err := r.writer.Append(ctx, create); err != nil {
-			return nil, err
-		}
+	if err := r.begin(ctx, create, fresh); err != nil {
+		return nil, err
 	}
 	first := r.writer.Last()
 	err = p.main(ctx)
