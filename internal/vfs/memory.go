@@ -285,6 +285,13 @@ func (m *Memory) Lock(name string) (io.Closer, error) {
 	return &memoryLock{disk: m, name: name}, nil
 }
 
+// Locked reports whether the lock is taken.
+func (m *Memory) Locked(name string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.locked[name], nil
+}
+
 type memoryLock struct {
 	disk *Memory
 	name string

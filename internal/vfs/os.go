@@ -125,9 +125,7 @@ func (machine) Lock(name string) (io.Closer, error) {
 	}
 	err = retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		holder := make([]byte, 20)
-		n, _ := f.ReadAt(holder, 0)
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(holder[:n])))
+		pid := holder(f)
 		_ = f.Close()
 		return nil, &LockedError{Name: name, PID: pid}
 	}
@@ -140,6 +138,36 @@ func (machine) Lock(name string) (io.Closer, error) {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return f, nil
+}
+
+// holder reads which process took the lock of f last; 0 if it is not known.
+func holder(f *os.File) int {
+	text := make([]byte, 20)
+	n, _ := f.ReadAt(text, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	return pid
+}
+
+// Locked first asks whether the process that took the lock last is alive: only
+// if it is, or another has its id by now, does it try the lock, since who tries
+// it is in the way of who takes it.
+func (machine) Locked(name string) (bool, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, known(err)
+	}
+	defer f.Close()
+	if pid := holder(f); pid == 0 || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return false, nil
+	}
+	err = retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Unpredictable gives random bits.

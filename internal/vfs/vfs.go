@@ -63,6 +63,8 @@ type FS interface {
 	// *LockedError when another has it, also in this process. A process that
 	// ends loses its locks.
 	Lock(name string) (io.Closer, error)
+	// Locked reports whether a process has the lock of that name.
+	Locked(name string) (bool, error)
 	// Unpredictable gives bits that nobody can foresee who does not see the
 	// disk; in Memory they come from its seed.
 	Unpredictable() uint64
