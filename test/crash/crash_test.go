@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/waterbear-run/waterbear/internal/guests"
 )
 
 var (
@@ -23,30 +26,11 @@ var (
 	seed  = flag.Uint64("seed", 0, "seed of the instants; 0: a new one")
 )
 
-// program is an example, and how to tell that a run of it was right.
-type program struct {
-	name  string
-	build string // directory of a Go program, or
-	wasm  string // module, below the repository
-	args  []string
-	stdin string // file
-	dir   bool   // shows a host directory, compared too
-	// verdict, if set, judges the log of a program whose output differs in
-	// every run; it is then not compared.
-	verdict string
-}
+// waterbear is the binary under test.
+var waterbear string
 
-var programs = []program{
-	{name: "primes", wasm: "examples/primes/primes.wasm", args: []string{"60"}},
-	{name: "countdown", wasm: "examples/countdown/countdown.wasm", args: []string{"60", "20", "7"}},
-	{name: "ledger", wasm: "examples/ledger/ledger.wasm", args: []string{"40"}, dir: true},
-	{name: "clocks", wasm: "examples/clocks/clocks.wasm", args: []string{"60"}, verdict: "all is well"},
-	{name: "pipeline", build: "examples/pipeline", args: []string{"-jobs", "60"}, stdin: "examples/pipeline/words.txt"},
-	{name: "lua", wasm: "examples/lua/lua.wasm", args: []string{"/script/tour.lua"}, dir: true},
-}
-
-// waterbear is the binary under test, repository its source.
-var waterbear, repository string
+// shortKills is for how many kills a run of less than a second has room.
+const shortKills = 20
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -64,11 +48,8 @@ func build(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	if repository, err = filepath.Abs("../.."); err != nil {
-		return 0, err
-	}
 	waterbear = filepath.Join(dir, "waterbear")
-	if out, err := exec.Command("go", "build", "-o", waterbear, filepath.Join(repository, "cmd/waterbear")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", waterbear, "../../cmd/waterbear").CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build waterbear: %w\n%s", err, out)
 	}
 	return m.Run(), nil
@@ -78,34 +59,22 @@ func TestKilledProgramsEndAsIfNothingHadHappened(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	for i, p := range programs {
-		t.Run(p.name, func(t *testing.T) {
-			module := filepath.Join(repository, p.wasm)
-			if p.build != "" {
-				module = buildGuest(t, p)
+	for i, example := range guests.Examples(t) {
+		t.Run(example.Name, func(t *testing.T) {
+			module := filepath.Join(t.TempDir(), example.Name+".wasm")
+			if err := os.WriteFile(module, example.Program(t), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			s := storm{t: t, program: p, module: module, random: rand.New(rand.NewPCG(*seed, uint64(i)))}
+			s := storm{t: t, Example: example, module: module, random: rand.New(rand.NewPCG(*seed, uint64(i)))}
 			s.run()
 		})
 	}
 }
 
-func buildGuest(t *testing.T, p program) string {
-	t.Helper()
-	module := filepath.Join(t.TempDir(), p.name+".wasm")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", module, ".")
-	cmd.Dir = filepath.Join(repository, p.build)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", p.name, err, out)
-	}
-	return module
-}
-
 // storm is many runs of one program.
 type storm struct {
 	t *testing.T
-	program
+	guests.Example
 	module string
 	random *rand.Rand
 	place  string // state and directory of the run under way
@@ -115,7 +84,7 @@ type storm struct {
 // result is what is left of a run.
 type result struct {
 	stdout, stderr string
-	files          map[string]string
+	files          map[string][]byte
 	code           int
 }
 
@@ -125,7 +94,7 @@ func (s *storm) run() {
 	began := time.Now()
 	want := s.finished(s.start().Wait())
 	usual := time.Since(began)
-	s.cache = filepath.Join(s.place, "state", "cache")
+	s.cache = filepath.Join(s.state(), "cache")
 	s.begin()
 	began = time.Now()
 	s.finished(s.start().Wait())
@@ -153,41 +122,41 @@ func (s *storm) run() {
 func (s *storm) begin() {
 	s.place = s.t.TempDir()
 	if s.cache != "" {
-		if err := os.CopyFS(filepath.Join(s.place, "state", "cache"), os.DirFS(s.cache)); err != nil {
+		if err := os.CopyFS(filepath.Join(s.state(), "cache"), os.DirFS(s.cache)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(s.place, "dir")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(s.shown(), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	if s.name == "lua" {
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join(repository, "examples/lua/script"))); err != nil {
+	for name, content := range s.Files {
+		if err := os.WriteFile(filepath.Join(s.shown(), name), content, 0o644); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 }
 
+// shown is the host directory that the program has as its root.
+func (s *storm) shown() string { return filepath.Join(s.place, "root") }
+
 // start starts the program, or resumes it.
 func (s *storm) start() *exec.Cmd {
-	args := []string{"run", "--quiet", "--name", s.name, "--state", filepath.Join(s.place, "state")}
-	if s.dir {
-		args = append(args, "--dir", filepath.Join(s.place, "dir")+"::/script")
-	}
-	cmd := exec.Command(waterbear, append(append(args, s.module), s.args...)...)
-	if s.stdin != "" {
-		f, err := os.Open(filepath.Join(repository, s.stdin))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { f.Close() })
-		cmd.Stdin = f
-	}
+	args := []string{"run", "--quiet", "--name", s.Name, "--state", s.state(), "--dir", s.shown() + "::/", s.module}
+	cmd := exec.Command(waterbear, append(args, s.args()...)...)
+	cmd.Stdin = strings.NewReader(s.Stdin)
 	cmd.Stderr = new(bytes.Buffer)
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	return cmd
+}
+
+// args make a run of some seconds where there are many kills to place.
+func (s *storm) args() []string {
+	if *kills > shortKills {
+		return s.Args
+	}
+	return s.Short
 }
 
 // kill starts the program and kills it, half the time soon and half the time
@@ -214,25 +183,30 @@ func (s *storm) kill(usual time.Duration) (ended bool, err error) {
 // finished collects what a run left, which ended with err.
 func (s *storm) finished(err error) result {
 	s.t.Helper()
-	r := result{files: map[string]string{}}
+	r := result{files: map[string][]byte{}}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		r.code = exit.ExitCode()
 	} else if err != nil {
 		s.t.Fatal(err)
 	}
-	state := filepath.Join(s.place, "state")
-	r.stdout = s.tell("logs", "--state", state, "--stream", "stdout", s.name)
-	r.stderr = s.tell("logs", "--state", state, "--stream", "stderr", s.name)
-	copied := filepath.Join(s.place, "files")
-	s.tell("cp", "--state", state, s.name+":/", copied)
-	for _, root := range []string{copied, filepath.Join(s.place, "dir")} {
-		if err := collect(r.files, root); err != nil {
+	r.stdout = s.tell("logs", "--state", s.state(), "--stream", "stdout", s.Name)
+	r.stderr = s.tell("logs", "--state", s.state(), "--stream", "stderr", s.Name)
+	copied := filepath.Join(s.place, "copied")
+	s.tell("cp", "--state", s.state(), s.Name+":/", copied)
+	kept := map[string][]byte{}
+	for root, files := range map[string]map[string][]byte{s.shown(): r.files, copied: kept} {
+		if err := collect(files, root); err != nil {
 			s.t.Fatal(err)
 		}
 	}
+	if !maps.EqualFunc(r.files, kept, bytes.Equal) {
+		s.t.Errorf("the worker's files are not those that were written back (seed %d)", *seed)
+	}
 	return r
 }
+
+func (s *storm) state() string { return filepath.Join(s.place, "state") }
 
 // tell runs a reading command and gives what it prints.
 func (s *storm) tell(args ...string) string {
@@ -247,26 +221,25 @@ func (s *storm) tell(args ...string) string {
 }
 
 // collect reads all files below root.
-func collect(files map[string]string, root string) error {
+func collect(files map[string][]byte, root string) error {
 	return fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		content, err := os.ReadFile(filepath.Join(root, name))
-		files[filepath.Base(root)+"/"+name] = string(content)
+		files[name], err = os.ReadFile(filepath.Join(root, name))
 		return err
 	})
 }
 
 func (s *storm) compare(want, got result) {
 	s.t.Helper()
+	if err := s.Check([]byte(got.stdout), got.files); err != nil {
+		s.t.Errorf("%v (seed %d)", err, *seed)
+	}
 	if got.code != want.code {
 		s.t.Errorf("exit code %d, want %d (seed %d)", got.code, want.code, *seed)
 	}
-	if s.verdict != "" {
-		if !strings.Contains(got.stdout, s.verdict) {
-			s.t.Errorf("the program's own verdict is not %q (seed %d):\n%s", s.verdict, *seed, tail(got.stdout))
-		}
+	if !s.Same {
 		return
 	}
 	same := func(what, want, got string) {
@@ -276,11 +249,8 @@ func (s *storm) compare(want, got result) {
 	}
 	same("stdout", want.stdout, got.stdout)
 	same("stderr", want.stderr, got.stderr)
-	for name, content := range want.files {
-		same(name, content, got.files[name])
-	}
-	if len(got.files) != len(want.files) {
-		s.t.Errorf("%d files, want %d (seed %d)", len(got.files), len(want.files), *seed)
+	if !maps.EqualFunc(want.files, got.files, bytes.Equal) {
+		s.t.Errorf("the files differ (seed %d)", *seed)
 	}
 }
 
