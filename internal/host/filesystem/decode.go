@@ -51,6 +51,10 @@ func decode(manifest []byte, c Config) (*FS, error) {
 	return f, d.err
 }
 
+// maxCount bounds the numbers that are counted up for ever: nothing gets there
+// by counting.
+const maxCount = 1 << 62
+
 // decoder reads a manifest. After the first error it reads zeros.
 type decoder struct {
 	f     *FS
@@ -105,6 +109,9 @@ func (d *decoder) times(read func()) {
 
 func (d *decoder) all() {
 	d.f.next = Inode(d.uint())
+	if d.f.next > maxCount {
+		d.fail("its next inode is %d", d.f.next)
+	}
 	d.times(func() {
 		p := &pack{}
 		copy(p.sum[:], d.take(uint64(len(p.sum))))
@@ -179,7 +186,7 @@ func (d *decoder) content(n *node) {
 func (d *decoder) directory(n *node) {
 	n.cookie = d.uint()
 	last := uint64(cookieParent)
-	if n.cookie < last {
+	if n.cookie < last || n.cookie > maxCount {
 		d.fail("directory %d has %d for a cookie", n.inode, n.cookie)
 	}
 	n.parent = n.inode
