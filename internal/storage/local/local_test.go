@@ -1,0 +1,84 @@
+package local_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/storage/storagetest"
+	"github.com/waterbear-run/waterbear/internal/vfs"
+)
+
+var ctx = context.Background()
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// small makes everything happen soon: files end, indexes are written.
+var small = local.Options{FileBytes: 8 << 10, AllocateBytes: 4 << 10, FlushWeight: 4, FlushBytes: 4 << 10}
+
+func open(t testing.TB, disk vfs.FS, dir string, o local.Options) *local.Store {
+	t.Helper()
+	s, err := local.Open(ctx, disk, dir, o)
+	must(t, err)
+	return s
+}
+
+// place is a store and where it is, so that it can be opened again.
+type place struct {
+	*local.Store
+	disk    vfs.FS
+	dir     string
+	options local.Options
+}
+
+func subject(o local.Options, disk func(t testing.TB) (vfs.FS, string)) storagetest.Subject {
+	return storagetest.Subject{
+		Open: func(t testing.TB) storage.Store {
+			d, dir := disk(t)
+			return place{open(t, d, dir, o), d, dir, o}
+		},
+		Reopen: func(t testing.TB, s storage.Store) storage.Store {
+			p := s.(place)
+			must(t, p.Close())
+			return place{open(t, p.disk, p.dir, p.options), p.disk, p.dir, p.options}
+		},
+	}
+}
+
+func inMemory(testing.TB) (vfs.FS, string) { return vfs.NewMemory(1), "store" }
+
+// crashable is the subject on a disk that loses power.
+func crashable(o local.Options) storagetest.Subject {
+	s := subject(o, inMemory)
+	random := rand.New(rand.NewPCG(1, 2))
+	s.Crash = func(t testing.TB, s storage.Store) storage.Store {
+		p := s.(place)
+		left := p.disk.(*vfs.Memory).Crash(func() bool { return random.IntN(2) == 0 })
+		must(t, p.Close())
+		return place{open(t, left, p.dir, o), left, p.dir, o}
+	}
+	return s
+}
+
+func TestLocalKeepsTheContractOnTheMachinesDisk(t *testing.T) {
+	storagetest.Run(t, subject(local.Options{}, func(t testing.TB) (vfs.FS, string) { return vfs.OS(), t.TempDir() }))
+}
+
+func TestLocalKeepsTheContractWhenThePowerFails(t *testing.T) {
+	storagetest.Run(t, crashable(local.Options{}))
+}
+
+func TestLocalKeepsTheContractWithSmallFiles(t *testing.T) {
+	storagetest.Run(t, crashable(small))
+}
+
+func TestLocalKeepsTheContractUnderFaults(t *testing.T) {
+	storagetest.Run(t, crashable(small).Faulty(storagetest.Before, storagetest.None, storagetest.After, storagetest.None, storagetest.None))
+}
