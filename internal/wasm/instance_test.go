@@ -80,10 +80,11 @@ func TestMemoryAndGlobalsAreTheStateOfAnInstance(t *testing.T) {
 	})
 }
 
-func TestCallWithTooLittleStackIsRefused(t *testing.T) {
+func TestCallThatDoesNotFitTheFunctionIsRefused(t *testing.T) {
 	e := newEngine(t, wasm.Config{})
 	g := &guest{}
 	g.function("pair", []byte{typeV128}, []byte{typeI32, typeI32, typeI32}, nil, opI32Const, int64(1), opI32Const, int64(2), opI32Const, int64(3))
+	g.function("reference", []byte{typeFuncRef}, nil, nil)
 	in := load(t, e, g, wasm.InstanceConfig{})
 	for n := range 3 {
 		if err := in.Call(context.Background(), "pair", make([]uint64, n)); err == nil {
@@ -92,6 +93,9 @@ func TestCallWithTooLittleStackIsRefused(t *testing.T) {
 	}
 	if err := in.Call(context.Background(), "pair", make([]uint64, 3)); err != nil {
 		t.Error(err)
+	}
+	if err := call(in, "reference", 1); err == nil {
+		t.Error("a number was taken for a reference")
 	}
 	if err := call(in, "absent"); err == nil {
 		t.Error("called a function that is not there")

@@ -2,7 +2,9 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 
@@ -15,20 +17,28 @@ type Module struct {
 	compiled wazero.CompiledModule
 	imports  []Import
 	exports  []Export
-	slots    map[string]int // of an exported function, the values its stack holds
+	slots    map[string]int // of an exported function, the values its stack holds, or references
 
 	start     string   // the export that was the start function, or ""
 	globals   []string // the exports that are an instance's mutable globals
+	stack     string   // the export that counts what is left of the stack
 	minMemory uint64   // bytes
+	// exceptionRefs tells that the module takes references to exceptions.
+	exceptionRefs bool
 }
 
 const wasmPage = 64 << 10
 
+// references marks a function that takes or returns references. To a host
+// those are addresses: any number would be taken for one.
+const references = -1
+
 func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) *Module {
 	m := &Module{
 		engine: e, compiled: compiled,
-		slots: make(map[string]int), start: r.Start, globals: r.Globals,
-		minMemory: uint64(r.MemoryMin) * wasmPage,
+		slots: make(map[string]int), start: r.Start, globals: r.Globals, stack: r.Stack,
+		minMemory:     uint64(r.MemoryMin) * wasmPage,
+		exceptionRefs: r.ExceptionRefs,
 	}
 	for _, i := range r.Imports {
 		m.imports = append(m.imports, Import{
@@ -43,17 +53,23 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		f := Export{Name: x.Name, Params: valueTypes(x.Type.Params), Results: valueTypes(x.Type.Results)}
 		m.exports = append(m.exports, f)
 		m.slots[x.Name] = max(slots(f.Params), slots(f.Results))
+		if slices.ContainsFunc(slices.Concat(f.Params, f.Results), ValueType.isReference) {
+			m.slots[x.Name] = references
+		}
 	}
 	return m
 }
 
-// onlyFunctions refuses imports that no host can satisfy.
-func onlyFunctions(imports []wasmbin.Import) error {
-	for _, i := range imports {
+// acceptable refuses modules that could be compiled but not run.
+func (e *Engine) acceptable(r *wasmbin.Rewritten) error {
+	for _, i := range r.Imports {
 		if i.Kind != wasmbin.Func {
 			return fmt.Errorf("it imports a %s, %s.%s, and a host offers functions only; link the program so that it has its own",
 				kindNames[i.Kind], i.Module, i.Name)
 		}
+	}
+	if r.ExceptionRefs && !e.gauge.known {
+		return errors.New("it catches exceptions by reference (catch_ref, catch_all_ref), and this engine, an interpreter, does not keep them alive")
 	}
 	return nil
 }

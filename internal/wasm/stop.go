@@ -47,8 +47,12 @@ func yield(in *Instance, stack []uint64) {
 	if err := in.interrupted(); err != nil {
 		Abort(err)
 	}
-	if in.module.engine.gauge.handlerBytes(in.function.stack) > maxHandlerBytes {
+	g := &in.module.engine.gauge
+	if g.handlerBytes(in.function.stack) > maxHandlerBytes {
 		Abort(&Trap{Reason: "stack overflow: too many exception handlers on a long stack", Overflow: true})
+	}
+	if in.module.exceptionRefs {
+		in.exceptions.note(g, in.function.stack)
 	}
 	if in.onYield != nil {
 		in.onYield()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -103,12 +104,25 @@ func TestInfiniteRecursionIsATrapAndTheInstanceSurvives(t *testing.T) {
 				if !got.Overflow || !strings.HasPrefix(got.Reason, "stack overflow") {
 					t.Fatalf("got %+v, want a stack overflow", got)
 				}
-				stack := []uint64{1000}
-				if err := in.Call(context.Background(), "run", stack); err != nil || stack[0] != 1000 {
-					t.Fatalf("after an overflow: got %d, %v, want 1000", stack[0], err)
+				stack := []uint64{100}
+				if err := in.Call(context.Background(), "run", stack); err != nil || stack[0] != 100 {
+					t.Fatalf("after an overflow: got %d, %v, want 100", stack[0], err)
 				}
 			}
 		})
+	}
+}
+
+func TestStackIsBoundedAsConfigured(t *testing.T) {
+	e := newEngine(t, wasm.Config{})
+	m := compile(t, e, recursion(0).binary())
+	deepest := func(most uint32) uint64 {
+		in := instantiate(t, m, wasm.InstanceConfig{MaxStack: most})
+		return uint64(sort.Search(1e6, func(n int) bool { return call(in, "run", uint64(n)) != nil }))
+	}
+	small, large, standard := deepest(64<<10), deepest(640<<10), deepest(0)
+	if small < 100 || large < 9*small || large > 11*small || standard < 20*large {
+		t.Errorf("64 KiB, 640 KiB and the default allow %d, %d and %d calls", small, large, standard)
 	}
 }
 

@@ -77,6 +77,9 @@ func signature(params, results []ValueType) string {
 	return join(params) + " -> " + join(results)
 }
 
+// isReference tells references from numbers and vectors.
+func (t ValueType) isReference() bool { return t < V128 }
+
 // slots is how many values of a call's stack the types take.
 func slots(types []ValueType) int {
 	n := len(types)
@@ -86,14 +89,6 @@ func slots(types []ValueType) int {
 		}
 	}
 	return n
-}
-
-func fromAPI(types []api.ValueType) []ValueType {
-	out := make([]ValueType, len(types))
-	for i, t := range types {
-		out[i] = ValueType(t)
-	}
-	return out
 }
 
 func toAPI(types []ValueType) []api.ValueType {
