@@ -41,6 +41,7 @@ func (m *module) planCalls() {
 				open(callee)
 			case planOpen:
 				e.charged = true
+				e.deep = m.source[e.at] == opCall
 			}
 		}
 	}

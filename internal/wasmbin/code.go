@@ -10,8 +10,13 @@ type function struct {
 	edits      [2]int // its range in module.edits
 	events     [2]int // its range in module.events
 	counter    bool   // it holds a loop that counts its rounds in a local
+	catches    bool   // it holds a try_table
+	returns    bool   // one of those may catch by returning
 	plan       plan
 }
+
+// frame estimates how much of the stack a call of the function takes, in bytes.
+func (f *function) frame() int32 { return frameBytes + int32(f.locals)*frameLocal }
 
 // edit is a place in the source where the result differs from it.
 type edit struct {
@@ -20,8 +25,11 @@ type edit struct {
 	size uint8 // how many bytes of the source it replaces
 	// charged says that a call is preceded by a charge.
 	charged bool
-	arg     uint32 // the function, segment, depth or byte it is about
-	loop    uint32 // the loop it is about, in module.loops
+	// deep says that a call may come round to the function it is in, and so is
+	// counted against the stack.
+	deep bool
+	arg  uint32 // the function, segment, depth or byte it is about
+	loop uint32 // the loop it is about, in module.loops
 }
 
 type editKind uint8
@@ -31,10 +39,13 @@ const (
 	editCall                       // a call of a function of this module
 	editImport                     // a call of an imported function
 	editIndirect                   // a call through a table
-	editLoop                       // the beginning of a loop
+	editLoop                       // the place before a loop
+	editLoopTop                    // the place to which branches go back
 	editBack                       // a branch back to a loop without parameters
 	editRound                      // what may branch back to a loop, in another way
 	editTry                        // the beginning of a try_table
+	editThrow                      // an exception that is thrown
+	editCaught                     // the end of a block that catch clauses branch to
 	editByte                       // one byte that replaces an operand
 	editOpcode                     // an opcode in its short form
 	editDataDrop                   // forget a data segment
@@ -52,7 +63,8 @@ type frame struct {
 	loop  int  // of a loop, its number in module.loops
 	// table is the number of a jump table, counted from 1, in the loop that
 	// begins with it and in the blocks between.
-	table int
+	table  int
+	caught bool // catch clauses branch to it
 }
 
 // loop is what the passes know of a loop.
@@ -60,6 +72,7 @@ type loop struct {
 	body   uint32 // its weight, first that of the function before it
 	rounds bool   // something branches back to it, in the way of editBack
 	inner  bool   // it holds a loop or a call
+	caught bool   // catch clauses branch to it
 }
 
 // scanner reads function bodies.
@@ -189,6 +202,7 @@ func (s *scanner) instruction() {
 			s.inner()
 		}
 	case tag:
+		s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editThrow})
 		s.tag()
 		s.dead()
 	default:
@@ -219,11 +233,7 @@ func (s *scanner) rareInstruction(at int, op byte) {
 func (s *scanner) plain(at int, op byte) {
 	switch op {
 	case opEnd:
-		if s.frames[len(s.frames)-1].op == opLoop {
-			s.closeLoop()
-		}
-		s.frames = s.frames[:len(s.frames)-1]
-		s.event(eventEnd, 0)
+		s.close()
 	case opElse:
 		top := &s.frames[len(s.frames)-1]
 		if top.op != opIf {
@@ -231,14 +241,28 @@ func (s *scanner) plain(at int, op byte) {
 		}
 		top.op = opElse
 		s.event(eventElse, 0)
-	case opReturn, opUnreachable, opThrowRef:
+	case opThrowRef:
+		s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editThrow})
+		s.dead()
+	case opReturn, opUnreachable:
 		s.dead()
 	}
 }
 
 func (s *scanner) block(at int, op byte) {
+	if op == opLoop {
+		s.loopEdit(at, editLoop)
+	}
 	params, results := s.blockType()
+	if op == opLoop {
+		s.loopEdit(s.pos, editLoopTop)
+	}
 	s.open(at, op, params, results)
+}
+
+// loopEdit notes a place of the loop that is about to be opened.
+func (s *scanner) loopEdit(at int, kind editKind) {
+	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: kind, loop: uint32(len(s.m.loops))})
 }
 
 func (s *scanner) open(at int, op byte, params, results int) {
@@ -247,7 +271,9 @@ func (s *scanner) open(at int, op byte, params, results int) {
 	switch op {
 	case opLoop:
 		f.arity, f.loop = params, len(s.m.loops)
-		s.openLoop(at)
+		s.event(eventLoop, uint32(f.loop))
+		s.m.loops = append(s.m.loops, loop{body: s.total})
+		s.loops = append(s.loops, f.loop)
 	case opIf:
 		s.event(eventIf, 0)
 	default:
@@ -260,12 +286,17 @@ func (s *scanner) open(at int, op byte, params, results int) {
 	s.openBlock(op)
 }
 
-func (s *scanner) openLoop(at int) {
-	i := len(s.m.loops)
-	s.event(eventLoop, uint32(i))
-	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editLoop, loop: uint32(i)})
-	s.m.loops = append(s.m.loops, loop{body: s.total})
-	s.loops = append(s.loops, i)
+// close ends the innermost block.
+func (s *scanner) close() {
+	f := s.frames[len(s.frames)-1]
+	s.frames = s.frames[:len(s.frames)-1]
+	s.event(eventEnd, 0)
+	switch {
+	case f.op == opLoop:
+		s.closeLoop()
+	case f.caught && len(s.frames) > 0:
+		s.m.edits = append(s.m.edits, edit{at: uint32(s.pos), kind: editCaught})
+	}
 }
 
 // closeLoop ends the innermost loop.

@@ -20,6 +20,12 @@ const (
 	indirectPoints = 4
 	// maxBatch is how many rounds of a loop are charged at a time at most.
 	maxBatch = 64
+	// frameBytes and frameLocal estimate what a call takes of the engine's stack,
+	// in bytes: for itself, and for each parameter and local.
+	frameBytes = 96
+	frameLocal = 16
+	// indirectFrame is counted for a function that is called through a table.
+	indirectFrame = 256
 	// smallBulk is the size below which a copy or fill is not charged by size,
 	// in bytes or items; above it, each so many cost a point.
 	smallBulk = 1 << bulkShift

@@ -22,10 +22,13 @@ type engine struct {
 	ctx    context.Context
 	yields int
 	// stop, if set, decides at each yield whether the guest is to be stopped.
-	stop func(reason uint32) bool
+	stop func() bool
 }
 
-var errStopped = errors.New("stopped at a yield")
+var (
+	errStopped  = errors.New("stopped at a yield")
+	errOverflow = errors.New("stack overflow") // as the engine calls its own
+)
 
 func newEngine(t testing.TB) *engine {
 	return newEngineOf(t, wazero.NewRuntimeConfigCompiler())
@@ -38,7 +41,10 @@ func newEngineOf(t testing.TB, config wazero.RuntimeConfig) *engine {
 	t.Cleanup(func() { _ = e.Close(ctx) })
 	yield := func(_ context.Context, stack []uint64) {
 		e.yields++
-		if e.stop != nil && e.stop(uint32(stack[0])) {
+		if stack[0] == YieldOverflow {
+			panic(errOverflow)
+		}
+		if e.stop != nil && e.stop() {
 			panic(errStopped)
 		}
 	}
@@ -80,6 +86,13 @@ func (e *engine) loadRewritten(source []byte, name string) (api.Module, *Rewritt
 	return m, r, err
 }
 
+// refillStack does what the host does before a call, if the module is rewritten.
+func refillStack(m api.Module) {
+	if g, ok := m.ExportedGlobal("waterbear:stack").(api.MutableGlobal); ok {
+		g.Set(DefaultStack)
+	}
+}
+
 // outcome is what a call gave, in a form that is equal for equal outcomes:
 // references are told apart only by whether they are null.
 func outcome(results []uint64, types []api.ValueType, err error) string {
@@ -113,6 +126,7 @@ func (e *engine) call(m api.Module, name string, args ...uint64) string {
 	if f == nil {
 		return "error: no function " + name
 	}
+	refillStack(m)
 	results, err := f.Call(e.ctx, args...)
 	return outcome(results, f.Definition().ResultTypes(), err)
 }

@@ -29,6 +29,10 @@ var (
 		"legacy exception handling (try, catch, delegate)",
 		"run wasm-opt --translate-to-exnref, or compile with -mllvm -wasm-use-legacy-eh=false",
 	}
+	featureExceptionState = Feature{
+		"exceptions in globals or tables (exnref)",
+		"keep references to exceptions in local variables",
+	}
 	featureThreads = Feature{
 		"threads (shared memory and atomics)",
 		"compile without -pthread and -matomics, for wasm32-wasip1 instead of wasm32-wasip1-threads",

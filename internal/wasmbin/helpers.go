@@ -33,6 +33,7 @@ func (b asm) global(op byte, i uint32) asm { return appendU32(append(b, op), i) 
 func (w *rewriter) addHelpers() {
 	w.refill = w.addHelper("refill", typeRun, w.refillBody())
 	w.tick = w.addHelper("tick", typeRun, append(w.appendCharge(asm{0}, 1), opEnd))
+	w.descend = w.addHelper("descend", typeRun, w.descendBody())
 	w.charge = w.addHelper("charge", typeCharge, w.chargeBody())
 	if w.m.use.memoryCopy {
 		w.copy = w.addHelper("memory.copy", typeBulk, w.copyBody())
@@ -54,6 +55,13 @@ func (w *rewriter) addHelper(name string, kind uint32, body []byte) uint32 {
 func (w *rewriter) refillBody() asm {
 	b := asm{0}.i32(budget).global(opGlobalSet, w.budget)
 	return b.i32(YieldTick).call(w.yield).op(opEnd)
+}
+
+// descendBody yields because the stack or the budget is used up.
+func (w *rewriter) descendBody() asm {
+	b := asm{0}.global(opGlobalGet, w.stack).i32(0).op(opI32LtS, opIf, blockEmpty)
+	b = b.i32(YieldOverflow).call(w.yield).op(opEnd)
+	return b.call(w.refill).op(opEnd)
 }
 
 // chargeBody charges for the number of bytes or items that a bulk instruction

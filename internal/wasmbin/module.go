@@ -94,7 +94,9 @@ type module struct {
 type use struct {
 	tableSet, tableGrow, tableFill, tableCopy, tableInit bool
 	memoryInit, memoryCopy, memoryFill                   bool
-	dropped                                              map[uint32]bool // data segments
+
+	exceptionRefs bool            // a catch clause takes a reference
+	dropped       map[uint32]bool // data segments
 }
 
 // decode reads a whole module and checks its structure.
@@ -301,6 +303,9 @@ func (r *reader) table() table {
 		r.unsupported(at, featureFunctionReferences)
 	}
 	t := table{item: r.refType()}
+	if t.item == ExnRef {
+		r.unsupported(at, featureExceptionState)
+	}
 	flags := r.flags()
 	switch {
 	case flags&2 != 0:
@@ -385,8 +390,12 @@ func (m *module) addTag(r *reader) {
 }
 
 func (r *reader) global() global {
-	g := global{value: r.valueType()}
 	at := r.pos
+	g := global{value: r.valueType()}
+	if g.value == ExnRef {
+		r.unsupported(at, featureExceptionState)
+	}
+	at = r.pos
 	switch b := r.byte(); {
 	case b == 1:
 		g.mutable = true

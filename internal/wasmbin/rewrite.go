@@ -29,6 +29,8 @@ func Rewrite(source []byte, o Options) (*Rewritten, error) {
 		Imports: m.imports,
 		Exports: m.publicExports(),
 		Reasons: m.reasons(),
+
+		ExceptionRefs: m.use.exceptionRefs,
 	}
 	w.exportState(r)
 	r.Module = w.module()
@@ -45,13 +47,16 @@ type rewriter struct {
 	yield   uint32
 	helpers []helper
 	base    uint32 // function index of the first helper
-	budget  uint32 // global index
+	budget  uint32 // global index of what is left of it
+	stack   uint32 // global index of what is left of it
 	dropped []uint32
 	flags   map[uint32]uint32 // global index by dropped data segment
-	refill, tick, charge,
+	refill, tick, charge, descend,
 	copy, fill uint32 // helpers' function indexes
-	inits map[uint32]uint32 // function index by dropped data segment
-	body  []byte            // scratch
+	inits       map[uint32]uint32 // function index by dropped data segment
+	returnTypes map[uint32]uint32 // of blocks, by type of function
+	returned    []FuncType        // those of them that are added
+	body        []byte            // scratch
 }
 
 func newRewriter(m *module) *rewriter {
@@ -62,6 +67,7 @@ func newRewriter(m *module) *rewriter {
 		yield:   uint32(m.importedFuncs),
 		base:    uint32(len(m.funcs) + 1),
 		budget:  uint32(len(m.globals)),
+		stack:   uint32(len(m.globals) + 1),
 		flags:   map[uint32]uint32{},
 		inits:   map[uint32]uint32{},
 	}
@@ -72,8 +78,9 @@ func newRewriter(m *module) *rewriter {
 		slices.Sort(w.dropped)
 	}
 	for i, segment := range w.dropped {
-		w.flags[segment] = w.budget + 1 + uint32(i)
+		w.flags[segment] = w.stack + 1 + uint32(i)
 	}
+	w.addReturnTypes()
 	w.addHelpers()
 	return w
 }
@@ -94,6 +101,7 @@ func exportPrefix(exports []export) string {
 // exportState exports what is hidden, and says under which names all is found.
 func (w *rewriter) exportState(r *Rewritten) {
 	m := w.m
+	r.Stack = w.add(Global, w.stack, "stack")
 	if m.start >= 0 {
 		r.Start = w.prefix + "start"
 		w.exports = append(w.exports, export{r.Start, Func, uint32(m.start)})

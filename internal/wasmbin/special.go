@@ -56,6 +56,7 @@ func (s *scanner) callIndirect(at int, op byte) {
 	}
 	s.signature(i)
 	s.edit(at, editIndirect, 0)
+	s.m.edits[len(s.m.edits)-1].deep = op == opCallIndirect
 	s.weight += callWeight
 	if op == opReturnCallIndirect {
 		s.dead()
@@ -83,19 +84,33 @@ func (s *scanner) tryTable(at int) {
 		switch kind := s.byte(); kind {
 		case 0, 1:
 			s.tag()
+			s.m.use.exceptionRefs = s.m.use.exceptionRefs || kind == 1
 		case 2, 3:
+			s.m.use.exceptionRefs = s.m.use.exceptionRefs || kind == 3
 		default:
 			s.fail(form, "unknown form of catch clause %#x", kind)
 		}
-		if f, depth := s.target(); f.op != opLoop {
-			s.event(eventBranch, depth)
-		}
+		f, depth := s.target()
 		if s.err != nil {
 			return
 		}
+		s.catch(f, depth)
 	}
 	s.inner()
 	s.open(at, opTryTable, params, results)
+}
+
+// catch notes a catch clause that branches to a block.
+func (s *scanner) catch(f frame, depth uint32) {
+	s.fn.catches = true
+	to := len(s.frames) - 1 - int(depth)
+	s.frames[to].caught = true
+	s.fn.returns = s.fn.returns || to == 0
+	if f.op == opLoop {
+		s.m.loops[f.loop].caught = true
+	} else {
+		s.event(eventBranch, depth)
+	}
 }
 
 func (s *scanner) refFunc() {

@@ -17,7 +17,7 @@ package wasmbin
 
 // Version names the form of what Rewrite returns. It changes whenever the same
 // source gives another result, so it belongs in the key of every compile cache.
-const Version = "2"
+const Version = "3"
 
 // Names that Rewrite puts into modules.
 const (
@@ -38,6 +38,9 @@ const (
 	// YieldOverflow says that calls are nested too deeply. The host must not return.
 	YieldOverflow = 1
 )
+
+// DefaultStack is how many bytes of stack the calls of a guest may take.
+const DefaultStack = 64 << 20
 
 // ValueType is a value type in the encoding of the binary format.
 type ValueType byte
@@ -98,9 +101,19 @@ type Rewritten struct {
 	Globals []string
 	// Memory is the export name of memory 0, "" if there is none.
 	Memory string
+	// Stack is the export name of the i32 global that holds how many bytes of
+	// the stack are left for calls, by an estimate of what they take. It begins
+	// as DefaultStack. Because a trap leaves it as it was then, it is to be set
+	// before every call that no other call of the instance is around; at rest
+	// it is no part of the state.
+	Stack string
 	// MemoryMin and MemoryMax are the declared limits of memory 0 in pages of
 	// 64 KiB; without a declared maximum MemoryMax is the largest possible.
 	MemoryMin, MemoryMax uint32
+	// ExceptionRefs tells that the module takes references to exceptions. It
+	// then yields before each throw and try_table, so that the host can keep
+	// the exceptions that the references are to.
+	ExceptionRefs bool
 	// Reasons say why an instance's state is more than its globals and memory,
 	// so that it cannot be imaged but only replayed. Empty: it can be imaged.
 	Reasons []string
