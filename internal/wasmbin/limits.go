@@ -23,6 +23,14 @@ const (
 	MaxLocalsInAll     = 10_000_000 // over all functions
 	MaxNesting         = 20_000     // of blocks in a function
 	MaxFunctionBytes   = 8 << 20
+	// MaxNameBytes is what is kept of the name of a function: the engine writes
+	// thirty of them into the text of every trap.
+	MaxNameBytes = 4096
+	// MaxBranchings bounds the squares of the numbers of blocks, calls and jump
+	// targets in each function, summed over all functions: the engine's compiler
+	// takes time in proportion to it, half a minute here. The largest programs
+	// known need a tenth.
+	MaxBranchings = 10_000_000_000
 	// MaxTableItems bounds the sum of the sizes of all tables unless the options
 	// say otherwise.
 	MaxTableItems = 10_000_000

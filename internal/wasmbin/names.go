@@ -1,6 +1,9 @@
 package wasmbin
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Parts of the name section that are kept.
 const (
@@ -27,7 +30,9 @@ func (m *module) nameSection(section *reader) {
 		part := r.sub(int(r.u32()), r.section)
 		switch id {
 		case namesModule:
-			m.name = part.name()
+			if m.name = part.name(); len(m.name) > MaxNameBytes {
+				m.name = ""
+			}
 		case namesFunctions:
 			m.functionNames(part)
 		}
@@ -43,6 +48,9 @@ func (m *module) functionNames(r *reader) {
 			return
 		}
 		next = i + 1
+		if len(name) > MaxNameBytes {
+			name = []byte(strings.ToValidUTF8(string(name[:MaxNameBytes]), ""))
+		}
 		m.names = append(m.names, nameAssoc{uint32(i), name})
 	}
 }
