@@ -18,7 +18,8 @@ type Input interface {
 	// Read waits for input and gives up to limit bytes; none at its end.
 	Read(ctx context.Context, limit int) ([]byte, error)
 	// Skip leaves out what the program has read before this run: n bytes with
-	// this SHA-256. It is called once, before anything else.
+	// this SHA-256. It is called before anything else, and again if ctx ended
+	// it, to go on where that left it.
 	Skip(ctx context.Context, n uint64, sum [sha256.Size]byte) error
 }
 
@@ -89,11 +90,14 @@ func (s *skipping) skip(ctx context.Context) error {
 	if s.skipped {
 		return nil
 	}
-	s.skipped = true
-	if s.taken == 0 {
-		return nil
+	if s.taken > 0 {
+		// A wait whose deadline comes ends this too; the next one goes on.
+		if err := s.Input.Skip(ctx, s.taken, [sha256.Size]byte(s.sum.Sum(nil))); err != nil {
+			return err
+		}
 	}
-	return s.Input.Skip(ctx, s.taken, [sha256.Size]byte(s.sum.Sum(nil)))
+	s.skipped = true
+	return nil
 }
 
 func (s *skipping) Ready(ctx context.Context) (int, bool, error) {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 
@@ -28,6 +29,8 @@ type Input struct {
 	source    io.Reader
 	continues bool
 	changed   sched.Condition
+	passed    uint64    // bytes left out by Skip so far
+	sum       hash.Hash // of them
 
 	mu      sync.Mutex
 	started bool
@@ -46,7 +49,7 @@ func NewInput(s sched.Scheduler, source io.Reader, continues bool) *Input {
 	if source == nil {
 		source = bytes.NewReader(nil)
 	}
-	return &Input{sched: s, source: source, continues: continues, changed: s.NewCondition()}
+	return &Input{sched: s, source: source, continues: continues, changed: s.NewCondition(), sum: sha256.New()}
 }
 
 func (in *Input) start() {
@@ -124,22 +127,21 @@ func (in *Input) Skip(ctx context.Context, n uint64, sum [sha256.Size]byte) erro
 	if in.continues {
 		return nil
 	}
-	h := sha256.New()
-	for left := n; left > 0; {
-		p, err := in.Read(ctx, int(min(left, inputBuffer)))
+	for in.passed < n {
+		p, err := in.Read(ctx, int(min(n-in.passed, inputBuffer)))
 		if err != nil {
 			return err
 		}
 		if len(p) == 0 {
-			if left == n {
+			if in.passed == 0 {
 				return nil
 			}
-			return fmt.Errorf("%w: it ends after %d of %d bytes", ErrInputDiffers, n-left, n)
+			return fmt.Errorf("%w: it ends after %d of %d bytes", ErrInputDiffers, in.passed, n)
 		}
-		h.Write(p)
-		left -= uint64(len(p))
+		in.sum.Write(p)
+		in.passed += uint64(len(p))
 	}
-	if [sha256.Size]byte(h.Sum(nil)) != sum {
+	if [sha256.Size]byte(in.sum.Sum(nil)) != sum {
 		return fmt.Errorf("%w: its first %d bytes are others", ErrInputDiffers, n)
 	}
 	return nil

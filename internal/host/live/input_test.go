@@ -87,6 +87,48 @@ func TestSkipLeavesOutWhatWasReadBefore(t *testing.T) {
 	}
 }
 
+// halves gives "ab", says that it is asked for more, and gives "cdef" once it may.
+type halves struct {
+	asked, more chan struct{}
+	reads       int
+}
+
+func (h *halves) Read(p []byte) (int, error) {
+	h.reads++
+	switch h.reads {
+	case 1:
+		return copy(p, "ab"), nil
+	case 2:
+		close(h.asked)
+		<-h.more
+		return copy(p, "cdef"), nil
+	default:
+		return 0, io.EOF
+	}
+}
+
+func TestSkipGoesOnWhereItsContextEndedIt(t *testing.T) {
+	source := &halves{asked: make(chan struct{}), more: make(chan struct{})}
+	in := NewInput(sched.NewGoroutines(), source, false)
+	defer in.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	sum := sha256.Sum256([]byte("abc"))
+	ended := make(chan error)
+	go func() { ended <- in.Skip(ctx, 3, sum) }()
+	<-source.asked
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want that the context ended", err)
+	}
+	close(source.more)
+	if err := in.Skip(context.Background(), 3, sum); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, in); got != "def" {
+		t.Errorf("behind what was skipped: got %q, want %q", got, "def")
+	}
+}
+
 func TestWaitingForInputEndsWithItsContext(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
