@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -40,15 +39,11 @@ func noSync([]storage.Chunk) error { return nil }
 
 // fileSync appends each segment to a file and waits for the disk.
 func fileSync(b *testing.B) func([]storage.Chunk) error {
-	dir := os.Getenv("OPLOG_BENCH_DIR")
-	if dir == "" {
-		dir = b.TempDir()
-	}
-	f, err := os.Create(filepath.Join(dir, "oplog-bench"))
+	f, err := os.Create(filepath.Join(b.TempDir(), "segments"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = errors.Join(f.Close(), os.Remove(f.Name())) })
+	b.Cleanup(func() { _ = f.Close() })
 	// Preallocated, so that a sync writes data only, as a tuned store does.
 	if _, err := f.Write(make([]byte, 64<<20)); err != nil {
 		b.Fatal(err)
@@ -70,7 +65,7 @@ func fileSync(b *testing.B) func([]storage.Chunk) error {
 			return err
 		}
 		offset += int64(len(out))
-		return syscall.Fdatasync(int(f.Fd()))
+		return f.Sync()
 	}
 }
 

@@ -19,8 +19,13 @@ type chunkReader struct {
 	left  uint32 // entries from index on
 }
 
-// open begins with a chunk that the store gave for w, whose workerSum is sum.
-func (c *chunkReader) open(w id.Worker, sum uint32, chunk storage.Chunk) error {
+// open begins with a chunk that the store gave for w, whose workerSum is sum,
+// when it was to give entry next.
+func (c *chunkReader) open(w id.Worker, sum uint32, next Index, chunk storage.Chunk) error {
+	if chunk.First == 0 || chunk.Count == 0 || chunk.First > maxIndex {
+		*c = chunkReader{}
+		return &storage.CorruptError{Worker: w, From: next, Where: inStore, Cause: errIndexes}
+	}
 	owner := chunk.Worker
 	chunk.Worker = w
 	*c = chunkReader{chunk: chunk, index: chunk.First, left: chunk.Count}
@@ -28,8 +33,6 @@ func (c *chunkReader) open(w id.Worker, sum uint32, chunk storage.Chunk) error {
 	switch {
 	case owner != w:
 		return c.loseRest(fmt.Errorf("it is of %s", owner))
-	case chunk.First == 0 || chunk.Last() < chunk.First:
-		return c.loseRest(errIndexes)
 	case len(chunk.Bytes) < chunkHeader:
 		return c.loseRest(errTruncated)
 	case binary.LittleEndian.Uint32(chunk.Bytes[chunkSum:]) != checksum(sum, chunk.First, header):
@@ -97,7 +100,10 @@ func (c *chunkReader) corrupt(from, to Index, cause error) error {
 	}
 }
 
+// inStore is where damage is that no bytes show.
+const inStore = "the store's index"
+
 // missing reports entries that the store should have and did not give.
 func missing(w id.Worker, from, to Index) error {
-	return &storage.CorruptError{Worker: w, From: from, To: to, Where: "the store's index", Cause: errMissing}
+	return &storage.CorruptError{Worker: w, From: from, To: to, Where: inStore, Cause: errMissing}
 }

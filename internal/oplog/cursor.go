@@ -111,7 +111,7 @@ func (c *Cursor) load(ctx context.Context) error {
 	if chunk.First > c.next {
 		return missing(c.worker, c.next, chunk.First-1)
 	}
-	if err := c.chunk.open(c.worker, c.sum, chunk); err != nil {
+	if err := c.chunk.open(c.worker, c.sum, c.next, chunk); err != nil {
 		return err
 	}
 	if chunk.Last() < c.next {

@@ -13,6 +13,9 @@ import (
 // Index is an entry's place in its worker's oplog, from 1.
 type Index = uint64
 
+// maxIndex bounds an index that a store may claim, so that none overflows.
+const maxIndex = 1 << 62
+
 // Version is the format version that every chunk begins with. A reader
 // refuses a newer one.
 const Version = 1
@@ -27,7 +30,7 @@ var (
 	errNumber    = errors.New("the entry has a malformed number")
 	errTrailing  = errors.New("there are bytes behind the end")
 	errChecksum  = errors.New("checksum mismatch")
-	errIndexes   = errors.New("its entries have impossible indexes")
+	errIndexes   = errors.New("a chunk has impossible indexes")
 	errVersion   = errors.New("there is no such format")
 	errMissing   = errors.New("the entries are missing")
 )

@@ -61,7 +61,7 @@ func (r *reading) run(chunks iter.Seq2[storage.Chunk, error]) {
 			}
 			continue
 		}
-		if !r.accountUntil(chunk.First) || !r.read(chunk) {
+		if !r.accountUntil(chunk.First) || r.next <= r.to && !r.read(chunk) {
 			return
 		}
 	}
@@ -95,9 +95,12 @@ func (r *reading) accountUntil(index Index) bool {
 }
 
 func (r *reading) read(chunk storage.Chunk) bool {
-	if err := r.chunk.open(r.worker, r.sum, chunk); err != nil {
-		r.next = max(r.next, r.chunk.index)
-		return r.yield(Entry{}, err)
+	if err := r.chunk.open(r.worker, r.sum, r.next, chunk); err != nil {
+		if r.chunk.index > r.next {
+			r.next = r.chunk.index
+			return r.yield(Entry{}, err)
+		}
+		return r.report(err)
 	}
 	for {
 		content, index, ok, err := r.chunk.next()

@@ -25,7 +25,11 @@ func worker(n int) id.Worker { return id.Worker{Component: "shop", Name: fmt.Spr
 // eachScheduler runs a test as a task of goroutines and of simulations.
 func eachScheduler(t *testing.T, test func(t *testing.T, s sched.Scheduler)) {
 	t.Run("goroutines", func(t *testing.T) { test(t, sched.NewGoroutines()) })
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprintf("simulation seed %d", seed), func(t *testing.T) {
 			s := sched.NewSimulation(seed)
 			if err := s.Run(func() { test(t, s) }); err != nil {
