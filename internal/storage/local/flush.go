@@ -1,8 +1,10 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/waterbear-run/waterbear/internal/storage/local/table"
@@ -94,7 +96,7 @@ func (x *index) merge(ctx context.Context, n int) error {
 	x.mu.RLock()
 	v := x.use()
 	m := x.written
-	f := filter{full: n == len(v.tables), oldest: x.oldestSeq()}
+	f := filter{index: x, full: n == len(v.tables), oldest: x.oldestSeq()}
 	x.mu.RUnlock()
 	defer v.release()
 
@@ -150,10 +152,11 @@ func (x *index) oldestSeq() uint64 {
 
 // filter leaves out of a merged table what nobody can need any more.
 type filter struct {
+	index  *index
 	full   bool   // there is no older table
 	oldest uint64 // nothing in the log is older
 
-	worker []byte // key of the last worker
+	prefix []byte // of the keys of the last worker's chunks
 	state  workerState
 }
 
@@ -163,22 +166,32 @@ func (f *filter) keep(key, value []byte) (bool, error) {
 		// That something is gone must be known as long as the log may have it.
 		i, err := decodeItem(value)
 		return !f.full || !i.deleted || i.stamp >= f.oldest, err
-	case keyShard:
-		return true, nil
+	case keyWorker:
+		s, err := decodeWorker(value)
+		return !f.full || s.last > 0 || s.deleted >= f.oldest, err
+	case keyChunk:
+		return f.keepChunk(key, value)
 	}
-	_, rest, err := splitWorkerKey(key)
-	if err != nil {
-		return false, err
+	return true, nil
+}
+
+// keepChunk looks at the state of the worker as it is now: what is gone stays
+// gone.
+func (f *filter) keepChunk(key, value []byte) (bool, error) {
+	n := len(key) - 8
+	if n < 1 {
+		return false, fmt.Errorf("%w: key %q", table.ErrCorrupt, key)
 	}
-	if len(rest) == 0 {
-		f.worker = append(f.worker[:0], key...)
-		f.state, err = decodeWorker(value)
-		gone := f.state.last == 0 && f.state.deleted < f.oldest
-		return !f.full || !gone, err
+	if !bytes.Equal(key[:n], f.prefix) {
+		w, err := workerOf(key)
+		if err != nil {
+			return false, err
+		}
+		if f.state, _, err = f.index.worker(w); err != nil {
+			return false, err
+		}
+		f.prefix = append(f.prefix[:0], key[:n]...)
 	}
-	if string(key[:len(key)-len(rest)]) != string(f.worker) {
-		return true, nil // Its state is in an older table.
-	}
-	c, err := decodeChunk(rest, value)
+	c, err := decodeChunk(key[n:], value)
 	return f.state.holds(&c), err
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -193,38 +194,19 @@ func (x *index) keys(prefix, after string, limit int) ([]string, error) {
 	return all[:min(len(all), limit)], nil
 }
 
-// tableKeys does it for a table, without the keys of chunks.
 func tableKeys(t *table.Table, prefix, after string, limit int) ([]string, error) {
 	var found []string
 	c := t.Cursor()
-	seek := []byte(max(prefix, after))
-	if string(seek) == after {
-		seek = afterKey(seek)
-	}
-	for ok := c.Seek(seek); ok && len(found) < limit; {
-		key := c.Key()
-		if len(key) < len(prefix) || string(key[:len(prefix)]) != prefix {
+	for ok := c.Seek([]byte(max(prefix, after))); ok && len(found) < limit; ok = c.Next() {
+		key := string(c.Key())
+		if !strings.HasPrefix(key, prefix) {
 			break
 		}
-		found = append(found, string(key))
-		if key[0] == keyWorker {
-			ok = c.Seek(afterKey(key))
-		} else {
-			ok = c.Next()
+		if key != after {
+			found = append(found, key)
 		}
 	}
 	return found, c.Err()
-}
-
-// afterKey is the least key behind key; behind a worker's key, the chunks that
-// follow it are skipped.
-func afterKey(key []byte) []byte {
-	b := slices.Clone(key)
-	if b[0] == keyWorker {
-		b[len(b)-1] = 1 // nothing in a name is 0
-		return b
-	}
-	return append(b, 0)
 }
 
 // reader goes through the chunks of one worker.
@@ -244,8 +226,8 @@ type lane struct {
 	ok    bool // it stands on chunk
 }
 
-// read begins to read the chunks of w from the one that holds entry from. The
-// caller closes the reader.
+// read begins to read the chunks of w from the one that holds entry from or the
+// first entry that there is. The caller closes the reader.
 func (x *index) read(w id.Worker, from uint64) (*reader, error) {
 	state, _, err := x.worker(w)
 	if err != nil {
@@ -265,7 +247,7 @@ func (x *index) read(w id.Worker, from uint64) (*reader, error) {
 	}
 	x.mu.RUnlock()
 	r.workerState = state
-	key := workerKey(w)
+	from, key := max(from, state.below), chunkPrefix(w)
 	for _, t := range r.tabs.tables {
 		r.lanes = append(r.lanes, &lane{cursor: t.Cursor(), prefix: key})
 	}
@@ -318,9 +300,8 @@ func (l *lane) enter(i uint64) error {
 		ok = l.cursor.Seek(key)
 	}
 	for ok {
-		// What is before is the worker's state, or something else.
-		k := l.cursor.Key()
-		if string(k) > string(l.prefix) {
+		// What is before may be another worker's.
+		if string(l.cursor.Key()) > string(l.prefix) {
 			if err := l.decode(); err != nil || !l.ok || l.chunk.last() >= i {
 				return err
 			}

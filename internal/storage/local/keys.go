@@ -17,7 +17,7 @@ const (
 	keyCell   = 'c' // then the cell's key: an item
 	keyShard  = 's' // then the number, big-endian: a shardState
 	keyWorker = 'w' // then component, 0, name, 0: a workerState
-	// and that followed by the first index, big-endian: a chunk
+	keyChunk  = 'x' // then component, 0, name, 0, first index, big-endian: a chunk
 )
 
 // location is where bytes are in the log.
@@ -76,23 +76,28 @@ type shardState struct {
 	file         uint64   // the newest with a record of the shard
 }
 
-func workerKey(w id.Worker) []byte {
+func workerKey(w id.Worker) []byte { return appendWorker(keyWorker, w) }
+
+// chunkPrefix begins the keys of all chunks of w and of no other.
+func chunkPrefix(w id.Worker) []byte { return appendWorker(keyChunk, w) }
+
+func appendWorker(first byte, w id.Worker) []byte {
 	b := make([]byte, 0, len(w.Component)+len(w.Name)+3+8)
-	b = append(append(b, keyWorker), w.Component...)
+	b = append(append(b, first), w.Component...)
 	b = append(append(b, 0), w.Name...)
 	return append(b, 0)
 }
 
-func chunkKey(worker []byte, first uint64) []byte {
-	return binary.BigEndian.AppendUint64(worker[:len(worker):len(worker)], first)
+func chunkKey(prefix []byte, first uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefix[:len(prefix):len(prefix)], first)
 }
 
-// splitWorkerKey takes a key of a worker or of a chunk apart.
-func splitWorkerKey(key []byte) (w id.Worker, rest []byte, err error) {
+// workerOf gives the worker that a key of its state or of a chunk is about.
+func workerOf(key []byte) (id.Worker, error) {
 	if parts := bytes.SplitN(key[1:], []byte{0}, 3); len(parts) == 3 {
-		return id.Worker{Component: string(parts[0]), Name: string(parts[1])}, parts[2], nil
+		return id.Worker{Component: string(parts[0]), Name: string(parts[1])}, nil
 	}
-	return w, nil, fmt.Errorf("%w: key %q", table.ErrCorrupt, key)
+	return id.Worker{}, fmt.Errorf("%w: key %q", table.ErrCorrupt, key)
 }
 
 func cellKey(key string) string        { return string(keyCell) + key }

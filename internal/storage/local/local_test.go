@@ -52,6 +52,29 @@ func subject(o local.Options, disk func(t testing.TB) (vfs.FS, string)) storaget
 	}
 }
 
+// loseIndex removes every other time the index of a closed store.
+func loseIndex(t testing.TB, s storagetest.Subject) storagetest.Subject {
+	times := 0
+	s.Reopen = func(t testing.TB, store storage.Store) storage.Store {
+		p := store.(place)
+		must(t, p.Close())
+		if times++; times%2 == 0 {
+			removeIndex(t, p.disk, p.dir)
+		}
+		return place{open(t, p.disk, p.dir, p.options), p.disk, p.dir, p.options}
+	}
+	return s
+}
+
+func removeIndex(t testing.TB, disk vfs.FS, dir string) {
+	t.Helper()
+	names, err := disk.List(dir + "/index")
+	must(t, err)
+	for _, name := range names {
+		must(t, disk.Remove(dir+"/index/"+name))
+	}
+}
+
 func inMemory(testing.TB) (vfs.FS, string) { return vfs.NewMemory(1), "store" }
 
 // crashable is the subject on a disk that loses power.
@@ -68,7 +91,9 @@ func crashable(o local.Options) storagetest.Subject {
 }
 
 func TestLocalKeepsTheContractOnTheMachinesDisk(t *testing.T) {
-	storagetest.Run(t, subject(local.Options{}, func(t testing.TB) (vfs.FS, string) { return vfs.OS(), t.TempDir() }))
+	s := subject(local.Options{}, func(t testing.TB) (vfs.FS, string) { return vfs.OS(), t.TempDir() })
+	s.Slow = true // Waiting for the disk; the model runs on one in memory.
+	storagetest.Run(t, s)
 }
 
 func TestLocalKeepsTheContractWhenThePowerFails(t *testing.T) {
@@ -77,6 +102,10 @@ func TestLocalKeepsTheContractWhenThePowerFails(t *testing.T) {
 
 func TestLocalKeepsTheContractWithSmallFiles(t *testing.T) {
 	storagetest.Run(t, crashable(small))
+}
+
+func TestLocalKeepsTheContractWhenItsIndexIsLost(t *testing.T) {
+	storagetest.Run(t, loseIndex(t, crashable(small)))
 }
 
 func TestLocalKeepsTheContractUnderFaults(t *testing.T) {

@@ -137,22 +137,15 @@ func (l logs) Read(ctx context.Context, w id.Worker, from, to uint64) iter.Seq2[
 }
 
 func (l logs) read(ctx context.Context, w id.Worker, from, to uint64, yield func(storage.Chunk, error) bool) error {
-	state, _, err := l.index.Load().worker(w)
-	if err != nil {
-		return err
-	}
-	from = max(from, state.below)
-	if to == 0 || to > state.last {
-		to = state.last
-	}
-	if from > to {
-		return nil
-	}
 	r, err := l.index.Load().read(w, from)
 	if err != nil {
 		return err
 	}
 	defer r.close()
+	from = max(from, r.below)
+	if to == 0 || to > r.last {
+		to = r.last
+	}
 	var buffer []byte
 	for i := from; i <= to; {
 		if ctx.Err() != nil {
@@ -252,20 +245,15 @@ func (l logs) Bounds(ctx context.Context, w id.Worker) (first, last uint64, err 
 	}
 	defer l.calls.leave()
 	x := l.index.Load()
-	state, _, err := x.worker(w)
-	if err != nil || state.empty() {
-		return state.below, state.last, l.spoiled(err)
-	}
-	r, err := x.read(w, state.below)
+	r, err := x.read(w, 1)
 	if err != nil {
 		return 0, 0, l.spoiled(err)
 	}
 	defer r.close()
-	c, ok, _, err := r.at(state.below)
-	if ok {
-		return c.first, state.last, nil
+	if c, ok, _, err := r.at(r.below); ok || err != nil {
+		return c.first, r.last, l.spoiled(err)
 	}
-	return state.below, state.last, l.spoiled(err)
+	return r.below, r.last, nil
 }
 
 func (l logs) Truncate(ctx context.Context, shard id.Shard, epoch id.Epoch, w id.Worker, below uint64) error {
@@ -325,7 +313,7 @@ func (l logs) Workers(ctx context.Context, after id.Worker) iter.Seq2[id.Worker,
 			if err != nil {
 				return yield(id.Worker{}, err)
 			}
-			w, _, err := splitWorkerKey([]byte(key))
+			w, err := workerOf([]byte(key))
 			if err != nil {
 				return yield(id.Worker{}, l.spoiled(err))
 			}

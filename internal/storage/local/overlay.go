@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -92,7 +93,7 @@ func (o *overlay) keys(prefix, after string, limit int) []string {
 
 // write adds all of the overlay, which does not change any more, to w.
 func (o *overlay) write(w *table.Writer) error {
-	// The order of the keys' first bytes: blobs, cells, shards, workers.
+	// The order of the keys' first bytes: blobs, cells, shards, workers, chunks.
 	var value []byte
 	for _, key := range slices.Sorted(maps.Keys(o.items)) {
 		i := o.items[key]
@@ -108,26 +109,26 @@ func (o *overlay) write(w *table.Writer) error {
 			return err
 		}
 	}
-	workers := make([]string, 0, len(o.workers))
-	byKey := make(map[string]*workerEntry, len(o.workers))
-	for worker, e := range o.workers {
-		key := string(workerKey(worker))
-		workers = append(workers, key)
-		byKey[key] = e
-	}
-	slices.Sort(workers)
-	for _, key := range workers {
-		e := byKey[key]
-		value = e.encode(value[:0])
-		if err := w.Add([]byte(key), value); err != nil {
+	workers := slices.SortedFunc(maps.Keys(o.workers), compareWorkers)
+	for _, worker := range workers {
+		value = o.workers[worker].encode(value[:0])
+		if err := w.Add(workerKey(worker), value); err != nil {
 			return err
 		}
-		for i := range e.chunks {
-			value = e.chunks[i].encode(value[:0])
-			if err := w.Add(chunkKey([]byte(key), e.chunks[i].first), value); err != nil {
+	}
+	for _, worker := range workers {
+		prefix := chunkPrefix(worker)
+		for _, c := range o.workers[worker].chunks {
+			value = c.encode(value[:0])
+			if err := w.Add(chunkKey(prefix, c.first), value); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// compareWorkers is the order of the workers' keys.
+func compareWorkers(a, b id.Worker) int {
+	return cmp.Or(cmp.Compare(a.Component, b.Component), cmp.Compare(a.Name, b.Name))
 }

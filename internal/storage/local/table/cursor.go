@@ -9,6 +9,7 @@ type Cursor struct {
 	block int
 	rest  []byte // of the block behind the pair
 	pair  pair
+	spare []byte // memory for a key
 	err   error
 }
 
@@ -35,8 +36,9 @@ func (c *Cursor) Next() bool {
 		if c.block >= len(c.table.spans) {
 			return false
 		}
-		c.rest, c.err = c.table.block(c.block)
-		c.pair.key = c.pair.key[:0]
+		var b block
+		b, c.err = c.table.block(c.block)
+		c.rest, c.pair.key = b.pairs, c.pair.key[:0]
 	}
 	return false
 }
@@ -56,25 +58,58 @@ func (c *Cursor) Seek(key []byte) bool {
 // one.
 func (c *Cursor) SeekBefore(key []byte) bool {
 	c.enter(key)
-	block := max(c.block+1, 0)
-	if len(c.table.keys) == 0 || c.table.keys[0] > string(key) {
+	if c.err != nil || len(c.table.keys) == 0 || c.table.keys[0] > string(key) {
 		return false
 	}
-	// The pair is in this block, since the next one begins behind the key.
-	before, found := *c, false
-	before.pair.key = nil
-	for c.Next() && c.block == block && bytes.Compare(c.pair.key, key) <= 0 {
-		found = true
-		before.pair.key = append(before.pair.key[:0], c.pair.key...)
-		before.pair.value, before.rest, before.block = c.pair.value, c.rest, c.block
+	// The pair is in the block that was entered, since the next one begins
+	// behind the key.
+	for len(c.rest) > 0 {
+		next := pair{key: append(c.spare[:0], c.pair.key...)}
+		rest, err := next.read(c.rest)
+		if err != nil {
+			c.err = err
+			return false
+		}
+		if bytes.Compare(next.key, key) > 0 {
+			c.spare = next.key
+			break
+		}
+		c.spare = c.pair.key
+		c.pair, c.rest = next, rest
 	}
-	before.err = c.err
-	*c = before
-	return found && c.err == nil
+	return true
 }
 
-// enter stands before the first pair of the block that has or would have key.
+// enter stands in the block that has or would have key, before the last pair
+// that shares nothing and is not behind key.
 func (c *Cursor) enter(key []byte) {
-	c.block, c.rest, c.err = max(c.table.find(string(key)), 0)-1, nil, nil
+	c.block, c.rest, c.err = max(c.table.find(string(key)), 0), nil, nil
 	c.pair.key, c.pair.value = c.pair.key[:0], nil
+	if c.block >= len(c.table.spans) {
+		return
+	}
+	b, err := c.table.block(c.block)
+	if err != nil {
+		c.err = err
+		return
+	}
+	low, high := 0, len(b.starts)/4 // The key at low is not behind, the one at high is.
+	for high-low > 1 {
+		middle := (low + high) / 2
+		p := pair{key: c.pair.key[:0]}
+		if _, err := p.read(b.pairs[b.start(middle):]); err != nil {
+			c.err = err
+			return
+		}
+		if bytes.Compare(p.key, key) <= 0 {
+			low = middle
+		} else {
+			high = middle
+		}
+		c.pair.key = p.key[:0]
+	}
+	c.rest = b.pairs
+	if high > 0 {
+		c.rest = b.pairs[b.start(low):]
+	}
 }

@@ -21,10 +21,13 @@ import (
 //	uvarint bytes shared with the key before, uvarint bytes that are not,
 //	uvarint bytes of the value, rest of the key, value
 //
-// and the CRC-32C of that. The index is a block whose keys are the first ones
-// of the blocks and whose values are their offsets and sizes as uvarints.
+// then the offsets of the pairs that share nothing, as uint32, their number,
+// as uint32, and the CRC-32C of all that. The index is a block whose keys are
+// the first ones of the blocks and whose values are their offsets and sizes as
+// uvarints. Numbers are little-endian.
 const (
 	blockSize  = 8 << 10 // about
+	whole      = 16      // each pair whose number is a multiple of it shares nothing
 	footerSize = 40
 	magic      = 0x3130454c42415457 // "WTABLE01"
 
@@ -50,13 +53,22 @@ type span struct{ offset, size int64 }
 
 // cached is a block that was read lately.
 type cached struct {
-	block int
-	bytes []byte
+	number int
+	block
 }
+
+// block is a block that was read and checked.
+type block struct {
+	pairs  []byte
+	starts []byte // offsets of the pairs that share nothing
+}
+
+// start gives the offset of start i.
+func (b *block) start(i int) int { return int(binary.LittleEndian.Uint32(b.starts[4*i:])) }
 
 // cacheBlocks is how many blocks a table keeps; small, since the machine
 // keeps the file's pages anyway.
-const cacheBlocks = 16
+const cacheBlocks = 64
 
 // Open reads the index of a table; the table takes the file over.
 func Open(file vfs.File) (*Table, error) {
@@ -85,11 +97,11 @@ func (t *Table) readIndex() error {
 		index.offset < 0 || index.size < 0 || index.size > maxIndex || index.offset+index.size != t.size-footerSize {
 		return fmt.Errorf("%w: its footer is not one", ErrCorrupt)
 	}
-	b, err := t.readSpan(index)
+	blk, err := t.readSpan(index)
 	if err != nil {
 		return err
 	}
-	for p := (pair{}); len(b) > 0; {
+	for p, b := (pair{}), blk.pairs; len(b) > 0; {
 		if b, err = p.read(b); err != nil {
 			return err
 		}
@@ -113,20 +125,27 @@ func (t *Table) Size() int64 { return t.size }
 // Close closes the file.
 func (t *Table) Close() error { return t.file.Close() }
 
-// readSpan reads and checks a block; it gives the pairs' bytes.
-func (t *Table) readSpan(s span) ([]byte, error) {
+// readSpan reads and checks a block.
+func (t *Table) readSpan(s span) (block, error) {
 	b := make([]byte, s.size)
 	if err := readAt(t.file, b, s.offset); err != nil {
-		return nil, err
+		return block{}, err
 	}
-	if len(b) < 4 {
-		return nil, fmt.Errorf("%w: a block has only %d bytes", ErrCorrupt, len(b))
+	n := len(b) - 8
+	if n < 0 || crc32.Checksum(b[:n+4], crcTable) != binary.LittleEndian.Uint32(b[n+4:]) {
+		return block{}, fmt.Errorf("%w: the block at %d fails its checksum", ErrCorrupt, s.offset)
 	}
-	pairs := b[:len(b)-4]
-	if crc32.Checksum(pairs, crcTable) != binary.LittleEndian.Uint32(b[len(pairs):]) {
-		return nil, fmt.Errorf("%w: the block at %d fails its checksum", ErrCorrupt, s.offset)
+	starts := int64(binary.LittleEndian.Uint32(b[n:])) * 4
+	if starts > int64(n) {
+		return block{}, fmt.Errorf("%w: the block at %d has too many starts", ErrCorrupt, s.offset)
 	}
-	return pairs, nil
+	blk := block{pairs: b[:int64(n)-starts], starts: b[int64(n)-starts : n]}
+	for i := range len(blk.starts) / 4 {
+		if blk.start(i) >= len(blk.pairs) {
+			return block{}, fmt.Errorf("%w: the block at %d has a start behind its end", ErrCorrupt, s.offset)
+		}
+	}
+	return blk, nil
 }
 
 func readAt(r io.ReaderAt, b []byte, offset int64) error {
@@ -141,10 +160,10 @@ func readAt(r io.ReaderAt, b []byte, offset int64) error {
 }
 
 // block gives block i, from the cache if it is there.
-func (t *Table) block(i int) ([]byte, error) {
+func (t *Table) block(i int) (block, error) {
 	slot := &t.cache[i%cacheBlocks]
-	if c := slot.Load(); c != nil && c.block == i {
-		return c.bytes, nil
+	if c := slot.Load(); c != nil && c.number == i {
+		return c.block, nil
 	}
 	b, err := t.readSpan(t.spans[i])
 	if err == nil {

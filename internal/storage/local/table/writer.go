@@ -20,18 +20,26 @@ type Writer struct {
 	pending []byte // whole blocks
 	block   builder
 	first   []byte // key of the block
+	last    []byte // key of all
 	index   builder
 	pairs   uint64
 }
 
 // builder packs pairs into a block.
 type builder struct {
-	bytes []byte
-	last  []byte
+	bytes  []byte
+	starts []byte
+	last   []byte
+	pairs  int
 }
 
 func (b *builder) add(key, value []byte) {
 	shared := 0
+	if b.pairs%whole == 0 {
+		b.starts = binary.LittleEndian.AppendUint32(b.starts, uint32(len(b.bytes)))
+		b.last = b.last[:0]
+	}
+	b.pairs++
 	for shared < len(key) && shared < len(b.last) && key[shared] == b.last[shared] {
 		shared++
 	}
@@ -45,9 +53,11 @@ func (b *builder) add(key, value []byte) {
 
 // finish appends the block with its checksum to out and begins another.
 func (b *builder) finish(out []byte) []byte {
-	out = append(out, b.bytes...)
-	out = binary.LittleEndian.AppendUint32(out, crc32.Checksum(b.bytes, crcTable))
-	b.bytes, b.last = b.bytes[:0], b.last[:0]
+	start := len(out)
+	out = append(append(out, b.bytes...), b.starts...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(b.starts)/4))
+	out = binary.LittleEndian.AppendUint32(out, crc32.Checksum(out[start:], crcTable))
+	b.bytes, b.starts, b.last, b.pairs = b.bytes[:0], b.starts[:0], b.last[:0], 0
 	return out
 }
 
@@ -56,9 +66,10 @@ func NewWriter(file vfs.File) *Writer { return &Writer{file: file} }
 
 // Add adds a pair.
 func (w *Writer) Add(key, value []byte) error {
-	if w.pairs > 0 && string(key) <= string(w.block.last) && len(w.block.bytes) > 0 {
-		panic(fmt.Sprintf("table: key %q after %q", key, w.block.last))
+	if w.pairs > 0 && string(key) <= string(w.last) {
+		panic(fmt.Sprintf("table: key %q after %q", key, w.last))
 	}
+	w.last = append(w.last[:0], key...)
 	if len(w.block.bytes) == 0 {
 		w.first = append(w.first[:0], key...)
 	}
