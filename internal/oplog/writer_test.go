@@ -31,13 +31,13 @@ func TestAnEntryOverMaxEntryIsRefusedAndHarmsNothing(t *testing.T) {
 			c := newCommitter(t, sched.NewGoroutines(), logs)
 			w := c.NewWriter(alice, 0)
 			largest := entryOf(MaxEntry)
-			for _, p := range [][]byte{{1}, largest, append(largest, 0), make([]byte, 100<<20), {2}} {
+			for _, p := range [][]byte{{1}, largest, append(largest, 0), make([]byte, 20<<20), {2}} {
 				err := appendCall(w, p)
 				if tooLarge := len(p) > len(largest); errors.Is(err, storage.ErrTooLarge) != tooLarge || !tooLarge && err != nil {
 					t.Fatalf("appending %d bytes, of at most %d: %v", len(p), len(largest), err)
 				}
 			}
-			if got := cap(w.pending); got > 2*(maxPending+MaxEntry) {
+			if got := cap(w.pending); got > 2*maxPending {
 				t.Errorf("a refused entry leaves a buffer of %d bytes", got)
 			}
 			mustCommit(t, w)
