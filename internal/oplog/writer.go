@@ -17,8 +17,8 @@ const (
 	flushAt = 256 << 10
 	// maxPending is how many it holds before appending waits for the disk.
 	maxPending = 4 << 20
-	// maxIdleBuffer is how large a buffer a writer keeps that it has no use for
-	// at present.
+	// maxIdleBuffer is how large a buffer a writer keeps whose chunks are much
+	// smaller at present.
 	maxIdleBuffer = 64 << 10
 	// firstBuffer is the size of a writer's first buffers.
 	firstBuffer = 4 << 10
@@ -167,7 +167,7 @@ func (w *Writer) take(now time.Time) (chunk storage.Chunk, full bool) {
 	}
 	chunk = storage.Chunk{Worker: w.worker, First: w.next - uint64(w.count), Count: w.count, Bytes: w.pending}
 	putChunkHeader(chunk.Bytes, w.sum, chunk.First, now)
-	if idle := cap(w.flying); idle == 0 || idle > maxIdleBuffer && idle/4 > len(w.pending) {
+	if size := cap(w.flying); size == 0 || size > maxIdleBuffer && len(w.pending) < maxIdleBuffer/4 {
 		w.flying = newChunk()
 	}
 	w.pending, w.flying, w.count = w.flying[:chunkHeader], w.pending, 0

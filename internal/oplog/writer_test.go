@@ -95,12 +95,14 @@ func TestAWriterAsksForAFlushWhenItHoldsMuch(t *testing.T) {
 		logs := newHooked()
 		c := newCommitter(t, s, logs)
 		w := c.NewWriter(alice, 0)
-		for bytes := 0; bytes < flushAt; bytes += 1000 {
+		const entries = flushAt/1000 + 1
+		for range entries {
 			if err := w.AppendHostCall(context.Background(), 1, nil, make([]byte, 1000)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		until(t, s, "the entries are durable", func() bool { return w.Committed() == w.Last() })
+		// The flush may begin before the last of them are appended.
+		until(t, s, "most entries are durable", func() bool { return w.Committed() > entries*9/10 })
 		mustClose(t, c)
 	})
 }
