@@ -79,6 +79,9 @@ func walk(t *testing.T, visit func(name string)) {
 			case ".git", ".waterbear", "build", "node_modules", "target", "testdata", "vendor":
 				return fs.SkipDir
 			}
+			if slices.Contains(foreign, name) {
+				return fs.SkipDir
+			}
 			// A module of its own is no part of this one.
 			if _, err := os.Stat(filepath.Join(p, "go.mod")); err == nil && name != "." {
 				return fs.SkipDir

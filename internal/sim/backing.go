@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/storage/memory"
+	"github.com/waterbear-run/waterbear/internal/storage/storagetest"
+	"github.com/waterbear-run/waterbear/internal/vfs"
+)
+
+// Backing keeps a World's store: Memory or Local.
+type Backing interface {
+	// begin prepares the disk for a process with this plan.
+	begin(p *plan)
+	// open opens the store, in a task.
+	open(ctx context.Context) (storage.Store, error)
+	// crash is the end of a process by power failure, end any other.
+	crash(r *rand.Rand)
+	end()
+}
+
+// Memory keeps a store in memory: what is appended is durable.
+func Memory() Backing { return &inMemory{store: memory.New()} }
+
+type inMemory struct {
+	store *memory.Store
+	plan  *plan
+}
+
+func (m *inMemory) begin(p *plan)    { m.plan = p }
+func (m *inMemory) crash(*rand.Rand) { m.end() }
+func (m *inMemory) end()             { m.store = m.store.Reopen() }
+
+func (m *inMemory) open(context.Context) (storage.Store, error) {
+	return storagetest.Faulty(m.store, m.plan.call), nil
+}
+
+// Local keeps a store in a directory of a disk in memory, which forgets what
+// was not synced.
+func Local(seed uint64) Backing { return &onDisk{disk: vfs.NewMemory(seed)} }
+
+type onDisk struct {
+	disk *vfs.Memory
+}
+
+// spare is how much space a full disk has left at most, in pages.
+const spare = 16
+
+func (d *onDisk) begin(p *plan) {
+	d.disk.SetFault(p.operation)
+	d.disk.SetCapacity(0)
+	if p.full {
+		d.disk.SetCapacity(d.disk.Used() + 4096*p.world.random.Int64N(spare))
+	}
+}
+
+func (d *onDisk) open(ctx context.Context) (storage.Store, error) {
+	// Small files, so that a short run has several and an index.
+	return local.Open(ctx, d.disk, "state", local.Options{
+		FileBytes: 256 << 10, AllocateBytes: 32 << 10, FlushWeight: 64, FlushBytes: 64 << 10,
+	})
+}
+
+// crash leaves what was synced and, as it happens, nothing, some or all else.
+// All is what a process leaves that is killed on a machine that goes on.
+func (d *onDisk) crash(r *rand.Rand) {
+	kept := []float64{0, r.Float64(), 1}[r.IntN(3)]
+	d.disk = d.disk.Crash(func() bool { return r.Float64() < kept })
+}
+
+// end takes the process's locks away.
+func (d *onDisk) end() {
+	d.disk.SetFault(nil)
+	d.disk = d.disk.Crash(func() bool { return true })
+}

@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/waterbear-run/waterbear/internal/sched"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/storagetest"
+	"github.com/waterbear-run/waterbear/internal/vfs"
+)
+
+var (
+	errInterrupted = errors.New("interrupted by a person")
+	errDisk        = storagetest.ErrInjected
+)
+
+// plan is what goes wrong in one process.
+type plan struct {
+	world   *World
+	judging bool // no faults now: the state is being looked at
+
+	crash     uint64        // before this step; 0: never
+	powerOff  int           // at this change of the disk; -1: never
+	full      bool          // the disk has no space left
+	failures  float64       // of how many calls of the store
+	slow      time.Duration // the longest a call takes
+	jumps     float64       // at how many steps the wall clock jumps
+	interrupt time.Duration // when a person stops all; 0: never
+}
+
+// plan draws what goes wrong in the next process. Each fault is absent more
+// often than not, so that it also appears alone.
+func (w *World) plan() *plan {
+	p := &plan{world: w, powerOff: -1}
+	if w.Calm || w.life > maxFaultyLives {
+		return p
+	}
+	r := w.random
+	likely := func(p float64) bool { return r.Float64() < p }
+	if likely(0.6) {
+		p.crash = 1 + magnitude(r, 1, 4)
+	}
+	if likely(0.3) {
+		p.powerOff = int(magnitude(r, 0.5, 3))
+	}
+	p.full = likely(0.1)
+	if likely(0.3) {
+		p.failures = math.Pow(10, -1-2*r.Float64())
+	}
+	if likely(0.5) {
+		p.slow = time.Duration(magnitude(r, 3, 9))
+	}
+	if likely(0.3) {
+		p.jumps = 0.01
+	}
+	if likely(0.2) {
+		p.interrupt = time.Duration(magnitude(r, 3, 10))
+	}
+	return p
+}
+
+// magnitude draws a number between two powers of ten, each magnitude being as
+// likely as the others.
+func magnitude(r *rand.Rand, from, to float64) uint64 {
+	return uint64(math.Pow(10, from+(to-from)*r.Float64()))
+}
+
+func (p *plan) String() string {
+	return fmt.Sprintf("crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v",
+		p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt)
+}
+
+// step is called before each step of the scheduler.
+func (p *plan) step(s sched.Step) {
+	w := p.world
+	if s.Number == p.crash {
+		w.sim.Crash()
+		return
+	}
+	if p.jumps > 0 && w.random.Float64() < p.jumps {
+		d := time.Duration(magnitude(w.random, 6, 15))
+		if w.random.IntN(2) == 0 {
+			d = -d
+		}
+		w.note("wall clock jumps by %v", d)
+		w.sim.JumpWall(d)
+	}
+}
+
+// call decides on one call of a store in memory.
+func (p *plan) call(name string) storagetest.Fault {
+	if p.judging {
+		return storagetest.None
+	}
+	if p.full && name == "Append" {
+		return storagetest.Before
+	}
+	if !p.fails() {
+		return storagetest.None
+	}
+	fault := storagetest.Before
+	if p.world.random.IntN(2) == 0 {
+		fault = storagetest.After
+	}
+	p.world.note("%s fails, fault %d", name, fault)
+	return fault
+}
+
+// operation decides on one operation of a disk.
+func (p *plan) operation(op vfs.Op) error {
+	switch {
+	case p.judging:
+		return nil
+	case op.Change == p.powerOff && op.Change >= 0:
+		p.world.note("power fails during operation %d on %s", op.Kind, op.Name)
+		p.world.sim.Crash()
+		return vfs.ErrPowerOff
+	case p.fails():
+		p.world.note("operation %d on %s fails", op.Kind, op.Name)
+		return errDisk
+	}
+	return nil
+}
+
+func (p *plan) fails() bool {
+	return p.failures > 0 && p.world.random.Float64() < p.failures
+}
+
+// pause lets time pass, and other tasks run.
+func (p *plan) pause() {
+	w := p.world
+	if p.slow == 0 {
+		w.sim.Yield()
+		return
+	}
+	_ = w.sim.Sleep(context.Background(), time.Duration(w.random.Int64N(int64(p.slow))))
+}
+
+// excuses reports whether a process may end with err: because of a fault that
+// it was given, and of nothing else.
+func (p *plan) excuses(err error) bool {
+	switch {
+	case errors.Is(err, errBroken):
+		return false
+	case errors.Is(err, errDisk):
+		return p.failures > 0 || p.full
+	case errors.Is(err, storage.ErrFull):
+		return p.full
+	case errors.Is(err, errInterrupted):
+		return p.interrupt > 0
+	}
+	return false
+}

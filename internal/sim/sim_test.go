@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+var (
+	oneSeed = flag.String("sim.seed", "", "run the simulation with this seed only, and print what happens")
+	seeds   = flag.Int("sim.seeds", 20, "how many random seeds to run beside the fixed ones")
+)
+
+// fixedSeeds are run always; those that once found something stay here.
+const fixedSeeds = 20
+
+// answered are the lines of the program effects that tell what clocks said.
+var answered = regexp.MustCompile(`(?m)^((?:clocks [0-9]|slept until|times now):? ?)[0-9. ]+$`)
+
+// withoutAnswers takes out of the output of the program effects what a run that
+// sees other clocks, or its input in other pieces, prints otherwise.
+func withoutAnswers(s string) string {
+	var lines, input []string
+	for line := range strings.Lines(answered.ReplaceAllString(s, "$1#")) {
+		if piece, ok := strings.CutPrefix(line, "stdin "); ok {
+			_, piece, _ = strings.Cut(strings.TrimSpace(piece), ":")
+			input = append(input, piece)
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "") + strings.Join(input, "")
+}
+
+// programs are small, so that one run takes milliseconds.
+var programs = sync.OnceValue(func() []Program {
+	read := func(name string) []byte {
+		module, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			panic(err)
+		}
+		return module
+	}
+	return []Program{
+		{
+			Name: "effects", Module: read("internal/guests/testdata/effects.wasm"), Args: []string{"effects", "7"},
+			Env: []string{"LANG=C", "EMPTY="}, Input: strings.Repeat("some input\n", 20),
+			Files: map[string]string{"there": "before", "below/deep": "also"}, Normal: withoutAnswers,
+		},
+		{Name: "countdown", Module: read("examples/countdown/countdown.wasm"), Args: []string{"countdown", "5", "700", "3"}},
+		{Name: "ledger", Module: read("examples/ledger/ledger.wasm"), Args: []string{"ledger", "3", "60"}, Files: map[string]string{}},
+	}
+})
+
+// host compiles guests once for all tests.
+var host = sync.OnceValue(func() Host {
+	dir, err := os.MkdirTemp("", "waterbear-sim")
+	if err != nil {
+		panic(err)
+	}
+	engine, err := wasm.New(context.Background(), wasm.Config{CacheDir: dir})
+	if err != nil {
+		panic(err)
+	}
+	wasi, err := engine.Host(wasip1.Module())
+	if err != nil {
+		panic(err)
+	}
+	return Host{Engine: engine, WASI: wasi}
+})
+
+// undisturbed is how the programs end when nothing goes wrong.
+var undisturbed = sync.OnceValues(func() (map[string]Result, error) {
+	return New(host(), Options{Calm: true, Backing: Memory(), Programs: programs()}).Run()
+})
+
+var backings = map[string]func(seed uint64) Backing{
+	"memory": func(uint64) Backing { return Memory() },
+	"local":  Local,
+}
+
+// chosen gives the seeds to run.
+func chosen(t *testing.T) []uint64 {
+	if *oneSeed != "" {
+		seed, err := strconv.ParseUint(*oneSeed, 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []uint64{seed}
+	}
+	var all []uint64
+	for seed := range uint64(fixedSeeds) {
+		all = append(all, seed)
+	}
+	for range *seeds {
+		all = append(all, rand.Uint64())
+	}
+	return all
+}
+
+func compare(t *testing.T, what string, got map[string]Result) {
+	t.Helper()
+	want, err := undisturbed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		w, g := want[name], got[name]
+		if g.Exit != w.Exit {
+			t.Errorf("%s: %s ends with %s, undisturbed with %s", what, name, g.Exit, w.Exit)
+		}
+		if g.Stdout != w.Stdout {
+			t.Errorf("%s: stdout of %s:\n%s\nundisturbed:\n%s", what, name, g.Stdout, w.Stdout)
+		}
+		if g.Stderr != w.Stderr {
+			t.Errorf("%s: stderr of %s:\n%s\nundisturbed:\n%s", what, name, g.Stderr, w.Stderr)
+		}
+		if !maps.Equal(g.Files, w.Files) {
+			t.Errorf("%s: files of %s: %q\nundisturbed: %q", what, name, g.Files, w.Files)
+		}
+	}
+}
+
+func TestWhateverGoesWrongNobodyCanTell(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(backings)) {
+		t.Run(name, func(t *testing.T) {
+			crashes := 0
+			for _, seed := range chosen(t) {
+				w := newWorld(name, seed)
+				got, err := w.Run()
+				if err != nil {
+					t.Fatalf("%v\nagain: make sim SEED=%#x", err, seed)
+				}
+				crashes += w.Crashes()
+				compare(t, fmt.Sprintf("seed %#x", seed), got)
+				again(t, w, seed)
+				if t.Failed() {
+					t.Fatalf("again: make sim SEED=%#x", seed)
+				}
+			}
+			t.Logf("%d processes did not end by themselves", crashes)
+		})
+	}
+}
+
+func newWorld(backing string, seed uint64) *World {
+	o := Options{Seed: seed, Backing: backings[backing](seed), Programs: programs()}
+	if *oneSeed != "" {
+		o.Trace = func(event string) { fmt.Println(event) }
+	}
+	return New(host(), o)
+}
+
+// again recovers the programs from all that was recorded but their end, and
+// from a prefix.
+func again(t *testing.T, w *World, seed uint64) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 0xa6a1))
+	for what, keep := range map[string]func(oplog.Index) oplog.Index{
+		"replay": func(last oplog.Index) oplog.Index { return last - 1 },
+		"prefix": func(last oplog.Index) oplog.Index { return 1 + r.Uint64N(last-1) },
+	} {
+		a, err := w.Again(keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Run()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		compare(t, fmt.Sprintf("seed %#x, %s", seed, what), got)
+	}
+}
+
+func TestOneSeedIsOneWorld(t *testing.T) {
+	for seed := range uint64(5) {
+		var traces [2]uint64
+		for i := range traces {
+			w := newWorld("memory", seed)
+			if _, err := w.Run(); err != nil {
+				t.Fatal(err)
+			}
+			traces[i] = w.TraceHash()
+		}
+		if traces[0] != traces[1] {
+			t.Errorf("seed %#x gave the traces %x and %x", seed, traces[0], traces[1])
+		}
+	}
+}
