@@ -40,7 +40,7 @@ func exceptions() (g *guest, collect, number, nothing int) {
 func collector(t *testing.T, e *wasm.Engine) *wasm.Host {
 	t.Helper()
 	type like struct {
-		tag    *int
+		_      *int
 		params []uint64
 	}
 	var junk []any

@@ -163,7 +163,7 @@ func (in *Instance) hostNamed(name string) *Host {
 		return in.module.engine.yield
 	}
 	for _, h := range in.hosts {
-		if h.module.Name() == name || h.name == name {
+		if h.name == name {
 			return h
 		}
 	}
