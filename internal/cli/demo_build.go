@@ -18,9 +18,9 @@ import (
 //go:embed demoguest/main.go
 var demoSource []byte
 
-// demoModule needs nothing but the standard library; Go has built for WASI
-// since 1.21.
-const demoModule = "module demo\n\ngo 1.21\n"
+// demoModule needs nothing but the standard library, math/rand/v2 included, which
+// came with Go 1.22.
+const demoModule = "module demo\n\ngo 1.22\n"
 
 // build compiles the demo's program with the Go toolchain on the PATH.
 func (d *demo) build(ctx context.Context) (string, error) {
@@ -49,7 +49,7 @@ func (d *demo) build(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", fmt.Errorf("build the demo's program with %s: %w: %s; it takes Go 1.21 or newer", tool, err, bytes.TrimSpace(out))
+		return "", fmt.Errorf("build the demo's program with %s: %w: %s; it takes Go 1.22 or newer", tool, err, bytes.TrimSpace(out))
 	}
 	stat, err := os.Stat(d.wasm)
 	if err != nil {

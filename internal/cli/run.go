@@ -79,9 +79,9 @@ or not, and "waterbear inspect --json" tells the program's own.`,
 	f.StringVar(&o.state, "state", "", "state `DIR`, made if missing (default $"+stateVariable+", else "+stateDefault+")")
 	f.StringArrayVar(&o.env, "env", nil, "set `KEY=VALUE` for the program; KEY alone passes ours on (repeatable)")
 	f.StringArrayVar(&o.dirs, "dir", nil, "show `HOST[::GUEST]`, a directory, to the program (repeatable)")
-	f.Var(&o.memory, "memory", "limit of its memory, as 64MiB or 1GiB")
-	f.Var(&o.storage, "storage", "limit of its files")
-	f.IntVar(&o.files, "files", 0, "limit of its open files, a `NUMBER`")
+	f.Var(&o.memory, "memory", fmt.Sprintf("limit of its memory, such as 64MiB (default %s)", bytesText(waterbear.DefaultMemory)))
+	f.Var(&o.storage, "storage", fmt.Sprintf("limit of its files together (default %s)", bytesText(waterbear.DefaultStorage)))
+	f.IntVar(&o.files, "files", 0, fmt.Sprintf("limit of its open files, a `NUMBER` (default %d)", waterbear.DefaultFiles))
 	f.BoolVar(&o.fresh, "fresh", false, "forget a worker of that name and start over")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing of our own unless something fails")
 	f.StringVar(&o.stats, "stats", "", "write the figures of this run to `FILE` as JSON lines")
@@ -150,6 +150,9 @@ func (a *app) notRun(err error) error {
 	}
 	if a.signals.caught() != 0 && errors.Is(err, context.Canceled) {
 		return err
+	}
+	if other := (*waterbear.MismatchError)(nil); errors.As(err, &other) {
+		err = fmt.Errorf("%w; give this one another --name, or forget that one with --fresh", err)
 	}
 	return exitError{exitNotRun, err}
 }

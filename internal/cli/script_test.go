@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,7 +47,12 @@ var passedOn = []string{"PATH", "HOME", "TMPDIR", "GOCACHE", "WATERBEAR_STATE", 
 type processesKey struct{}
 
 // processes are those a script has started and not yet seen end, by name.
-type processes map[string]*exec.Cmd
+type processes map[string]*started
+
+type started struct {
+	*exec.Cmd
+	input io.WriteCloser // if the script types it
+}
 
 // TestScripts runs the stories of testdata/script: each is what a person types,
 // and what must come of it. $GUEST is the program of testdata/guest.
@@ -61,12 +67,17 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			self, err := exec.LookPath("waterbear")
+			if err != nil {
+				return err
+			}
+			env.Setenv("WATERBEAR", self)
 			env.Setenv("GUEST", guest)
 			env.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
-			started := processes{}
-			env.Values[processesKey{}] = started
+			all := processes{}
+			env.Values[processesKey{}] = all
 			env.Defer(func() {
-				for _, p := range started {
+				for _, p := range all {
 					_ = p.Process.Kill()
 					_ = p.Wait()
 				}
@@ -82,7 +93,7 @@ func TestScripts(t *testing.T) {
 			return cond == "root" && os.Getuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": codeCmd, "start": startCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd,
+			"code": codeCmd, "start": startCmd, "type": typeCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd,
 		},
 	})
 }
@@ -125,19 +136,22 @@ func codeCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // startCmd starts a process that goes on beside the script, with its output in
 // NAME.out and NAME.err: start NAME [<FILE] COMMAND... or, to have the file's
-// content come through a pipe, start NAME |FILE COMMAND...
+// content come through a pipe, start NAME |FILE COMMAND...; or, to give it later
+// with type, start NAME | COMMAND...
 func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME [<FILE] COMMAND...")
 	}
 	name, args := args[0], args[1:]
-	input, piped := os.DevNull, false
+	input, piped, typed := os.DevNull, false, false
 	if in, ok := strings.CutPrefix(args[0], "<"); ok {
 		input, args = ts.MkAbs(in), args[1:]
+	} else if args[0] == "|" {
+		args, typed = args[1:], true
 	} else if in, ok := strings.CutPrefix(args[0], "|"); ok {
 		input, args, piped = ts.MkAbs(in), args[1:], true
 	}
-	p := exec.Command(args[0], args[1:]...)
+	p := &started{Cmd: exec.Command(args[0], args[1:]...)}
 	p.Dir = ts.MkAbs(".")
 	for _, key := range passedOn {
 		if v := ts.Getenv(key); v != "" {
@@ -159,6 +173,11 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 		content, err := os.ReadFile(input)
 		ts.Check(err)
 		p.Stdin = bytes.NewReader(content)
+	}
+	if typed {
+		p.Stdin = nil
+		p.input, err = p.StdinPipe()
+		ts.Check(err)
 	}
 	ts.Check(p.Start())
 	ts.Value(processesKey{}).(processes)[name] = p
@@ -216,7 +235,21 @@ func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func process(ts *testscript.TestScript, name string) *exec.Cmd {
+// typeCmd types a line to a started process, or ends its input: type NAME [LINE]
+func typeCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: type NAME [LINE]")
+	}
+	input := process(ts, args[0]).input
+	if len(args) == 1 {
+		ts.Check(input.Close())
+		return
+	}
+	_, err := io.WriteString(input, args[1]+"\n")
+	ts.Check(err)
+}
+
+func process(ts *testscript.TestScript, name string) *started {
 	p, ok := ts.Value(processesKey{}).(processes)[name]
 	if !ok {
 		ts.Fatalf("%s was not started or has ended", name)
