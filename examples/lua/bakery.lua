@@ -6,7 +6,7 @@
 --   lua.wasm bakery.lua [hours [customers per hour]]
 
 local hours = tonumber(arg and arg[1]) or 240
-local crowd = tonumber(arg and arg[2]) or 60
+local crowd = tonumber(arg and arg[2]) or 25
 
 math.randomseed(5, 4) -- the same day in every run
 

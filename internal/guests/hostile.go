@@ -79,6 +79,7 @@ var Odds = []Odd{
 	{Name: "start-spin", Ending: Endless},
 	{Name: "start-takes-argument", Refused: true},
 	{Name: "start-trap", Ending: Traps},
+	{Name: "throw-many", Ending: Exits},
 	{Name: "unknown-import", Refused: true},
 	{Name: "unknown-wasi", Refused: true},
 	{Name: "wrong-import", Refused: true},
