@@ -10,14 +10,12 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
-	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 // process is an instance of a program and all that surrounds it.
 type process struct {
-	sched    sched.Scheduler
 	instance *wasm.Instance
 	system   *wasip1.System
 	files    *filesystem.FS
@@ -27,7 +25,7 @@ type process struct {
 
 // build makes an instance whose every observation goes through session.
 func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
-	p := &process{sched: rt.Sched, blobs: rt.Store.Blobs()}
+	p := &process{blobs: rt.Store.Blobs()}
 	for i, d := range c.Dirs {
 		p.mounts = append(p.mounts, mounted{Shown: &hostdir.Shown{
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,
@@ -68,19 +66,8 @@ func (p *process) close() { _ = p.instance.Close() }
 
 // main runs the program until it ends or ctx is done.
 func (p *process) main(ctx context.Context) error {
-	ended := false
-	done := p.sched.NewCondition()
-	watch := p.sched.Go("stop", func() {
-		if err := done.Wait(ctx, func() bool { return ended }); err != nil {
-			p.instance.Stop(err)
-		}
-	})
-	err := p.instance.Start(ctx)
-	if err == nil {
-		err = p.instance.Call(ctx, entryPoint, nil)
+	if err := p.instance.Start(ctx); err != nil {
+		return err
 	}
-	ended = true
-	done.Wake()
-	watch.Wait()
-	return err
+	return p.instance.Call(ctx, entryPoint, nil)
 }
