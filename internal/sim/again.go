@@ -23,7 +23,8 @@ func (w *World) Again(keep func(last oplog.Index) oplog.Index) (*World, error) {
 	prefix := memory.New()
 	programs := make([]Program, len(w.Programs))
 	var failed error
-	w.Backing.begin(&plan{world: w, powerOff: -1})
+	w.present = w.calm()
+	w.Backing.begin(w.present)
 	err := w.sim.Run(func() {
 		ctx := context.Background()
 		store, err := w.Backing.open(ctx)

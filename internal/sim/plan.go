@@ -22,7 +22,8 @@ var (
 // plan is what goes wrong in one process.
 type plan struct {
 	world   *World
-	judging bool // no faults now: the state is being looked at
+	steps   uint64 // so far
+	judging bool   // no faults now: the state is being looked at
 
 	crash     uint64        // before this step; 0: never
 	powerOff  int           // at this change of the disk; -1: never
@@ -31,19 +32,20 @@ type plan struct {
 	slow      time.Duration // the longest a call takes
 	jumps     float64       // at how many steps the wall clock jumps
 	interrupt time.Duration // when a person stops all; 0: never
+	housekeep time.Duration // the longest time between two bouts; 0: there is none
 }
 
 // plan draws what goes wrong in the next process. Each fault is absent more
 // often than not, so that it also appears alone.
 func (w *World) plan() *plan {
-	p := &plan{world: w, powerOff: -1}
+	p := w.calm()
 	if w.Calm || w.life > maxFaultyLives {
 		return p
 	}
 	r := w.random
 	likely := func(p float64) bool { return r.Float64() < p }
-	if likely(0.6) {
-		p.crash = 1 + magnitude(r, 1, 4)
+	if likely(0.8) {
+		p.crash = 1 + magnitude(r, 1, 3.3)
 	}
 	if likely(0.3) {
 		p.powerOff = int(magnitude(r, 0.5, 3))
@@ -61,8 +63,14 @@ func (w *World) plan() *plan {
 	if likely(0.2) {
 		p.interrupt = time.Duration(magnitude(r, 3, 10))
 	}
+	if likely(0.5) {
+		p.housekeep = time.Duration(magnitude(r, 4, 10))
+	}
 	return p
 }
+
+// calm is a plan without faults.
+func (w *World) calm() *plan { return &plan{world: w, powerOff: -1} }
 
 // magnitude draws a number between two powers of ten, each magnitude being as
 // likely as the others.
@@ -71,13 +79,14 @@ func magnitude(r *rand.Rand, from, to float64) uint64 {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v",
-		p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt)
+	return fmt.Sprintf("crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v, housekeeping every %v",
+		p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt, p.housekeep)
 }
 
 // step is called before each step of the scheduler.
 func (p *plan) step(s sched.Step) {
 	w := p.world
+	p.steps = s.Number
 	if s.Number == p.crash {
 		w.sim.Crash()
 		return

@@ -66,7 +66,17 @@ func exit(o *worker.Outcome) string {
 	return fmt.Sprintf("exit code %d", o.Exited.Code)
 }
 
-func (r *room) result() Result {
+// result is what there is to see once the program has ended.
+func (r *room) result() (Result, error) {
+	if check := r.program.Check; check != nil {
+		files := map[string][]byte{}
+		for name, content := range r.files.files {
+			files[name] = []byte(content)
+		}
+		if err := check([]byte(r.terminal.stdout.String()), files); err != nil {
+			return Result{}, err
+		}
+	}
 	normal := r.program.Normal
 	if normal == nil {
 		normal = func(s string) string { return s }
@@ -78,7 +88,7 @@ func (r *room) result() Result {
 	return Result{
 		Stdout: normal(r.terminal.stdout.String()), Stderr: normal(r.terminal.stderr.String()),
 		Exit: exit(r.outcome), Files: files,
-	}
+	}, nil
 }
 
 // terminal is where a worker's output is seen. It outlives processes, and

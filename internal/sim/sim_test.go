@@ -7,11 +7,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
@@ -28,44 +25,6 @@ var (
 // fixedSeeds are run always; those that once found something stay here.
 const fixedSeeds = 20
 
-// answered are the lines of the program effects that tell what clocks said.
-var answered = regexp.MustCompile(`(?m)^((?:clocks [0-9]|slept until|times now):? ?)[0-9. ]+$`)
-
-// withoutAnswers takes out of the output of the program effects what a run that
-// sees other clocks, or its input in other pieces, prints otherwise.
-func withoutAnswers(s string) string {
-	var lines, input []string
-	for line := range strings.Lines(answered.ReplaceAllString(s, "$1#")) {
-		if piece, ok := strings.CutPrefix(line, "stdin "); ok {
-			_, piece, _ = strings.Cut(strings.TrimSpace(piece), ":")
-			input = append(input, piece)
-			continue
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "") + strings.Join(input, "")
-}
-
-// programs are small, so that one run takes milliseconds.
-var programs = sync.OnceValue(func() []Program {
-	read := func(name string) []byte {
-		module, err := os.ReadFile(filepath.Join("..", "..", name))
-		if err != nil {
-			panic(err)
-		}
-		return module
-	}
-	return []Program{
-		{
-			Name: "effects", Module: read("internal/guests/testdata/effects.wasm"), Args: []string{"effects", "7"},
-			Env: []string{"LANG=C", "EMPTY="}, Input: strings.Repeat("some input\n", 20),
-			Files: map[string]string{"there": "before", "below/deep": "also"}, Normal: withoutAnswers,
-		},
-		{Name: "countdown", Module: read("examples/countdown/countdown.wasm"), Args: []string{"countdown", "5", "700", "3"}},
-		{Name: "ledger", Module: read("examples/ledger/ledger.wasm"), Args: []string{"ledger", "3", "60"}, Files: map[string]string{}},
-	}
-})
-
 // host compiles guests once for all tests.
 var host = sync.OnceValue(func() Host {
 	dir, err := os.MkdirTemp("", "waterbear-sim")
@@ -81,11 +40,6 @@ var host = sync.OnceValue(func() Host {
 		panic(err)
 	}
 	return Host{Engine: engine, WASI: wasi}
-})
-
-// undisturbed is how the programs end when nothing goes wrong.
-var undisturbed = sync.OnceValues(func() (map[string]Result, error) {
-	return New(host(), Options{Calm: true, Backing: Memory(), Programs: programs()}).Run()
 })
 
 var backings = map[string]func(seed uint64) Backing{
@@ -114,11 +68,8 @@ func chosen(t *testing.T) []uint64 {
 
 func compare(t *testing.T, what string, got map[string]Result) {
 	t.Helper()
-	want, err := undisturbed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
+	want := undisturbed(t)
+	for _, name := range slices.Sorted(maps.Keys(got)) {
 		w, g := want[name], got[name]
 		if g.Exit != w.Exit {
 			t.Errorf("%s: %s ends with %s, undisturbed with %s", what, name, g.Exit, w.Exit)
@@ -140,7 +91,7 @@ func TestWhateverGoesWrongNobodyCanTell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			crashes := 0
 			for _, seed := range chosen(t) {
-				w := newWorld(name, seed)
+				w := newWorld(t, name, seed)
 				got, err := w.Run()
 				if err != nil {
 					t.Fatalf("%v\nagain: make sim SEED=%#x", err, seed)
@@ -157,8 +108,13 @@ func TestWhateverGoesWrongNobodyCanTell(t *testing.T) {
 	}
 }
 
-func newWorld(backing string, seed uint64) *World {
-	o := Options{Seed: seed, Backing: backings[backing](seed), Programs: programs()}
+// newWorld runs some of the programs beside each other.
+func newWorld(t *testing.T, backing string, seed uint64) *World {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 0x90067a35))
+	some := slices.Clone(programs(t))
+	r.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	o := Options{Seed: seed, Backing: backings[backing](seed), Programs: some[:1+r.IntN(3)]}
 	if *oneSeed != "" {
 		o.Trace = func(event string) { fmt.Println(event) }
 	}
@@ -187,17 +143,19 @@ func again(t *testing.T, w *World, seed uint64) {
 }
 
 func TestOneSeedIsOneWorld(t *testing.T) {
-	for seed := range uint64(5) {
-		var traces [2]uint64
-		for i := range traces {
-			w := newWorld("memory", seed)
-			if _, err := w.Run(); err != nil {
-				t.Fatal(err)
+	for backing := range backings {
+		for seed := range uint64(10) {
+			var traces [2]uint64
+			for i := range traces {
+				w := newWorld(t, backing, seed)
+				if _, err := w.Run(); err != nil {
+					t.Fatal(err)
+				}
+				traces[i] = w.TraceHash()
 			}
-			traces[i] = w.TraceHash()
-		}
-		if traces[0] != traces[1] {
-			t.Errorf("seed %#x gave the traces %x and %x", seed, traces[0], traces[1])
+			if traces[0] != traces[1] {
+				t.Errorf("seed %#x on %s gave the traces %x and %x", seed, backing, traces[0], traces[1])
+			}
 		}
 	}
 }

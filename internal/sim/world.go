@@ -16,6 +16,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -44,6 +45,8 @@ type Program struct {
 	// Normal makes two runs comparable that saw different clocks; nil compares
 	// byte by byte.
 	Normal func(string) string
+	// Check, if set, judges what there is to see at the end.
+	Check func(stdout []byte, files map[string][]byte) error
 }
 
 func (p *Program) worker() id.Worker { return id.Worker{Component: "sim", Name: p.Name} }
@@ -115,7 +118,7 @@ func (w *World) Run() (map[string]Result, error) {
 			return nil, fmt.Errorf("seed %#x, process %d: %w", w.Seed, w.life, err)
 		}
 		if done {
-			return w.results(), nil
+			return w.results()
 		}
 	}
 	return nil, fmt.Errorf("seed %#x: not at an end after %d processes, the last two without faults", w.Seed, maxLives)
@@ -156,7 +159,7 @@ func (w *World) live(p *plan) (done bool, err error) {
 	err = w.sim.Run(func() { done, failed = w.process(p) })
 	w.sim.OnStep = nil
 	if errors.Is(err, sched.ErrCrashed) {
-		w.note("crash")
+		w.note("crash after %d steps", p.steps)
 		w.crashes++
 		w.Backing.crash(w.random)
 		return false, nil
@@ -190,10 +193,9 @@ func (w *World) process(p *plan) (done bool, err error) {
 			return false, err
 		}
 	}
-	store := newDisk(opened, p)
-	committer, err := oplog.NewCommitter(ctx, w.sim, store.Logs(), 0)
+	committer, err := oplog.NewCommitter(ctx, w.sim, newDisk(opened, p).Logs(), 0)
 	if err == nil {
-		done, err = w.runAll(p, store, committer)
+		done, err = w.runAll(p, opened, committer)
 		err = errors.Join(err, committer.Close())
 	}
 	return done, errors.Join(err, opened.Close())
@@ -211,7 +213,8 @@ func (w *World) judge(look func() error) error {
 }
 
 // runAll runs all programs that have not ended, beside each other.
-func (w *World) runAll(p *plan, store storage.Store, committer *oplog.Committer) (done bool, err error) {
+func (w *World) runAll(p *plan, opened storage.Store, committer *oplog.Committer) (done bool, err error) {
+	store := newDisk(opened, p)
 	ctx, interrupt := context.WithCancelCause(context.Background())
 	defer interrupt(nil)
 	var failures []error
@@ -232,11 +235,13 @@ func (w *World) runAll(p *plan, store storage.Store, committer *oplog.Committer)
 			interrupt(errInterrupted)
 		}
 	})
+	tidy := w.sim.Go("housekeeping", func() { w.housekeep(over, p, opened) })
 	for _, t := range tasks {
 		t.Wait()
 	}
 	stop()
 	signal.Wait()
+	tidy.Wait()
 	if err := errors.Join(failures...); err != nil {
 		return false, err
 	}
@@ -246,6 +251,19 @@ func (w *World) runAll(p *plan, store storage.Store, committer *oplog.Committer)
 		}
 	}
 	return true, nil
+}
+
+// housekeep lets a store that wants it tidy up now and then. What goes wrong
+// meanwhile loses nothing, and so is nobody's concern.
+func (w *World) housekeep(ctx context.Context, p *plan, opened storage.Store) {
+	keeper, ok := opened.(storage.Housekeeper)
+	if !ok || p.housekeep == 0 {
+		return
+	}
+	for w.sim.Sleep(ctx, time.Duration(w.random.Int64N(int64(p.housekeep)))) == nil {
+		more, err := keeper.Housekeep(context.Background())
+		w.note("housekeeping, more %t, %v", more, err)
+	}
 }
 
 func (w *World) runtime(r *room, store storage.Store, committer *oplog.Committer) *worker.Runtime {
@@ -267,10 +285,13 @@ func entropy(p []byte) error {
 // names are the programs, in order.
 func (w *World) names() []string { return slices.Sorted(maps.Keys(w.rooms)) }
 
-func (w *World) results() map[string]Result {
+func (w *World) results() (map[string]Result, error) {
 	results := map[string]Result{}
-	for name, r := range w.rooms {
-		results[name] = r.result()
+	for _, name := range w.names() {
+		var err error
+		if results[name], err = w.rooms[name].result(); err != nil {
+			return nil, fmt.Errorf("seed %#x: %s: %w", w.Seed, name, err)
+		}
 	}
-	return results
+	return results, nil
 }
