@@ -131,6 +131,9 @@ func (rt *Runtime) showBacklog(ctx context.Context, l Launch, last oplog.Index) 
 	return nil
 }
 
+// stageReplay is what Progress calls the way back to where a program was.
+const stageReplay = "replaying"
+
 // run is one instance's time, from its start to the program's end.
 type run struct {
 	rt      *Runtime
@@ -160,12 +163,16 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 		Writer: r.writer,
 		Live: func() error {
 			r.live = r.rt.Sched.Monotonic()
+			r.rt.Progress(stageReplay, 1)
 			return nil
 		},
 		Recorded: func(index oplog.Index, stream oplog.Stream, p []byte) error {
 			return r.shower.add(ctx, index, stream, p)
 		},
 	})
+	if last > 0 {
+		r.rt.Progress(stageReplay, 0)
+	}
 	outcome, err := r.execute(ctx, module, create, last == 0)
 	// Whatever happened, what was recorded so far is worth keeping, and what is
 	// durable is to be seen.
