@@ -131,8 +131,12 @@ func (rt *Runtime) showBacklog(ctx context.Context, l Launch, last oplog.Index) 
 	return nil
 }
 
-// stageReplay is what Progress calls the way back to where a program was.
-const stageReplay = "replaying"
+// replaying tells how far a program is on the way back to where it was.
+func (rt *Runtime) replaying(done float64) {
+	if rt.Progress != nil {
+		rt.Progress("replaying", done)
+	}
+}
 
 // run is one instance's time, from its start to the program's end.
 type run struct {
@@ -163,7 +167,7 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 		Writer: r.writer,
 		Live: func() error {
 			r.live = r.rt.Sched.Monotonic()
-			r.rt.Progress(stageReplay, 1)
+			r.rt.replaying(1)
 			return nil
 		},
 		Recorded: func(index oplog.Index, stream oplog.Stream, p []byte) error {
@@ -171,7 +175,7 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 		},
 	})
 	if last > 0 {
-		r.rt.Progress(stageReplay, 0)
+		r.rt.replaying(0)
 	}
 	outcome, err := r.execute(ctx, module, create, last == 0)
 	// Whatever happened, what was recorded so far is worth keeping, and what is
