@@ -254,5 +254,12 @@ func (n *Node) running(ctx context.Context, s *oplog.Status) (bool, error) {
 		return false, err
 	}
 	newest, err := n.store.Logs().Epoch(ctx, shard)
-	return newest == s.Epoch, err
+	if err != nil {
+		return false, err
+	}
+	owner, err := s.Owner(ctx, n.store.Logs())
+	if damaged(err) {
+		err = nil // the newest that is known
+	}
+	return newest == owner, err
 }

@@ -20,8 +20,10 @@ type Status struct {
 	Exited      *Exited
 	Error       *Error
 	Interrupted *Interrupted
-	// Epoch is that of the owner who last ran it, as far as it is known.
+	// Epoch is that of the newest owner whom the entries read for this name.
 	Epoch id.Epoch
+
+	read Index // the first entry of the tail that was read
 }
 
 // Ended reports whether the program has ended, by itself or by failing.
@@ -58,13 +60,35 @@ func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, e
 	if last > tailEntries {
 		from = last - tailEntries
 	}
-	for entry, err := range Read(ctx, logs, w, max(from, first), last) {
+	s.read = max(from, first)
+	for entry, err := range Read(ctx, logs, w, s.read, last) {
 		if err != nil {
 			return nil, err
 		}
 		s.apply(entry)
 	}
 	return s, nil
+}
+
+// Owner is the epoch of the owner who last ran the worker. It may read all of
+// the oplog, where a worker has recorded much since it was taken over.
+func (s *Status) Owner(ctx context.Context, logs storage.Logs) (id.Epoch, error) {
+	for size := uint64(2 * tailEntries); s.Epoch == s.Create.Epoch && s.read > 1; size *= 2 {
+		from, to := Index(1), s.read-1
+		if to > size {
+			from = to - size + 1
+		}
+		for entry, err := range Read(ctx, logs, s.Worker, from, to) {
+			if err != nil {
+				return s.Epoch, err
+			}
+			if b, ok := entry.Body.(*Recovered); ok {
+				s.Epoch = b.Epoch
+			}
+		}
+		s.read = from
+	}
+	return s.Epoch, nil
 }
 
 func (s *Status) apply(entry Entry) {
