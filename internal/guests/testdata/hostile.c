@@ -92,8 +92,8 @@ static void say_number(const char *what, u64 n) {
 	do
 		*--p = '0' + n % 10;
 	while (n /= 10);
+	*--p = ' ';
 	say(what);
-	say(" ");
 	say(p);
 }
 
@@ -466,7 +466,10 @@ __attribute__((noinline)) static void pointers(const char *count) {
 		case 44: sock_shutdown(F, P); break;
 		}
 	}
-	say_number("calls made:", rounds);
+	// What is said is made of code, for the host has written over all data.
+	volatile char said[] = {0, 0, 0, 0, 0};
+	said[0] = 'd', said[1] = 'o', said[2] = 'n', said[3] = 'e';
+	say_number((const char *)said, rounds);
 }
 
 static const struct {
