@@ -55,7 +55,7 @@ func entries(t *testing.T, dir string) []string {
 
 func TestCompiledCodeIsFoundAgainByAnotherEngine(t *testing.T) {
 	dir := t.TempDir()
-	for i, want := range [][]string{{"compile"}, {"load"}, {"load"}} {
+	for i, want := range [][]string{{"compiling"}, {"loading"}, {"loading"}} {
 		e := newEngine(t, wasm.Config{CacheDir: dir})
 		for _, n := range []int64{7, 8} {
 			got, stages := ask(t, e, answer(n))
@@ -89,7 +89,7 @@ func TestDamagedCacheEntryIsCompiledAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, stages := ask(t, e, source); got != 7 || !slices.Equal(stages, []string{"compile"}) {
+			if got, stages := ask(t, e, source); got != 7 || !slices.Equal(stages, []string{"compiling"}) {
 				t.Fatalf("%s at %d: got %d by %v, want 7 by compiling", name, at, got, stages)
 			}
 			if again, err := os.ReadFile(file); err != nil || !bytes.Equal(again[:28], whole[:28]) {
@@ -181,7 +181,7 @@ func TestProgressIsToldUntilTheModuleIsCompiled(t *testing.T) {
 	_, err := e.Compile(context.Background(), buildGo(t, helloSource), func(stage string, done float64) {
 		mu.Lock()
 		defer mu.Unlock()
-		if stage != "compile" {
+		if stage != "compiling" {
 			t.Errorf("got stage %q", stage)
 		}
 		told = append(told, done)

@@ -11,8 +11,8 @@ import (
 
 // Stages of a compilation, as progress is told.
 const (
-	stageLoad    = "load"
-	stageCompile = "compile"
+	stageLoad    = "loading"
+	stageCompile = "compiling"
 )
 
 // MaxTableItems bounds the tables of an instance together. Eight bytes of the

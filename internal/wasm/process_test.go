@@ -53,7 +53,7 @@ func TestProcessesShareACacheDirectory(t *testing.T) {
 	}
 	e := newEngine(t, wasm.Config{CacheDir: dir})
 	for n := range int64(modules) {
-		if got, stages := ask(t, e, answer(n)); got != uint64(n) || stages[0] != "load" {
+		if got, stages := ask(t, e, answer(n)); got != uint64(n) || stages[0] != "loading" {
 			t.Errorf("got %d by %v, want %d from the cache", got, stages, n)
 		}
 	}
