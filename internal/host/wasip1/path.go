@@ -142,17 +142,18 @@ func (s *System) pathOpen(m memory, p params) errno {
 	if flags&openCreate != 0 {
 		need |= rightCreateFile
 	}
-	if flags&openTruncate != 0 {
-		need |= rightPathSetSize
-	}
 	at, e := s.place(m, p.u32(0), p.u32(2), p.u32(3), need)
 	if e != success {
 		return e
 	}
-	to := m.u32(p.u32(8))
-	switch passed := s.table.get(p.u32(0)).inheriting; {
+	dir, to := s.table.get(p.u32(0)), m.u32(p.u32(8))
+	switch passed := dir.inheriting; {
 	case to == nil:
 		return errFault
+	case flags&openTruncate != 0 && dir.base&rightPathSetSize == 0 && passed&rightSetSize == 0:
+		// Passing on the right to do the same to an open file is as good: Go's
+		// os.Root keeps no other.
+		return errNotCapable
 	case p.u32(1) > lookupFlags, flags > openFlags, fdflags > fdFlags,
 		flags&openCreate != 0 && flags&openDirectory != 0:
 		return errInvalid

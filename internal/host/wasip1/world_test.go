@@ -124,6 +124,8 @@ func (r *runner) run(t testing.TB, m *wasm.Module, p program) outcome {
 	c := wasip1.Config{Args: p.args, Env: p.env, FS: files, Clocks: l, Random: l, Stdio: l}
 	if p.root != "" {
 		must(t, files.Import(filesystem.Root, 1, list(t, p.root)))
+		_, err := files.MkdirAll(filesystem.Root, "tmp")
+		must(t, err)
 		c.Preopens = []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}
 	}
 	s, err := wasip1.New(c)
