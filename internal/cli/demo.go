@@ -134,6 +134,8 @@ func (d *demo) play(ctx context.Context) error {
 // figures are what the demo counts.
 type figures struct {
 	kills, resumes int
+	again          int // kills that hit a recovery
+	twice          int // lines that were shown again
 	replayed       uint64
 	recoveries     []time.Duration
 	took           time.Duration
@@ -151,10 +153,14 @@ func (d *demo) report(f figures, calm attempt, total time.Duration) {
 		}
 		return text
 	}}
-	t.add("", "kills", fmt.Sprintf("%d by SIGKILL, %s", f.kills, count(uint64(f.resumes), "resume", "resumes")))
+	t.add("", "kills", fmt.Sprintf("%d by SIGKILL, %d of them during a recovery; %s", f.kills, f.again, count(uint64(f.resumes), "resume", "resumes")))
+	if f.twice > 0 {
+		// What was shown is marked as shown afterwards, and a kill can come between.
+		t.add("", "shown", fmt.Sprintf("%s above twice; the log has each once", count(uint64(f.twice), "line", "lines")))
+	}
 	t.add("", "replayed", count(f.replayed, "entry", "entries")+" of the oplog in all")
 	if len(f.recoveries) > 0 {
-		t.add("", "recovery", fmt.Sprintf("%s from starting the process on, %s at most",
+		t.add("", "recovery", fmt.Sprintf("%s from the start of the process, %s at most",
 			duration(sum/time.Duration(len(f.recoveries))), duration(longest)))
 	}
 	t.add("", "time", fmt.Sprintf("%s with the kills, %s without; the whole demo %s", duration(f.took), duration(calm.ran), duration(total)))

@@ -44,7 +44,11 @@ func (d *demo) compare(ctx context.Context, calm, storm attempt) (bool, error) {
 		case !bytes.Equal(w, g):
 			d.say("%s %s: from byte %d on, of %d and %d", d.paint.red("DIFFERENT"), name, firstDifference(w, g), len(w), len(g))
 		default:
-			d.say("%s %s, %s", d.paint.green("equal"), name, count(uint64(len(w)), "byte", "bytes"))
+			size := ""
+			if w != nil {
+				size = ", " + count(uint64(len(w)), "byte", "bytes")
+			}
+			d.say("%s %s%s", d.paint.green("equal"), name, size)
 			continue
 		}
 		same = false
@@ -61,8 +65,8 @@ func (d *demo) compare(ctx context.Context, calm, storm attempt) (bool, error) {
 
 func (d *demo) outcome(ctx context.Context, node *waterbear.Node, worker string, last attempt) (outcome, error) {
 	o := outcome{
-		"log of stdout": nil, "log of stderr": nil,
-		"exit code": fmt.Append(nil, last.code),
+		"log of stdout": {}, "log of stderr": {},
+		fmt.Sprintf("exit code %d", last.code): nil,
 	}
 	for chunk, err := range node.Logs(ctx, worker, waterbear.ReadOptions{}) {
 		if err != nil {

@@ -26,7 +26,7 @@ type attempt struct {
 	ran       time.Duration // from then on
 	resumed   bool
 	replayed  uint64
-	recovery  time.Duration // 0 if it was killed before
+	recovery  time.Duration // from the start of the process on; 0 if it was killed before
 }
 
 // attempt starts `waterbear run` on worker as a process of its own and shows
@@ -112,11 +112,10 @@ func (t *attempt) read(stats string, total time.Duration) error {
 		switch s.Event {
 		case "started":
 			t.resumed, t.replayed = s.Resumed, s.Entries
+		case "compiled":
 			t.start, t.ran = at, total-at
 		case "recovered":
-			if t.resumed {
-				t.recovery = at
-			}
+			t.recovery = at
 		}
 	}
 	return nil
@@ -128,7 +127,7 @@ func (d *demo) storm(ctx context.Context, length time.Duration, last *attempt) (
 	var f figures
 	random := rand.New(rand.NewPCG(d.seed, 0))
 	began := time.Now()
-	show := indented{d.stdout, d.paint}
+	show := &indented{w: d.stdout, paint: d.paint}
 	for {
 		when := func(string) <-chan time.Time { return nil }
 		if f.kills < d.kills {
@@ -146,7 +145,7 @@ func (d *demo) storm(ctx context.Context, length time.Duration, last *attempt) (
 			f.recoveries = append(f.recoveries, t.recovery)
 		}
 		if !t.killed {
-			f.took = time.Since(began)
+			f.took, f.twice = time.Since(began), show.twice
 			*last = t
 			if t.code != 0 {
 				return f, fmt.Errorf("run the program after %s: exit code %d: %s", count(uint64(f.kills), "kill", "kills"), t.code, t.complaint)
@@ -154,7 +153,15 @@ func (d *demo) storm(ctx context.Context, length time.Duration, last *attempt) (
 			return f, nil
 		}
 		f.kills++
-		show.note(fmt.Sprintf("kill -9 %d  %s", t.pid, d.paint.dim(fmt.Sprintf("(%d of %d)", f.kills, d.kills))))
+		where := ""
+		switch {
+		case !t.resumed && t.ran == 0:
+			where = ", while it started"
+		case t.resumed && t.recovery == 0:
+			where = ", while it recovered"
+			f.again++
+		}
+		show.note(fmt.Sprintf("kill -9 %d", t.pid), fmt.Sprintf("%d of %d%s", f.kills, d.kills, where))
 	}
 }
 
@@ -185,10 +192,18 @@ func (d *demo) moment(part float64, length time.Duration) func(string) <-chan ti
 type indented struct {
 	w     io.Writer
 	paint style
+	last  string
+	twice int // lines that were the same as the one before
 }
 
-func (i indented) Write(line []byte) (int, error) {
+func (i *indented) Write(line []byte) (int, error) {
+	if string(line) == i.last {
+		i.twice++
+	}
+	i.last = string(line)
 	return fmt.Fprintf(i.w, "  %s\n", i.paint.dim(printable(string(bytes.TrimRight(line, "\n")))))
 }
 
-func (i indented) note(text string) { fmt.Fprintf(i.w, "  %s\n", i.paint.red(text)) }
+func (i *indented) note(text, more string) {
+	fmt.Fprintf(i.w, "  %s  %s\n", i.paint.red(text), i.paint.dim(more))
+}

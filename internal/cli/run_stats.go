@@ -12,7 +12,7 @@ import (
 // statsLine is one line of what run --stats writes: a run that is killed leaves
 // the lines it came to.
 type statsLine struct {
-	Event    string  `json:"event"` // "started", "recovered", "ended"
+	Event    string  `json:"event"` // "started", "compiled", "recovered", "ended"
 	Resumed  bool    `json:"resumed,omitempty"`
 	Finished bool    `json:"finished,omitempty"`
 	Entries  uint64  `json:"entries,omitempty"`  // started: recorded before
@@ -57,7 +57,13 @@ func (s *runStats) started(start waterbear.Start) {
 }
 
 func (s *runStats) progress(p waterbear.Progress) {
-	if p.Stage == "replaying" && p.Done >= 1 {
+	if p.Done < 1 {
+		return
+	}
+	switch p.Stage {
+	case "compiling", "loading":
+		s.write(statsLine{Event: "compiled"})
+	case "replaying":
 		s.write(statsLine{Event: "recovered"})
 	}
 }
