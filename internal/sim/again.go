@@ -44,9 +44,11 @@ func (w *World) Again(keep func(last oplog.Index) oplog.Index) (*World, error) {
 	if err := errors.Join(err, failed); err != nil {
 		return nil, fmt.Errorf("seed %#x: copy a prefix: %w", w.Seed, err)
 	}
-	return New(w.host, Options{
+	again := New(w.host, Options{
 		Seed: w.Seed, Calm: true, Backing: &inMemory{store: prefix}, Programs: programs, Trace: w.Trace,
-	}), nil
+	})
+	again.jumped = true // its clocks have nothing to do with those of this world
+	return again, nil
 }
 
 // copy writes a prefix of the oplog of p to another store, and gives p the host

@@ -25,6 +25,7 @@ type plan struct {
 	steps   uint64 // so far
 	judging bool   // no faults now: the state is being looked at
 
+	down      time.Duration // how long there was no process before
 	crash     uint64        // before this step; 0: never
 	powerOff  int           // at this change of the disk; -1: never
 	full      bool          // the disk has no space left
@@ -44,6 +45,9 @@ func (w *World) plan() *plan {
 	}
 	r := w.random
 	likely := func(p float64) bool { return r.Float64() < p }
+	if likely(0.5) {
+		p.down = time.Duration(magnitude(r, 3, 14))
+	}
 	if likely(0.8) {
 		p.crash = 1 + magnitude(r, 1, 3.3)
 	}
@@ -79,8 +83,8 @@ func magnitude(r *rand.Rand, from, to float64) uint64 {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v, housekeeping every %v",
-		p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt, p.housekeep)
+	return fmt.Sprintf("after %v, crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v, housekeeping every %v",
+		p.down, p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt, p.housekeep)
 }
 
 // step is called before each step of the scheduler.
@@ -97,6 +101,7 @@ func (p *plan) step(s sched.Step) {
 			d = -d
 		}
 		w.note("wall clock jumps by %v", d)
+		w.jumped = true
 		w.sim.JumpWall(d)
 	}
 }

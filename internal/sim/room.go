@@ -69,11 +69,13 @@ func exit(o *worker.Outcome) string {
 // result is what there is to see once the program has ended.
 func (r *room) result() (Result, error) {
 	if check := r.program.Check; check != nil {
-		files := map[string][]byte{}
-		for name, content := range r.files.files {
-			files[name] = []byte(content)
+		seen := Seen{
+			Stdout: []byte(r.terminal.stdout.String()), Files: map[string][]byte{}, Steady: !r.terminal.world.jumped,
 		}
-		if err := check([]byte(r.terminal.stdout.String()), files); err != nil {
+		for name, content := range r.files.files {
+			seen.Files[name] = []byte(content)
+		}
+		if err := check(seen); err != nil {
 			return Result{}, err
 		}
 	}

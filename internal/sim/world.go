@@ -46,7 +46,14 @@ type Program struct {
 	// byte by byte.
 	Normal func(string) string
 	// Check, if set, judges what there is to see at the end.
-	Check func(stdout []byte, files map[string][]byte) error
+	Check func(Seen) error
+}
+
+// Seen is what there is to see of a program that has ended.
+type Seen struct {
+	Stdout []byte
+	Files  map[string][]byte
+	Steady bool // the wall clock did not jump while the program was running
 }
 
 func (p *Program) worker() id.Worker { return id.Worker{Component: "sim", Name: p.Name} }
@@ -83,6 +90,7 @@ type World struct {
 	rooms   map[string]*room
 	life    int
 	present *plan // of the present process
+	jumped  bool  // the wall clock has
 	crashes int
 	broke   error // the first property that was found broken
 }
@@ -183,6 +191,7 @@ func (w *World) live(p *plan) (done bool, err error) {
 // a process that crashes closes nothing.
 func (w *World) process(p *plan) (done bool, err error) {
 	ctx := context.Background()
+	_ = w.sim.Sleep(ctx, p.down)
 	opened, err := w.Backing.open(ctx)
 	if err != nil {
 		return false, fmt.Errorf("open the store: %w", err)
