@@ -1,6 +1,6 @@
 package wasmbin
 
-// appendCharge writes a charge of points.
+// appendCharge writes a charge of points, inline.
 func (w *rewriter) appendCharge(b asm, points uint32) asm {
 	b = b.take(w.budget, int32(points)).global(opGlobalGet, w.budget).i32(0)
 	return b.op(opI32LtS, opIf, blockEmpty).call(w.refill).op(opEnd)
@@ -11,15 +11,23 @@ func (b asm) take(global uint32, n int32) asm {
 	return b.global(opGlobalGet, global).i32(n).op(opI32Sub).global(opGlobalSet, global)
 }
 
+// appendPay writes a charge of points before a call.
+func (w *rewriter) appendPay(b asm, points uint32, f *function) asm {
+	if f.effort.inline() {
+		return w.appendCharge(b, points)
+	}
+	return b.i32(int32(points)).call(w.pay)
+}
+
 // appendCall writes a call of a function of the module.
 func (w *rewriter) appendCall(b asm, op byte, e edit, f *function) asm {
 	callee := w.m.callee(e)
 	bytes := f.frame() + callee.frame()
 	switch {
 	case e.deep:
-		b = w.appendDescent(b, points(callee.plan.work), bytes)
+		b = w.appendDescent(b, points(callee.plan.work), bytes, f)
 	case e.charged:
-		b = w.appendCharge(b, points(callee.plan.work))
+		b = w.appendPay(b, points(callee.plan.work), f)
 	}
 	b = appendU32(append(b, op), e.arg+1)
 	if e.deep {
@@ -31,19 +39,26 @@ func (w *rewriter) appendCall(b asm, op byte, e edit, f *function) asm {
 // appendIndirect writes a call through a table.
 func (w *rewriter) appendIndirect(b asm, call []byte, e edit, f *function) asm {
 	if !e.deep {
-		return append(w.appendCharge(b, indirectPoints), call...)
+		return append(w.appendPay(b, indirectPoints, f), call...)
 	}
 	bytes := f.frame() + indirectFrame
-	b = append(w.appendDescent(b, indirectPoints, bytes), call...)
+	b = append(w.appendDescent(b, indirectPoints, bytes, f), call...)
 	return b.take(w.stack, -bytes)
 }
 
 // appendDescent writes what comes before a call that may come round to the
 // function it is in: it charges points and takes from the stack.
-func (w *rewriter) appendDescent(b asm, points uint32, bytes int32) asm {
+func (w *rewriter) appendDescent(b asm, points uint32, bytes int32, f *function) asm {
 	b = b.take(w.budget, int32(points)).take(w.stack, bytes)
-	b = b.global(opGlobalGet, w.budget).global(opGlobalGet, w.stack).op(opI32Or).i32(0)
-	return b.op(opI32LtS, opIf, blockEmpty).call(w.descend).op(opEnd)
+	if !f.effort.inline() {
+		return b.call(w.descend)
+	}
+	return w.appendUsedUp(b).op(opIf, blockEmpty).call(w.descend).op(opEnd)
+}
+
+// appendUsedUp writes what tells whether the budget or the stack is used up.
+func (w *rewriter) appendUsedUp(b asm) asm {
+	return b.global(opGlobalGet, w.budget).global(opGlobalGet, w.stack).op(opI32Or).i32(0).op(opI32LtS)
 }
 
 // appendRestore writes what comes where an exception was caught: what is left of

@@ -9,9 +9,9 @@ type function struct {
 	locals     uint32 // their number, parameters included
 	edits      [2]int // its range in module.edits
 	events     [2]int // its range in module.events
-	counter    bool   // it holds a loop that counts its rounds in a local
 	catches    bool   // it holds a try_table
 	returns    bool   // one of those may catch by returning
+	effort     effort
 	plan       plan
 }
 
@@ -128,7 +128,7 @@ func (s *scanner) body(t FuncType) {
 	s.frames = append(s.frames[:0], frame{op: opBlock, arity: len(t.Results)})
 	for len(s.frames) > 0 && s.err == nil {
 		s.instruction()
-		if s.moved > arityPerByte*(s.pos-s.fn.start+1000) {
+		if s.moved > arityPerByte*(s.pos-s.fn.start)+freeArity {
 			s.tooMany(s.pos, "operands moved per byte of a function", arityPerByte)
 		}
 	}
@@ -291,6 +291,7 @@ func (s *scanner) open(at int, op byte, params, results int) {
 		s.tooMany(at, "nested blocks", MaxNesting)
 	}
 	s.frames = append(s.frames, f)
+	s.fn.effort.open(op, len(s.loops))
 	s.openBlock(op)
 }
 
@@ -311,7 +312,6 @@ func (s *scanner) close() {
 func (s *scanner) closeLoop() {
 	l := &s.m.loops[s.loops[len(s.loops)-1]]
 	l.body = s.total + s.weight - l.body
-	s.fn.counter = s.fn.counter || l.counts()
 	s.loops = s.loops[:len(s.loops)-1]
 	s.inner()
 }
@@ -372,6 +372,7 @@ func (s *scanner) target() (frame, uint32) {
 
 func (s *scanner) branch(at int, op byte) {
 	f, depth := s.target()
+	s.fn.effort.branches += labelsPerBranch
 	switch {
 	case f.op != opLoop:
 		s.event(eventBranch, depth)
@@ -407,6 +408,7 @@ func (s *scanner) branchTable(at int) {
 		if s.err != nil {
 			return
 		}
+		s.fn.effort.branches++
 		if s.was == jumpSwitch {
 			s.labels = append(s.labels, depth)
 		}

@@ -184,6 +184,9 @@ func (p *planner) function(f *function) {
 		if e.kind == editCall && int(p.m.callee(e).plan.work) > limit {
 			edits[i].charged = true
 		}
+		if e.kind == editIndirect || edits[i].charged {
+			f.effort.sites++
+		}
 	}
 	f.plan = plan{state: planDone, round: uint32(work), work: uint32(work)}
 	if work > freeWork {

@@ -33,6 +33,7 @@ func (b asm) global(op byte, i uint32) asm { return appendU32(append(b, op), i) 
 func (w *rewriter) addHelpers() {
 	w.refill = w.addHelper("refill", typeRun, w.refillBody())
 	w.tick = w.addHelper("tick", typeRun, append(w.appendCharge(asm{0}, 1), opEnd))
+	w.pay = w.addHelper("pay", typeTake, w.payBody())
 	w.descend = w.addHelper("descend", typeRun, w.descendBody())
 	w.charge = w.addHelper("charge", typeCharge, w.chargeBody())
 	if w.m.use.memoryCopy {
@@ -57,11 +58,19 @@ func (w *rewriter) refillBody() asm {
 	return b.i32(YieldTick).call(w.yield).op(opEnd)
 }
 
-// descendBody yields because the stack or the budget is used up.
+// payBody charges its parameter's points.
+func (w *rewriter) payBody() asm {
+	b := asm{0}.global(opGlobalGet, w.budget).get(0).op(opI32Sub).global(opGlobalSet, w.budget)
+	b = b.global(opGlobalGet, w.budget).i32(0).op(opI32LtS)
+	return b.op(opIf, blockEmpty).call(w.refill).op(opEnd, opEnd)
+}
+
+// descendBody yields if the stack or the budget is used up.
 func (w *rewriter) descendBody() asm {
-	b := asm{0}.global(opGlobalGet, w.stack).i32(0).op(opI32LtS, opIf, blockEmpty)
+	b := w.appendUsedUp(asm{0}).op(opIf, blockEmpty)
+	b = b.global(opGlobalGet, w.stack).i32(0).op(opI32LtS, opIf, blockEmpty)
 	b = b.i32(YieldOverflow).call(w.yield).op(opEnd)
-	return b.call(w.refill).op(opEnd)
+	return b.call(w.refill).op(opEnd, opEnd)
 }
 
 // chargeBody charges for the number of bytes or items that a bulk instruction

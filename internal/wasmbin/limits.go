@@ -37,5 +37,7 @@ const (
 	// arityPerByte bounds how many operands the blocks, branches and calls of a
 	// function move, per byte of its body. A block type is an index of one byte
 	// and can stand for a thousand values.
-	arityPerByte = 32
+	// The first freeArity are free.
+	arityPerByte = 2
+	freeArity    = 10_000
 )

@@ -411,9 +411,9 @@ func (m *module) globalSection(r *reader) {
 	n := r.count(4, "globals", MaxGlobals)
 	for range n {
 		g := r.global()
-		m.globals = append(m.globals, g)
 		m.globalItems = appendGlobalType(m.globalItems, g)
 		m.globalItems = m.constant(r, m.globalItems)
+		m.globals = append(m.globals, g)
 		if r.err != nil {
 			return
 		}

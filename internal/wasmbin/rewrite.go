@@ -24,6 +24,9 @@ func Rewrite(source []byte, o Options) (*Rewritten, error) {
 		return nil, err
 	}
 	m.planCalls()
+	if err := m.checkEffort(); err != nil {
+		return nil, err
+	}
 	w := newRewriter(m)
 	r := &Rewritten{
 		Imports: m.imports,
@@ -51,7 +54,7 @@ type rewriter struct {
 	stack   uint32 // global index of what is left of it
 	dropped []uint32
 	flags   map[uint32]uint32 // global index by dropped data segment
-	refill, tick, charge, descend,
+	refill, tick, pay, descend, charge,
 	copy, fill uint32 // helpers' function indexes
 	inits       map[uint32]uint32 // function index by dropped data segment
 	returnTypes map[uint32]uint32 // of blocks, by type of function

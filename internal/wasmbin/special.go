@@ -46,6 +46,7 @@ func (s *scanner) call(at int, op byte) {
 func (s *scanner) signature(index uint32) {
 	t := s.m.types[index]
 	s.moved += len(t.Params) + len(t.Results)
+	s.fn.effort.calls++
 	s.inner()
 }
 

@@ -17,7 +17,7 @@ package wasmbin
 
 // Version names the form of what Rewrite returns. It changes whenever the same
 // source gives another result, so it belongs in the key of every compile cache.
-const Version = "3"
+const Version = "4"
 
 // Names that Rewrite puts into modules.
 const (
