@@ -60,6 +60,9 @@ func Listing(ctx context.Context, blobs storage.Blobs, h storage.Hash) ([]Node, 
 		if !fs.ValidPath(n.Path) || path.Clean(n.Path) != n.Path {
 			return nil, fmt.Errorf("decode the listing of a directory: the path %q is not clean", n.Path)
 		}
+		if n.Kind < File || n.Kind > Symlink {
+			return nil, fmt.Errorf("decode the listing of a directory: %q is of no known kind", n.Path)
+		}
 	}
 	return t.Nodes, nil
 }
