@@ -131,6 +131,16 @@ func (n *Node) status(ctx context.Context, name string) (*oplog.Status, error) {
 	return s, err
 }
 
+// extent is the status of a worker whose oplog is too damaged to tell more.
+func (n *Node) extent(ctx context.Context, name string) (*oplog.Status, error) {
+	w, err := workerID(name)
+	if err != nil {
+		return nil, err
+	}
+	_, last, err := n.store.Logs().Bounds(ctx, w)
+	return &oplog.Status{Worker: w, Last: last}, err
+}
+
 func noWorker(w id.Worker) error {
 	return fmt.Errorf("%w: %s; `waterbear ps` lists those there are", ErrNoWorker, w.Name)
 }
@@ -185,6 +195,11 @@ func (n *Node) Workers(ctx context.Context) ([]Worker, error) {
 // Worker tells of one worker all that its oplog says.
 func (n *Node) Worker(ctx context.Context, name string) (Worker, error) {
 	s, err := n.status(ctx, name)
+	if damaged(err) {
+		reason := err.Error()
+		s, err = n.extent(ctx, name)
+		return Worker{Name: name, Status: Failed, Reason: reason, Entries: s.Last}, err
+	}
 	if err != nil {
 		return Worker{}, err
 	}

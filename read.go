@@ -54,6 +54,11 @@ func (n *Node) Oplog(ctx context.Context, name string, o ReadOptions) iter.Seq2[
 func (n *Node) entries(ctx context.Context, name string, o ReadOptions) iter.Seq2[oplog.Entry, error] {
 	return func(yield func(oplog.Entry, error) bool) {
 		s, err := n.status(ctx, name)
+		if damaged(err) {
+			// Nobody can go on with it, but what is around the damage is readable.
+			s, err = n.extent(ctx, name)
+			o.Follow = false
+		}
 		if err != nil {
 			yield(oplog.Entry{}, err)
 			return

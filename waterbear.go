@@ -42,13 +42,16 @@ type Progress struct {
 
 // Limits bound what one worker can use. A zero field means its default.
 type Limits struct {
-	Memory  uint64 // bytes of linear memory; default DefaultMemory
-	Storage uint64 // bytes in the worker's file system; default DefaultStorage
-	Files   int    // open descriptors; default DefaultFiles
+	Memory  uint64 `json:"memory"`  // bytes of linear memory; default DefaultMemory
+	Storage uint64 `json:"storage"` // bytes in the worker's file system; default DefaultStorage
+	Files   int    `json:"files"`   // open descriptors; default DefaultFiles
 }
 
 // Dir shows a host directory to a program, as `--dir HOST::GUEST` does.
-type Dir struct{ Host, Guest string }
+type Dir struct {
+	Host  string `json:"host"`
+	Guest string `json:"guest"`
+}
 
 // Command is a program to run as a durable process.
 type Command struct {
