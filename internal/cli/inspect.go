@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/waterbear-run/waterbear"
@@ -37,6 +36,7 @@ there once the program has ended, and program is the SHA-256 of the file.`,
 			case err != nil:
 				return a.explain(err, name, *state)
 			case asJSON:
+				w.Args, w.Env, w.Dirs = listed(w.Args), listed(w.Env), listed(w.Dirs)
 				return writeJSON(a.stdout, w)
 			default:
 				return a.printWorker(w, time.Now())
@@ -55,12 +55,17 @@ func (a *app) printWorker(w waterbear.Worker, now time.Time) error {
 		return text
 	}}
 	when := func(at time.Time) string {
-		return fmt.Sprintf("%s (%s)", at.Local().Format(time.DateTime), humanize.RelTime(at, now, "ago", "from now"))
+		return fmt.Sprintf("%s (%s)", at.Local().Format(time.DateTime), ago(at, now))
 	}
 	t.add("Name", printable(workerName(w.Name)))
 	t.add("Status", paint.status(w, statusText(w)))
 	if w.Reason != "" {
 		t.add("Reason", printable(w.Reason))
+	}
+	if w.Created.IsZero() {
+		// Its oplog is too damaged to tell more.
+		t.add("Oplog", count(w.Entries, "entry", "entries"))
+		return t.write(a.stdout)
 	}
 	t.add("Program", "sha256:"+printable(w.Program))
 	t.add("Arguments", printable(shellWords(w.Args)))

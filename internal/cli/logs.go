@@ -17,7 +17,8 @@ func (a *app) logsCommand() *cobra.Command {
 		Short:   "Print what a worker printed",
 		Long: `Print what a worker wrote to its standard output and standard error, byte for
 byte and each to our own, from the durable log: each byte is in it once, however
-often the worker was killed.
+often the worker was killed. What is damaged on disk is reported and left out,
+and the exit code is 1.
 
 --json prints one object per line for each chunk the program wrote: its index in
 the oplog, the time "at", the "stream" ("stdout" or "stderr") and the "bytes" in
@@ -47,18 +48,13 @@ Base64.`,
 		}
 		name := workerName(args[0])
 		return a.reading(cmd.Context(), *state, nil, func(node *waterbear.Node) error {
-			for chunk, err := range node.Logs(cmd.Context(), name, waterbear.ReadOptions{Follow: follow}) {
-				if err != nil {
-					return a.explain(err, name, *state)
-				}
+			chunks := node.Logs(cmd.Context(), name, waterbear.ReadOptions{Follow: follow})
+			return a.explain(readAround(a, chunks, func(chunk waterbear.LogChunk) error {
 				if stream != "" && chunk.Stream != stream || chunk.At.Before(from) {
-					continue
+					return nil
 				}
-				if err := a.printChunk(chunk, asJSON); err != nil {
-					return err
-				}
-			}
-			return nil
+				return a.printChunk(chunk, asJSON)
+			}), name, *state)
 		})
 	}
 	return cmd

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -42,17 +43,20 @@ whose fields depend on the kind.`,
 		}
 		name := workerName(args[0])
 		return a.reading(cmd.Context(), *state, nil, func(node *waterbear.Node) error {
-			return a.explain(a.printEntries(cmd, node, name, o, asJSON), name, *state)
+			entries := node.Oplog(cmd.Context(), name, o)
+			return a.explain(readAround(a, entries, func(e waterbear.OplogEntry) error {
+				return a.printEntry(e, asJSON)
+			}), name, *state)
 		})
 	}
 	return cmd
 }
 
-// printEntries prints what is readable and goes on behind what is damaged.
-func (a *app) printEntries(cmd *cobra.Command, node *waterbear.Node, name string, o waterbear.ReadOptions, asJSON bool) error {
+// readAround gives what is readable to show, and goes on behind what is damaged.
+func readAround[T any](a *app, items iter.Seq2[T, error], show func(T) error) error {
 	var held error // the newest; whether reading goes on behind it shows next
 	damaged := false
-	for entry, err := range node.Oplog(cmd.Context(), name, o) {
+	for item, err := range items {
 		if held != nil {
 			a.complain(held)
 			damaged = true
@@ -60,7 +64,7 @@ func (a *app) printEntries(cmd *cobra.Command, node *waterbear.Node, name string
 		if held = err; err != nil {
 			continue
 		}
-		if err := a.printEntry(entry, asJSON); err != nil {
+		if err := show(item); err != nil {
 			return err
 		}
 	}
@@ -76,6 +80,6 @@ func (a *app) printEntry(e waterbear.OplogEntry, asJSON bool) error {
 	}
 	paint := a.styleFor(a.stdout)
 	_, err := fmt.Fprintf(a.stdout, "%6d  %s  %s  %s\n", e.Index,
-		paint.dim(e.At.Local().Format("2006-01-02 15:04:05.000")), paint.cyan(fmt.Sprintf("%-12s", e.Kind)), printable(e.Text))
+		paint.dim(e.At.Local().Format("2006-01-02 15:04:05.000")), paint.cyan(fmt.Sprintf("%-16s", e.Kind)), printable(e.Text))
 	return err
 }

@@ -62,7 +62,7 @@ type summary struct {
 }
 
 func summaryOf(w waterbear.Worker) summary {
-	return summary{w.Name, w.Status, w.Reason, w.ExitCode, w.Args, w.Entries, w.Created, w.Changed}
+	return summary{w.Name, w.Status, w.Reason, w.ExitCode, listed(w.Args), w.Entries, w.Created, w.Changed}
 }
 
 func (a *app) printWorkers(workers []waterbear.Worker, now time.Time) error {
@@ -87,9 +87,17 @@ func (a *app) printWorkers(workers []waterbear.Worker, now time.Time) error {
 		if w.ExitCode != nil {
 			code, reason = strconv.Itoa(*w.ExitCode), "" // which the column before says
 		}
-		t.add(printable(workerName(w.Name)), string(w.Status), code, commas(w.Entries), humanize.RelTime(w.Changed, now, "ago", "from now"), printable(reason))
+		t.add(printable(workerName(w.Name)), string(w.Status), code, commas(w.Entries), ago(w.Changed, now), printable(reason))
 	}
 	return t.write(a.stdout)
+}
+
+// ago says how long before now it was.
+func ago(at, now time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return humanize.RelTime(at, now, "ago", "from now")
 }
 
 // status colours a status by whether a person should care.

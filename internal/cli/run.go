@@ -124,7 +124,9 @@ func (a *app) run(cmd *cobra.Command, o *runOptions, args []string) error {
 	if err != nil {
 		return a.notRun(err)
 	}
+	hurried := talk.reassure(cmd.Context(), line)
 	exit, err := node.Run(cmd.Context(), command)
+	hurried()
 	closed := node.Close()
 	line.clear()
 	stats.ended(exit, err)

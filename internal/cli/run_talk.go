@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -35,6 +38,27 @@ func (t *runTalk) started(s waterbear.Start) {
 	}
 }
 
+// reassurance is how long stopping may take before we say that it is under way.
+const reassurance = time.Second
+
+// reassure says that the first Ctrl-C was heard, should it take long to stop.
+// The function it gives ends that.
+func (t *runTalk) reassure(ctx context.Context, line *progressLine) (end func()) {
+	done := make(chan struct{})
+	heard := context.AfterFunc(ctx, func() {
+		select {
+		case <-done:
+		case <-time.After(reassurance):
+			line.clear()
+			t.say("stopping %s; once more kills it at once, and loses nothing either", t.name)
+		}
+	})
+	return func() {
+		heard()
+		close(done)
+	}
+}
+
 func (t *runTalk) interrupted(e waterbear.Exit) {
 	after := ""
 	if n := e.Stats.Replayed + e.Stats.Recorded; n > 0 {
@@ -43,6 +67,9 @@ func (t *runTalk) interrupted(e waterbear.Exit) {
 	input := ""
 	if t.inputAgain() {
 		input = ", with the same standard input"
+	}
+	if t.signals.caught() == syscall.SIGINT && isTerminal(t.stderr) && !t.options.quiet {
+		fmt.Fprintln(t.stderr) // behind the ^C that the terminal shows
 	}
 	t.say("interrupted %s%s; resume it with: %s%s", t.name, after, t.sameCommand(), input)
 }

@@ -93,7 +93,7 @@ func TestScripts(t *testing.T) {
 			return cond == "root" && os.Getuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": codeCmd, "start": startCmd, "type": typeCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd,
+			"code": codeCmd, "start": startCmd, "type": typeCmd, "damage": damageCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd,
 		},
 	})
 }
@@ -247,6 +247,26 @@ func typeCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err := io.WriteString(input, args[1]+"\n")
 	ts.Check(err)
+}
+
+// damageCmd flips a bit of TEXT in the one file of DIR that has it:
+// damage DIR TEXT
+func damageCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damage DIR TEXT")
+	}
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*"))
+	ts.Check(err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		ts.Check(err)
+		if at := bytes.Index(b, []byte(args[1])); at >= 0 {
+			b[at] ^= 1
+			ts.Check(os.WriteFile(name, b, 0o600))
+			return
+		}
+	}
+	ts.Fatalf("no file of %s has %q", args[0], args[1])
 }
 
 func process(ts *testscript.TestScript, name string) *started {

@@ -89,6 +89,14 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// listed gives an empty list as [] rather than null.
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 // duration gives d in about three digits, as people say it.
 func duration(d time.Duration) string {
 	switch {
