@@ -207,6 +207,7 @@ func (m *Memory) MkdirAll(dir string) error {
 				return err
 			}
 			if err := m.change(Op{Kind: OpSyncDir, Name: dir}, func() error { at.synced[p] = next; return nil }); err != nil {
+				delete(at.entries, p)
 				return err
 			}
 		}

@@ -82,7 +82,11 @@ func (m machine) MkdirAll(dir string) error {
 		}
 		return known(err)
 	}
-	return m.SyncDir(parent)
+	if err := m.SyncDir(parent); err != nil {
+		// So that another attempt does not take it for done.
+		return errors.Join(err, os.Remove(dir))
+	}
+	return nil
 }
 
 // List gives the names in a directory, sorted.

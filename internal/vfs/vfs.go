@@ -49,7 +49,7 @@ type FS interface {
 	// Rename gives a file another name, in place of whatever had that name.
 	Rename(from, to string) error
 	// MkdirAll makes a directory and those above it, and syncs the entries
-	// that it made.
+	// that it made. It leaves none that it could not sync.
 	MkdirAll(dir string) error
 	// List gives the names in a directory, sorted.
 	List(dir string) ([]string, error)

@@ -72,10 +72,7 @@ func (x *index) prepareWorker(p *plan, w id.Worker) error {
 	x.mu.RLock()
 	there := x.active.workers[w] != nil
 	x.mu.RUnlock()
-	if there {
-		return nil
-	}
-	if _, known := p.workers[w]; known {
+	if _, known := p.workers[w]; there || known {
 		return nil
 	}
 	s, _, err := x.worker(w)
@@ -111,7 +108,7 @@ func (x *index) prepareGone(p *plan, r *record) error {
 	case r.kind != kindDelete:
 		return nil
 	}
-	reader, err := x.read(r.worker, from)
+	reader, err := x.readAll(r.worker, from)
 	if err != nil {
 		return err
 	}
@@ -122,7 +119,7 @@ func (x *index) prepareGone(p *plan, r *record) error {
 			return err
 		}
 		if !ok && next == 0 {
-			return nil
+			break
 		}
 		if !ok {
 			i = next
@@ -130,14 +127,38 @@ func (x *index) prepareGone(p *plan, r *record) error {
 		}
 		if r.ends(&c, reader.workerState) {
 			p.gone = append(p.gone, gone{c.file, c.cost()})
-		} else if r.kind == kindDelete {
-			if p.last == nil {
-				p.last = map[id.Worker]uint64{}
-			}
-			p.last[r.worker] = c.last()
 		}
 		i = c.last() + 1
 	}
+	if r.kind == kindDelete && x.anew {
+		return x.prepareLast(p, r)
+	}
+	return nil
+}
+
+// prepareLast finds the last entry that a deletion leaves. Chunks from before
+// and after it may lie over each other.
+func (x *index) prepareLast(p *plan, r *record) error {
+	reader, err := x.readAll(r.worker, 1)
+	if err != nil {
+		return err
+	}
+	defer reader.close()
+	last := uint64(0)
+	for _, l := range reader.lanes {
+		for l.ok {
+			if l.chunk.stamp > r.stamp {
+				last = max(last, l.chunk.last())
+			}
+			if err := l.next(); err != nil {
+				return err
+			}
+		}
+	}
+	if p.last == nil {
+		p.last = map[id.Worker]uint64{}
+	}
+	p.last[r.worker] = last
 	return nil
 }
 
@@ -187,12 +208,12 @@ func (x *index) changeWorker(p *plan, e *workerEntry, file uint64, r *record) {
 		x.count(e.truncateFile, -recordCost)
 		x.count(file, recordCost)
 		e.truncated, e.truncateFile = r.stamp, file
-		e.below = max(e.below, r.first)
+		e.below = r.first
 		e.last = max(e.last, e.below-1)
 		x.active.prune(e)
 	case kindDelete:
 		x.countTomb(file)
-		if r.stamp < e.deleted {
+		if r.stamp <= e.deleted {
 			return
 		}
 		if e.truncated < r.stamp {

@@ -131,6 +131,18 @@ func (f *blobFiles) remove(h storage.Hash) error {
 	return nil
 }
 
+// firstBytes gives the bytes that hashes may begin with.
+func (f *blobFiles) firstBytes() ([]byte, error) {
+	names, err := f.disk.List(f.dir)
+	var firsts []byte
+	for _, name := range names {
+		if b, err := hex.DecodeString(name); err == nil && len(b) == 1 {
+			firsts = append(firsts, b[0])
+		}
+	}
+	return firsts, err
+}
+
 // list gives the blobs whose hashes begin with the hex digits of dir.
 func (f *blobFiles) list(dir string) ([]storage.Hash, error) {
 	names, err := f.disk.List(path.Join(f.dir, dir))

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -177,9 +178,14 @@ func (b blobs) Delete(ctx context.Context, h storage.Hash) error {
 
 func (b blobs) List(ctx context.Context) iter.Seq2[storage.Hash, error] {
 	return func(yield func(storage.Hash, error) bool) {
+		firsts, err := b.firstBytes(ctx)
+		if err != nil {
+			yield(storage.Hash{}, err)
+			return
+		}
 		// Files and records are each in order, a first byte at a time.
-		for first := range 256 {
-			hashes, err := b.listFrom(ctx, byte(first))
+		for _, first := range firsts {
+			hashes, err := b.listFrom(ctx, first)
 			if err != nil {
 				yield(storage.Hash{}, err)
 				return
@@ -190,6 +196,27 @@ func (b blobs) List(ctx context.Context) iter.Seq2[storage.Hash, error] {
 				}
 			}
 		}
+	}
+}
+
+// firstBytes gives the bytes that hashes of blobs may begin with, in order.
+func (b blobs) firstBytes(ctx context.Context) ([]byte, error) {
+	if err := b.calls.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer b.calls.leave()
+	firsts, err := b.Store.blobs.firstBytes()
+	if err != nil {
+		return nil, err
+	}
+	for after := ""; ; {
+		keys, err := b.index.Load().keys(string(keyBlob), after, 1)
+		if err != nil || len(keys) == 0 {
+			slices.Sort(firsts)
+			return slices.Compact(firsts), b.spoiled(err)
+		}
+		firsts = append(firsts, keys[0][1])
+		after = keys[0][:2] + strings.Repeat("\xff", len(storage.Hash{}))
 	}
 }
 

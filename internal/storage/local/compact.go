@@ -13,17 +13,18 @@ import (
 const moveBytes = 256 << 10
 
 // wasteful gives the file that is most worth compacting, if one is: at least
-// half of it does not count any more.
+// half of it does not count any more. All of it is covered by the tables, so
+// that whoever reads the log from there misses nothing when it is gone.
 func (x *index) wasteful(fileBytes int64) (number uint64, worth bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	oldest, newest := ^uint64(0), uint64(0)
+	oldest := ^uint64(0)
 	for n := range x.files {
-		oldest, newest = min(oldest, n), max(newest, n)
+		oldest = min(oldest, n)
 	}
 	most := int64(0)
 	for n, f := range x.files {
-		if n == newest || n == x.position.File || f.damaged {
+		if n >= x.written.Position.File || f.damaged {
 			continue
 		}
 		waste := f.end - f.live
@@ -87,7 +88,12 @@ func (s *Store) compact(ctx context.Context, number uint64) error {
 	delete(x.files, number)
 	x.mu.Unlock()
 	s.handles.drop(number)
-	return s.disk.Remove(path.Join(s.logDir(), logName(number)))
+	if err := s.disk.Remove(path.Join(s.logDir(), logName(number))); err != nil {
+		return err
+	}
+	// If it came back after a later file was removed, so might what that one
+	// said was gone.
+	return s.disk.SyncDir(s.logDir())
 }
 
 // oldestBesides is the least sequence number that a frame in another file than

@@ -31,8 +31,7 @@ func (x *index) flush() error {
 	x.mu.RLock()
 	frozen, m, tables := x.frozen, x.frozenAt, x.tables.tables
 	x.mu.RUnlock()
-	number := x.next
-	m.Next = number + 1
+	number := x.number(&m)
 	written, err := x.writeTable(number, func(w *table.Writer) error { return frozen.write(w) })
 	if err != nil {
 		return err
@@ -46,8 +45,16 @@ func (x *index) flush() error {
 		}
 		return err
 	}
-	x.next = number + 1
 	return nil
+}
+
+// number gives a table's number. None is used twice: after an error nobody
+// knows whether the disk has a manifest that names it.
+func (x *index) number(m *manifest) uint64 {
+	n := x.next
+	x.next++
+	m.Next = x.next
+	return n
 }
 
 // writeTable writes a table and opens it; it is nil if there is nothing in it.
@@ -109,8 +116,7 @@ func (x *index) merge(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	number := x.next
-	m.Next = number + 1
+	number := x.number(&m)
 	merged, err := x.writeTable(number, func(w *table.Writer) error {
 		return table.Merge(sources, func(key, value []byte) error {
 			if ctx.Err() != nil {
@@ -136,7 +142,6 @@ func (x *index) merge(ctx context.Context, n int) error {
 		}
 		return err
 	}
-	x.next = number + 1
 	return nil
 }
 

@@ -28,6 +28,7 @@ type position struct {
 type index struct {
 	disk vfs.FS
 	dir  string
+	anew bool // it is being made from the whole log
 
 	mu       sync.RWMutex
 	active   *overlay
@@ -94,7 +95,7 @@ func (v *version) release() {
 
 func newIndex(disk vfs.FS, dir string) *index {
 	return &index{
-		disk: disk, dir: dir,
+		disk: disk, dir: dir, anew: true,
 		active: newOverlay(), tables: newVersion(nil),
 		shards: map[id.Shard]shardState{}, files: map[uint64]*logFile{}, next: 1,
 	}
@@ -233,6 +234,19 @@ func (x *index) read(w id.Worker, from uint64) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return x.readFrom(w, max(from, state.below), state)
+}
+
+// readAll begins there even if the log begins later.
+func (x *index) readAll(w id.Worker, from uint64) (*reader, error) {
+	state, _, err := x.worker(w)
+	if err != nil {
+		return nil, err
+	}
+	return x.readFrom(w, from, state)
+}
+
+func (x *index) readFrom(w id.Worker, from uint64, state workerState) (*reader, error) {
 	r := &reader{}
 	x.mu.RLock()
 	r.tabs = x.use()
@@ -247,12 +261,12 @@ func (x *index) read(w id.Worker, from uint64) (*reader, error) {
 	}
 	x.mu.RUnlock()
 	r.workerState = state
-	from, key := max(from, state.below), chunkPrefix(w)
+	key := chunkPrefix(w)
 	for _, t := range r.tabs.tables {
 		r.lanes = append(r.lanes, &lane{cursor: t.Cursor(), prefix: key})
 	}
 	for _, l := range r.lanes {
-		if err := l.enter(from); err != nil {
+		if err := l.enter(from, &r.workerState); err != nil {
 			r.close()
 			return nil, err
 		}
@@ -282,8 +296,8 @@ func (r *reader) at(i uint64) (c chunk, ok bool, next uint64, err error) {
 	return c, false, next, nil
 }
 
-// enter stands on the first chunk that ends at or behind entry i.
-func (l *lane) enter(i uint64) error {
+// enter stands on the first chunk that ends at or behind entry i, or before it.
+func (l *lane) enter(i uint64, state *workerState) error {
 	if l.cursor == nil {
 		n, _ := slices.BinarySearchFunc(l.chunks, i, func(c chunk, i uint64) int {
 			if c.last() < i {
@@ -294,22 +308,22 @@ func (l *lane) enter(i uint64) error {
 		l.chunks = l.chunks[n:]
 		return l.next()
 	}
-	key := chunkKey(l.prefix, i)
-	ok := l.cursor.SeekBefore(key)
-	if !ok && l.cursor.Err() == nil {
-		ok = l.cursor.Seek(key)
-	}
-	for ok {
-		// What is before may be another worker's.
-		if string(l.cursor.Key()) > string(l.prefix) {
-			if err := l.decode(); err != nil || !l.ok || l.chunk.last() >= i {
-				return err
+	for first := i; ; first = l.chunk.first - 1 {
+		key := chunkKey(l.prefix, first)
+		if !l.cursor.SeekBefore(key) || string(l.cursor.Key()) < string(l.prefix) {
+			// There is none that begins at or before.
+			if l.cursor.Err() == nil && l.cursor.Seek(key) {
+				return l.decode()
 			}
+			l.ok = false
+			return l.cursor.Err()
 		}
-		ok = l.cursor.Next()
+		// A chunk that counts no more may lie over one that does, if both were
+		// found when the index was made anew: then that begins before.
+		if err := l.decode(); err != nil || state.holds(&l.chunk) || l.chunk.first == 0 {
+			return err
+		}
 	}
-	l.ok = false
-	return l.cursor.Err()
 }
 
 func (l *lane) next() error {

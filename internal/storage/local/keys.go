@@ -50,12 +50,14 @@ type workerState struct {
 	deleted      uint64 // chunks with an older stamp are gone
 	truncated    uint64 // stamp of the record that set below
 	truncateFile uint64 // where that record is; 0 if there is none
-	below        uint64 // chunks that end before it are gone
+	below        uint64 // older chunks that end before it are gone
 	last         uint64
 }
 
 // holds says whether c is part of the log.
-func (s *workerState) holds(c *chunk) bool { return c.stamp > s.deleted && c.last() >= s.below }
+func (s *workerState) holds(c *chunk) bool {
+	return c.stamp > s.deleted && (c.last() >= s.below || c.stamp > s.truncated)
+}
 
 // empty says whether there are no entries.
 func (s *workerState) empty() bool { return s.last < s.below }

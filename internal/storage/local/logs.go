@@ -167,18 +167,27 @@ func (l logs) read(ctx context.Context, w id.Worker, from, to uint64, yield func
 			continue
 		}
 		i = c.last() + 1
-		buffer, err = l.chunkBytes(ctx, w, &c, buffer)
+		b, err := l.chunkBytes(ctx, w, &c, buffer)
+		if errors.Is(err, errForgotten) {
+			continue
+		}
 		if err != nil {
 			err = l.corrupt(w, &c, err)
+		} else {
+			buffer = b
 		}
-		if !yield(storage.Chunk{Worker: w, First: c.first, Count: c.count, Bytes: buffer}, err) {
+		if !yield(storage.Chunk{Worker: w, First: c.first, Count: c.count, Bytes: b}, err) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// chunkBytes reads c, which may have been moved since it was looked up.
+// errForgotten is for a chunk that was truncated or deleted meanwhile.
+var errForgotten = errors.New("the entries are forgotten")
+
+// chunkBytes reads c, which may have been moved or forgotten since it was
+// looked up.
 func (l logs) chunkBytes(ctx context.Context, w id.Worker, c *chunk, buffer []byte) ([]byte, error) {
 	b, err := l.bytes(c.location, buffer)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -195,8 +204,13 @@ func (l logs) chunkBytes(ctx context.Context, w id.Worker, c *chunk, buffer []by
 	}
 	defer r.close()
 	moved, ok, _, readErr := r.at(c.first)
-	if readErr != nil || !ok || moved.first != c.first || moved.location == c.location {
-		return nil, errors.Join(readErr, err)
+	switch {
+	case readErr != nil:
+		return nil, readErr
+	case !r.holds(c) || ok && moved.stamp != c.stamp:
+		return nil, errForgotten
+	case !ok || moved.location == c.location:
+		return nil, err
 	}
 	return l.bytes(moved.location, buffer)
 }

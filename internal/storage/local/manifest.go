@@ -104,7 +104,7 @@ func (x *index) load() error {
 		tables = append(tables, t)
 	}
 	x.tables = newVersion(tables)
-	x.next, x.position, x.lost, x.written = m.Next, m.Position, m.Lost, m
+	x.anew, x.next, x.position, x.lost, x.written = false, m.Next, m.Position, m.Lost, m
 	for _, f := range m.Files {
 		x.files[f.Number] = &logFile{
 			fileHeader: fileHeader{number: f.Number, salt: f.Salt, firstSeq: f.FirstSeq, previous: f.Previous, previousEnd: f.PreviousEnd},

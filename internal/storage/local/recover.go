@@ -27,10 +27,18 @@ func (s *Store) load(ctx context.Context) error {
 	s.replaceIndex(x)
 	err = s.catchUp(ctx)
 	if errors.Is(err, errReplaced) || damagedIndex(err) {
-		s.replaceIndex(newIndex(s.disk, s.indexDir()))
+		x = newIndex(s.disk, s.indexDir())
+		s.replaceIndex(x)
 		err = s.catchUp(ctx)
 	}
-	return err
+	if err != nil || !x.anew {
+		return err
+	}
+	x.anew = false
+	if s.readOnly {
+		return nil
+	}
+	return x.recount()
 }
 
 // retired is how many indexes that were replaced stay open for the calls that
@@ -60,6 +68,10 @@ func (s *Store) catchUp(ctx context.Context) error {
 	for i, f := range files {
 		start, end, last := int64(firstFrame), f.size, f.number == s.tail.newest
 		sealed := i+1 < len(files) && files[i+1].previous == f.number
+		if i+1 < len(files) && !sealed && s.readOnly && !x.anew {
+			// What a file between had is elsewhere by now.
+			return errReplaced
+		}
 		if sealed {
 			end = files[i+1].previousEnd
 		}
@@ -232,6 +244,11 @@ func (c *catchUp) file(ctx context.Context, f diskFile, start, end int64, sealed
 	if sealed {
 		c.index.lose(lostRange{File: f.number, From: read, To: end})
 	} else if last {
+		if scan.trace.seq > c.seq+1 && scan.trace.start > read {
+			// A frame is begun when those before it are durable.
+			c.index.lose(lostRange{File: f.number, From: read, To: scan.trace.start})
+			read, c.seq = scan.trace.start, scan.trace.seq-1
+		}
 		c.store.tail.header, c.store.tail.offset = f.fileHeader, read
 	}
 	c.done += f.size
@@ -349,7 +366,7 @@ func (s *Store) durableEnd(h *handle, f diskFile, start, end int64, seq uint64) 
 		start = fr.end
 	}
 	err := h.SyncData()
-	if errors.Is(err, vfs.ErrReadOnly) {
+	if errors.Is(err, vfs.ErrReadOnly) || errors.Is(err, fs.ErrPermission) {
 		err = nil // Then nobody writes it.
 	}
 	return start, err

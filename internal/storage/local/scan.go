@@ -49,6 +49,13 @@ type scanner struct {
 	salt   uint64
 	offset int64  // where the next frame should begin
 	seq    uint64 // of the last frame
+
+	// A header that is left of a frame that cannot be read, if it shows that
+	// there were frames before it that cannot be read either.
+	trace struct {
+		start int64
+		seq   uint64
+	}
 }
 
 func newScanner(r io.ReaderAt, salt uint64, offset, end int64, seq uint64) *scanner {
@@ -96,7 +103,13 @@ func (s *scanner) frameAt(offset int64) (*frame, error) {
 // decode reads the frame that has h. It is none if it would reach behind the
 // end, or if it does not follow the frames before.
 func (s *scanner) decode(h frameHeader, start int64) (*frame, error) {
-	if h.seq <= s.seq || start+h.size() > s.w.end {
+	if h.seq <= s.seq {
+		return nil, nil
+	}
+	if h.seq > s.seq+1 && h.seq > s.trace.seq {
+		s.trace.start, s.trace.seq = start, h.seq
+	}
+	if start+h.size() > s.w.end {
 		return nil, nil
 	}
 	b, err := s.w.at(start, int(h.size()))
