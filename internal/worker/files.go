@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
@@ -59,50 +62,110 @@ func mountPoint(guest string) string { return path.Clean("/" + guest) }
 // mount imports the worker's directories. Each is a preopen, in the order they
 // were given, and last the root, unless one of them is that.
 func (p *process) mount(ctx context.Context, blobs storage.Blobs, dirs []oplog.Dir) ([]wasip1.Preopen, error) {
-	var preopens []wasip1.Preopen
-	rooted := false
+	points := make([]string, len(dirs))
 	for i, d := range dirs {
-		nodes, err := hostdir.Listing(ctx, blobs, d.Tree)
+		points[i] = mountPoint(d.Guest)
+		if slices.Contains(points[:i], points[i]) {
+			return nil, fmt.Errorf("show directory %s as %s: another one is shown there", d.Host, d.Guest)
+		}
+	}
+	for _, i := range outermost(points) {
+		nodes, err := hostdir.Listing(ctx, blobs, dirs[i].Tree)
 		if err != nil {
 			return nil, err
 		}
-		m := &p.mounts[i]
-		m.listing = make([]filesystem.Imported, len(nodes))
-		for j, n := range nodes {
-			m.listing[j] = filesystem.Imported{
-				Path: n.Path, Kind: filesystem.Kind(n.Kind), Size: n.Size, Mtime: uint64(max(n.Mtime, 0)), Target: n.Target,
-			}
+		if err := p.importTree(i, points, nodes); err != nil {
+			return nil, fmt.Errorf("show directory %s as %s: %w", dirs[i].Host, dirs[i].Guest, err)
 		}
-		at := mountPoint(d.Guest)
-		if m.inode, err = p.files.MkdirAll(filesystem.Root, at); err == nil {
-			err = p.files.Import(m.inode, uint64(i), m.listing)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("show directory %s as %s: %w", d.Host, d.Guest, err)
-		}
-		preopens = append(preopens, wasip1.Preopen{Name: d.Guest, Dir: m.inode})
-		rooted = rooted || at == "/"
 	}
-	if !rooted {
+	var preopens []wasip1.Preopen
+	for i, d := range dirs {
+		preopens = append(preopens, wasip1.Preopen{Name: d.Guest, Dir: p.mounts[i].inode})
+	}
+	if !slices.Contains(points, "/") {
 		preopens = append(preopens, wasip1.Preopen{Name: "/", Dir: filesystem.Root})
 	}
 	return preopens, nil
 }
 
+// outermost orders mount points so that none comes before one it is below.
+func outermost(points []string) []int {
+	order := make([]int, len(points))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(depth(points[a]), depth(points[b])) })
+	return order
+}
+
+func depth(point string) int {
+	if point == "/" {
+		return 0
+	}
+	return strings.Count(point, "/")
+}
+
+// importTree shows the directory of number i at its point. What it has itself
+// at the points of others is hidden by them.
+func (p *process) importTree(i int, points []string, nodes []hostdir.Node) error {
+	m := &p.mounts[i]
+	for _, n := range nodes {
+		if len(points) > 1 && hidden(path.Join(points[i], n.Path), points[i], points) {
+			continue
+		}
+		m.listing = append(m.listing, filesystem.Imported{
+			Path: n.Path, Kind: filesystem.Kind(n.Kind), Size: n.Size, Mtime: uint64(max(n.Mtime, 0)), Target: n.Target,
+		})
+	}
+	var err error
+	if m.inode, err = p.files.MkdirAll(filesystem.Root, points[i]); err != nil {
+		return err
+	}
+	return p.files.Import(m.inode, uint64(i), m.listing)
+}
+
+// hidden reports whether at, in the directory shown at point, is in one that is
+// shown below it.
+func hidden(at, point string, points []string) bool {
+	for _, other := range points {
+		if len(other) > len(point) && (at == other || strings.HasPrefix(at, other+"/")) {
+			return true
+		}
+	}
+	return false
+}
+
 // load gives the content of a file that came from the host.
 func (p *process) load(o filesystem.Origin) (io.ReadCloser, error) {
-	content, seen, err := p.mounts[o.Tree].Load(o.Path)
-	switch {
-	case err != nil:
-		return nil, err
-	case errors.Is(seen, fs.ErrNotExist):
-		return nil, filesystem.ErrNotExist
-	case errors.Is(seen, fs.ErrPermission):
-		return nil, filesystem.ErrAccess
-	case seen != nil:
-		return nil, filesystem.ErrIO
+	m := p.mounts[o.Tree]
+	if p.over {
+		return loadUnread(m.Host, m.Root, o.Path)
+	}
+	content, seen, err := m.Load(o.Path)
+	if err == nil && seen != nil {
+		err = visible(seen)
+	}
+	return content, err
+}
+
+// loadUnread gives what a program never read from where it still is.
+func loadUnread(host hostdir.Host, root, path string) (io.ReadCloser, error) {
+	content, err := host.Open(root, path)
+	if err != nil {
+		return nil, visible(err)
 	}
 	return content, nil
+}
+
+// visible is how a file system shows the host's error.
+func visible(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return filesystem.ErrNotExist
+	case errors.Is(err, fs.ErrPermission):
+		return filesystem.ErrAccess
+	}
+	return filesystem.ErrIO
 }
 
 // settle writes the program's changes back to the host's directories and keeps
@@ -180,9 +243,8 @@ func (rt *Runtime) savedFiles(ctx context.Context, s *oplog.Status, h storage.Ha
 	}
 	files, err := filesystem.Decode(manifest, filesystem.Config{
 		Now: func() uint64 { return uint64(s.Changed) },
-		// What the program never read is where it was.
 		Load: func(o filesystem.Origin) (io.ReadCloser, error) {
-			return rt.Directories.Open(s.Create.Dirs[o.Tree].Host, o.Path)
+			return loadUnread(rt.Directories, s.Create.Dirs[o.Tree].Host, o.Path)
 		},
 		Packs: packs{ctx, rt.Store.Blobs()},
 	})
@@ -212,6 +274,7 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	}
 	defer p.close()
 	err = p.main(ctx)
+	p.over = true
 	var exit *wasip1.ExitError
 	var trap *wasm.Trap
 	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &exit) || errors.As(err, &trap) {

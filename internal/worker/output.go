@@ -20,6 +20,7 @@ type Show func(index oplog.Index, stream oplog.Stream, p []byte) error
 // for the disk at every line.
 type shower struct {
 	show    Show
+	stop    func(error) // ends the run: nobody sees what it prints
 	writer  *oplog.Writer
 	changed sched.Condition
 	task    sched.Task
@@ -37,8 +38,8 @@ type chunk struct {
 	bytes  []byte
 }
 
-func newShower(s sched.Scheduler, w *oplog.Writer, show Show) *shower {
-	sh := &shower{show: show, writer: w, changed: s.NewCondition()}
+func newShower(s sched.Scheduler, w *oplog.Writer, show Show, stop func(error)) *shower {
+	sh := &shower{show: show, stop: stop, writer: w, changed: s.NewCondition()}
 	sh.task = s.Go("show", sh.run)
 	return sh
 }
@@ -91,7 +92,9 @@ func (s *shower) run() {
 		for _, c := range queue {
 			err := s.writer.WaitCommitted(context.Background(), c.index)
 			if err == nil {
-				err = s.show(c.index, c.stream, c.bytes)
+				if err = s.show(c.index, c.stream, c.bytes); err != nil {
+					s.stop(err)
+				}
 			}
 			s.mu.Lock()
 			s.unshown -= len(c.bytes)

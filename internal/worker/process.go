@@ -21,6 +21,7 @@ type process struct {
 	files    *filesystem.FS
 	mounts   []mounted // by their number in the Create entry
 	blobs    storage.Blobs
+	over     bool // the program does nothing more: only its files are looked at
 }
 
 // build makes an instance whose every observation goes through session.

@@ -159,8 +159,10 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 			return nil, fmt.Errorf("create %s: %w", r.launch.Worker, err)
 		}
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	r.writer = r.rt.Committer.NewWriter(r.launch.Worker, last)
-	r.shower = newShower(r.rt.Sched, r.writer, r.launch.Show)
+	r.shower = newShower(r.rt.Sched, r.writer, r.launch.Show, stop)
 	r.session = durable.NewSession(ctx, durable.Config{
 		Worker: r.launch.Worker,
 		Cursor: oplog.NewCursor(r.rt.Store.Logs(), r.launch.Worker, 2, last),

@@ -35,6 +35,9 @@ const entryPoint = "_start"
 // ErrNotCommand refuses a module that has no entry point.
 var ErrNotCommand = errors.New(`it exports no "_start": it is a library, not a program; build it as a command`)
 
+// ErrEntryPoint refuses a module whose entry point is of another type.
+var ErrEntryPoint = errors.New(`its "_start" takes or returns values, and that of a program does not; build it as a command`)
+
 // MismatchError refuses to go on with a worker that was created otherwise.
 type MismatchError struct {
 	Worker    id.Worker
@@ -53,9 +56,13 @@ func (rt *Runtime) compile(ctx context.Context, program []byte) (*wasm.Module, e
 		return nil, fmt.Errorf("compile the program: %w", err)
 	}
 	for _, e := range m.Exports() {
-		if e.Name == entryPoint {
-			return m, nil
+		if e.Name != entryPoint {
+			continue
 		}
+		if len(e.Params)+len(e.Results) > 0 {
+			return nil, errors.Join(ErrEntryPoint, m.Close())
+		}
+		return m, nil
 	}
 	return nil, errors.Join(ErrNotCommand, m.Close())
 }
