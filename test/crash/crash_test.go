@@ -30,7 +30,7 @@ var (
 var waterbear string
 
 // shortKills is for how many kills a run of less than a second has room.
-const shortKills = 20
+const shortKills = 40
 
 func TestMain(m *testing.M) {
 	flag.Parse()
