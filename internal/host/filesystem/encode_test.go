@@ -177,6 +177,29 @@ func TestDamagedManifestIsRefused(t *testing.T) {
 	}
 }
 
+// The golden manifest is never edited: what was written once stays readable,
+// and the same files have the same manifest as long as the format is 1.
+func TestManifestOfFormat1IsWhatItWas(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "format-1.manifest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := furnished(t)
+	manifest, err := w.Encode()
+	w.must(err)
+	if !bytes.Equal(manifest, golden) {
+		t.Errorf("got manifest\n%q\nwant\n%q", manifest, golden)
+	}
+	w.FS, err = fsys.Decode(golden, w.config)
+	w.must(err)
+	if got := w.read("d/s"); got != "hello" {
+		t.Errorf("got content %q", got)
+	}
+	if got := w.read("data/in"); got != "loaded" {
+		t.Errorf("got imported content %q", got)
+	}
+}
+
 // FuzzDecode changes manifests under a right checksum: what is accepted keeps
 // the invariants, can be used, and encodes to itself.
 func FuzzDecode(f *testing.F) {
