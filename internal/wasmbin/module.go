@@ -209,7 +209,7 @@ func (m *module) custom(r *reader) {
 }
 
 func (m *module) typeSection(r *reader) {
-	n := r.count(3, "types", MaxTypes)
+	n := r.count(2, "types", MaxTypes)
 	m.types = make([]FuncType, 0, n)
 	for range n {
 		at := r.pos
