@@ -180,7 +180,7 @@ func TestDamagedManifestIsRefused(t *testing.T) {
 // The golden manifest is never edited: what was written once stays readable,
 // and the same files have the same manifest as long as the format is 1.
 func TestManifestOfFormat1IsWhatItWas(t *testing.T) {
-	golden, err := os.ReadFile(filepath.Join("testdata", "format-1.manifest"))
+	golden, err := os.ReadFile(filepath.Join("testdata", "format-1.golden"))
 	if err != nil {
 		t.Fatal(err)
 	}
