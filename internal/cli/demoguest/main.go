@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -100,23 +99,16 @@ func primes(round int) int {
 	}
 	close(work)
 	counts := make(chan int)
-	var busy sync.WaitGroup
 	for range workers {
-		busy.Add(1)
 		go func() {
-			defer busy.Done()
 			for from := range work {
 				counts <- sieve(from, from+segment)
 			}
 		}()
 	}
-	go func() {
-		busy.Wait()
-		close(counts)
-	}()
 	sum := 0
-	for n := range counts {
-		sum += n
+	for range starts {
+		sum += <-counts
 	}
 	return sum
 }
