@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
 
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -17,8 +18,9 @@ type Backing interface {
 	begin(p *plan)
 	// open opens the store, in a task.
 	open(ctx context.Context) (storage.Store, error)
-	// crash is the end of a process by power failure, end any other.
-	crash(r *rand.Rand)
+	// crash is the end of a process that did not expect it, by power failure
+	// or otherwise, end any other.
+	crash(r *rand.Rand, powerOff bool)
 	end()
 }
 
@@ -30,9 +32,9 @@ type inMemory struct {
 	plan  *plan
 }
 
-func (m *inMemory) begin(p *plan)    { m.plan = p }
-func (m *inMemory) crash(*rand.Rand) { m.end() }
-func (m *inMemory) end()             { m.store = m.store.Reopen() }
+func (m *inMemory) begin(p *plan)          { m.plan = p }
+func (m *inMemory) crash(*rand.Rand, bool) { m.end() }
+func (m *inMemory) end()                   { m.store = m.store.Reopen() }
 
 func (m *inMemory) open(context.Context) (storage.Store, error) {
 	return storagetest.Faulty(m.store, m.plan.call), nil
@@ -43,7 +45,22 @@ func (m *inMemory) open(context.Context) (storage.Store, error) {
 func Local(seed uint64) Backing { return &onDisk{disk: vfs.NewMemory(seed)} }
 
 type onDisk struct {
-	disk *vfs.Memory
+	disk    *vfs.Memory
+	process *locking // what the present process has of the disk
+}
+
+// locking is the disk as one process has it, whose locks end with it.
+type locking struct {
+	vfs.FS
+	locks []io.Closer
+}
+
+func (l *locking) Lock(name string) (io.Closer, error) {
+	lock, err := l.FS.Lock(name)
+	if err == nil {
+		l.locks = append(l.locks, lock)
+	}
+	return lock, err
 }
 
 // spare is how much space a full disk has left at most, in pages.
@@ -58,15 +75,21 @@ func (d *onDisk) begin(p *plan) {
 }
 
 func (d *onDisk) open(ctx context.Context) (storage.Store, error) {
+	d.process = &locking{FS: d.disk}
 	// Small files, so that a short run has several and an index.
-	return local.Open(ctx, d.disk, "state", local.Options{
-		FileBytes: 256 << 10, AllocateBytes: 32 << 10, FlushWeight: 64, FlushBytes: 64 << 10,
+	return local.Open(ctx, d.process, "state", local.Options{
+		FileBytes: 64 << 10, AllocateBytes: 16 << 10, FlushWeight: 16, FlushBytes: 16 << 10,
 	})
 }
 
-// crash leaves what was synced and, as it happens, nothing, some or all else.
-// All is what a process leaves that is killed on a machine that goes on.
-func (d *onDisk) crash(r *rand.Rand) {
+// crash is either the end of the process alone, and the disk still has to
+// write what was not synced, or of the machine: then it never will, but for
+// what it has written already, as it happens.
+func (d *onDisk) crash(r *rand.Rand, powerOff bool) {
+	d.end()
+	if !powerOff && r.IntN(3) == 0 {
+		return
+	}
 	kept := []float64{0, r.Float64(), 1}[r.IntN(3)]
 	d.disk = d.disk.Crash(func() bool { return r.Float64() < kept })
 }
@@ -74,5 +97,10 @@ func (d *onDisk) crash(r *rand.Rand) {
 // end takes the process's locks away.
 func (d *onDisk) end() {
 	d.disk.SetFault(nil)
-	d.disk = d.disk.Crash(func() bool { return true })
+	if d.process != nil {
+		for _, lock := range d.process.locks {
+			_ = lock.Close() // The process may have done so.
+		}
+		d.process = nil
+	}
 }

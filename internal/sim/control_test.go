@@ -33,9 +33,9 @@ func (l *liar) open(context.Context) (storage.Store, error) {
 	return liarStore{l.store, &l.logs}, nil
 }
 
-func (l *liar) crash(r *rand.Rand) {
+func (l *liar) crash(r *rand.Rand, powerOff bool) {
 	l.logs.late = nil
-	l.inMemory.crash(r)
+	l.inMemory.crash(r, powerOff)
 }
 
 func (l *liar) end() {

@@ -17,17 +17,20 @@ import (
 var (
 	errInterrupted = errors.New("interrupted by a person")
 	errDisk        = storagetest.ErrInjected
+	errKilled      = errors.New("the process has been killed")
 )
 
 // plan is what goes wrong in one process.
 type plan struct {
 	world   *World
 	steps   uint64 // so far
+	dark    bool   // the power has failed
 	judging bool   // no faults now: the state is being looked at
 
 	down      time.Duration // how long there was no process before
 	crash     uint64        // before this step; 0: never
 	powerOff  int           // at this change of the disk; -1: never
+	kill      int           // likewise, but the machine goes on
 	full      bool          // the disk has no space left
 	failures  float64       // of how many calls of the store
 	slow      time.Duration // the longest a call takes
@@ -52,7 +55,10 @@ func (w *World) plan() *plan {
 		p.crash = 1 + magnitude(r, 1, 3.3)
 	}
 	if likely(0.3) {
-		p.powerOff = int(magnitude(r, 0.5, 3))
+		p.powerOff = int(magnitude(r, 0, 3))
+	}
+	if likely(0.3) {
+		p.kill = int(magnitude(r, 0, 3))
 	}
 	p.full = likely(0.1)
 	if likely(0.3) {
@@ -68,13 +74,13 @@ func (w *World) plan() *plan {
 		p.interrupt = time.Duration(magnitude(r, 3, 10))
 	}
 	if likely(0.5) {
-		p.housekeep = time.Duration(magnitude(r, 4, 10))
+		p.housekeep = time.Duration(magnitude(r, 6, 10))
 	}
 	return p
 }
 
 // calm is a plan without faults.
-func (w *World) calm() *plan { return &plan{world: w, powerOff: -1} }
+func (w *World) calm() *plan { return &plan{world: w, powerOff: -1, kill: -1} }
 
 // magnitude draws a number between two powers of ten, each magnitude being as
 // likely as the others.
@@ -83,8 +89,8 @@ func magnitude(r *rand.Rand, from, to float64) uint64 {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("after %v, crash before step %d, power off at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v, housekeeping every %v",
-		p.down, p.crash, p.powerOff, p.full, p.failures, p.slow, p.jumps, p.interrupt, p.housekeep)
+	return fmt.Sprintf("after %v, crash before step %d, power off at change %d, killed at change %d, full %t, %.3f of calls fail, calls take up to %v, jumps at %.3f of steps, interrupt after %v, housekeeping every %v",
+		p.down, p.crash, p.powerOff, p.kill, p.full, p.failures, p.slow, p.jumps, p.interrupt, p.housekeep)
 }
 
 // step is called before each step of the scheduler.
@@ -130,9 +136,16 @@ func (p *plan) operation(op vfs.Op) error {
 	switch {
 	case p.judging:
 		return nil
+	case p.world.sim.Crashed():
+		return errKilled
+	case op.Change == p.kill && op.Change >= 0:
+		p.world.note("killed before operation %d on %s", op.Kind, op.Name)
+		p.world.sim.Crash()
+		return errKilled
 	case op.Change == p.powerOff && op.Change >= 0:
 		p.world.note("power fails during operation %d on %s", op.Kind, op.Name)
 		p.world.sim.Crash()
+		p.dark = true
 		return vfs.ErrPowerOff
 	case p.fails():
 		p.world.note("operation %d on %s fails", op.Kind, op.Name)

@@ -169,7 +169,7 @@ func (w *World) live(p *plan) (done bool, err error) {
 	if errors.Is(err, sched.ErrCrashed) {
 		w.note("crash after %d steps", p.steps)
 		w.crashes++
-		w.Backing.crash(w.random)
+		w.Backing.crash(w.random, p.dark)
 		return false, nil
 	}
 	w.Backing.end()
