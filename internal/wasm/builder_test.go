@@ -45,6 +45,13 @@ const (
 	opI32Add            = 0x6a
 	opI32Sub            = 0x6b
 	opI32DivS           = 0x6d
+	opI64Eqz            = 0x50
+	opI64Eq             = 0x51
+	opI64Add            = 0x7c
+	opI64Sub            = 0x7d
+	opI64Mul            = 0x7e
+	opI64And       byte = 0x83
+	opI64ShrU      byte = 0x88
 	opF32Convert   byte = 0xb2
 	opI32TruncF64  byte = 0xaa
 	opF64Const          = 0x44

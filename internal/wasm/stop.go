@@ -51,6 +51,7 @@ func yield(in *Instance, stack []uint64) {
 	if g.handlerBytes(in.function.stack) > maxHandlerBytes {
 		Abort(&Trap{Reason: "stack overflow: too many exception handlers on a long stack", Overflow: true})
 	}
+	g.fit(in.function.stack)
 	if in.module.exceptionRefs {
 		in.exceptions.note(g, in.function.stack)
 	}
