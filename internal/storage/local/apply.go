@@ -224,6 +224,9 @@ func (x *index) changeWorker(p *plan, e *workerEntry, file uint64, r *record) {
 		x.active.prune(e)
 		// What is left came later; the record has been moved behind it.
 		e.last = max(e.below-1, p.last[r.worker])
+		for i := range e.chunks {
+			e.last = max(e.last, e.chunks[i].last())
+		}
 	}
 }
 

@@ -242,16 +242,19 @@ func TestTheIndexComesOutTheSameWhateverMoved(t *testing.T) {
 	})
 }
 
-// apply makes an index of records, writing it now and then.
+// apply makes an index of records, writing it now and then. Those that were
+// moved come several in a frame.
 func apply(t *rapid.T, records []record) *index {
 	x := newIndex(vfs.NewMemory(1), "/")
 	x.files[1] = &logFile{}
-	for i := range records {
-		p, err := x.prepare(records[i : i+1])
+	for i, n := 0, 1; i < len(records); i += n {
+		for n = 1; records[i].moved && i+n < len(records) && n < 3; n++ {
+		}
+		p, err := x.prepare(records[i : i+n])
 		if err != nil {
 			t.Fatal(err)
 		}
-		x.apply(p, 1, records[i:i+1], position{File: 1, Seq: uint64(i + 1)})
+		x.apply(p, 1, records[i:i+n], position{File: 1, Seq: uint64(i + 1)})
 		if i%5 != 4 || !x.freeze() {
 			continue
 		}

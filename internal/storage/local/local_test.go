@@ -36,32 +36,52 @@ type place struct {
 	disk    vfs.FS
 	dir     string
 	options local.Options
+	random  *rand.Rand // the same for each store, so that what fails can be repeated
+}
+
+func (p place) open(t testing.TB) storage.Store {
+	t.Helper()
+	p.Store = open(t, p.disk, p.dir, p.options)
+	return p
 }
 
 func subject(o local.Options, disk func(t testing.TB) (vfs.FS, string)) storagetest.Subject {
 	return storagetest.Subject{
 		Open: func(t testing.TB) storage.Store {
 			d, dir := disk(t)
-			return place{open(t, d, dir, o), d, dir, o}
+			return place{disk: d, dir: dir, options: o, random: rand.New(rand.NewPCG(1, 2))}.open(t)
 		},
 		Reopen: func(t testing.TB, s storage.Store) storage.Store {
-			p := s.(place)
-			must(t, p.Close())
-			return place{open(t, p.disk, p.dir, p.options), p.disk, p.dir, p.options}
+			must(t, s.Close())
+			return s.(place).open(t)
 		},
 	}
 }
 
-// loseIndex removes every other time the index of a closed store.
-func loseIndex(t testing.TB, s storagetest.Subject) storagetest.Subject {
-	times := 0
+func inMemory(testing.TB) (vfs.FS, string) { return vfs.NewMemory(1), "store" }
+
+// crashable is the subject on a disk that loses power.
+func crashable(o local.Options) storagetest.Subject {
+	s := subject(o, inMemory)
+	s.Crash = func(t testing.TB, s storage.Store) storage.Store {
+		p := s.(place)
+		left := p.disk.(*vfs.Memory).Crash(func() bool { return p.random.IntN(2) == 0 })
+		must(t, p.Close())
+		p.disk = left
+		return p.open(t)
+	}
+	return s
+}
+
+// loseIndex removes now and then the index of a closed store.
+func loseIndex(s storagetest.Subject) storagetest.Subject {
 	s.Reopen = func(t testing.TB, store storage.Store) storage.Store {
 		p := store.(place)
 		must(t, p.Close())
-		if times++; times%2 == 0 {
+		if p.random.IntN(2) == 0 {
 			removeIndex(t, p.disk, p.dir)
 		}
-		return place{open(t, p.disk, p.dir, p.options), p.disk, p.dir, p.options}
+		return p.open(t)
 	}
 	return s
 }
@@ -73,21 +93,6 @@ func removeIndex(t testing.TB, disk vfs.FS, dir string) {
 	for _, name := range names {
 		must(t, disk.Remove(dir+"/index/"+name))
 	}
-}
-
-func inMemory(testing.TB) (vfs.FS, string) { return vfs.NewMemory(1), "store" }
-
-// crashable is the subject on a disk that loses power.
-func crashable(o local.Options) storagetest.Subject {
-	s := subject(o, inMemory)
-	random := rand.New(rand.NewPCG(1, 2))
-	s.Crash = func(t testing.TB, s storage.Store) storage.Store {
-		p := s.(place)
-		left := p.disk.(*vfs.Memory).Crash(func() bool { return random.IntN(2) == 0 })
-		must(t, p.Close())
-		return place{open(t, left, p.dir, o), left, p.dir, o}
-	}
-	return s
 }
 
 func TestLocalKeepsTheContractOnTheMachinesDisk(t *testing.T) {
@@ -105,7 +110,7 @@ func TestLocalKeepsTheContractWithSmallFiles(t *testing.T) {
 }
 
 func TestLocalKeepsTheContractWhenItsIndexIsLost(t *testing.T) {
-	storagetest.Run(t, loseIndex(t, crashable(small)))
+	storagetest.Run(t, loseIndex(crashable(small)))
 }
 
 func TestLocalKeepsTheContractUnderFaults(t *testing.T) {

@@ -260,15 +260,14 @@ func TestThePowerFailsInRandomStories(t *testing.T) {
 		stories = 2000
 	}
 	for seed := range stories {
-		random := rand.New(rand.NewPCG(seed, 0))
-		steps := randomSteps(random, 80)
-		want := chapters(t, steps)
-		for range 15 {
-			powerFails(t, steps, want, random.IntN(1500))
-		}
-		if t.Failed() {
-			t.Fatalf("in the story of seed %d", seed)
-		}
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			steps := randomSteps(random, 80)
+			want := chapters(t, steps)
+			for range 15 {
+				powerFails(t, steps, want, random.IntN(1500))
+			}
+		})
 	}
 }
 
