@@ -83,6 +83,10 @@ func (p *process) mount(ctx context.Context, blobs storage.Blobs, dirs []oplog.D
 		preopens = append(preopens, wasip1.Preopen{Name: d.Guest, Dir: p.mounts[i].inode})
 	}
 	if !slices.Contains(points, "/") {
+		// Programs take it for granted that they can have temporary files.
+		if _, err := p.files.MkdirAll(filesystem.Root, "/tmp"); err != nil {
+			return nil, fmt.Errorf("make the directory for temporary files: %w", err)
+		}
 		preopens = append(preopens, wasip1.Preopen{Name: "/", Dir: filesystem.Root})
 	}
 	return preopens, nil
