@@ -354,7 +354,7 @@ func TestTheSameSeedGivesTheSameNumbers(t *testing.T) {
 			t.Fatalf("%x %x %x", x, y, z)
 		}
 	}
-	if vfs.OS().Unpredictable() == vfs.OS().Unpredictable() {
+	if first := vfs.OS().Unpredictable(); first == vfs.OS().Unpredictable() {
 		t.Error("the machine's numbers repeat")
 	}
 }

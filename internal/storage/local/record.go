@@ -3,7 +3,6 @@ package local
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -218,17 +217,4 @@ func (d *decoder) uint32() uint32 {
 	v := d.uvarint()
 	d.bad = d.bad || v > 1<<32-1
 	return uint32(v)
-}
-
-// subject names what a record is about, for messages.
-func (r *record) subject() string {
-	switch r.kind {
-	case kindChunk, kindTruncate, kindDelete:
-		return "the oplog of " + r.worker.String()
-	case kindSegment, kindShard:
-		return fmt.Sprintf("shard %d", r.shard)
-	case kindCell, kindCellDelete:
-		return fmt.Sprintf("cell %q", r.key)
-	}
-	return "blob " + r.hash.String()
 }

@@ -451,8 +451,11 @@ func workersAreListedInOrder(_ *testing.T, f *fixture) {
 	f.acquire(0, 1)
 	all := []id.Worker{
 		{Component: "a", Name: "z"},
-		{Component: "a-b", Name: "a"}, {Component: "a.b", Name: "a"},
-		{Component: "ab", Name: "a"}, {Component: "ab", Name: "a-1"}, {Component: "ab", Name: "a1"},
+		{Component: "a-b", Name: "a"},
+		{Component: "a.b", Name: "a"},
+		{Component: "ab", Name: "a"},
+		{Component: "ab", Name: "a-1"},
+		{Component: "ab", Name: "a1"},
 		{Component: "b", Name: "1"},
 	}
 	for i := range 600 {
