@@ -94,14 +94,14 @@ func table() string {
 		return strings.Compare(x, y)
 	})
 	for _, dir := range dirs {
-		line := fmt.Sprintf("%-21s←", short(dir))
+		fmt.Fprintf(&b, "%-21s←", short(dir))
 		for _, below := range imports[dir] {
-			line += " " + short(below)
+			b.WriteString(" " + short(below))
 		}
 		if len(imports[dir]) == 0 {
-			line += " nothing of ours"
+			b.WriteString(" nothing of ours")
 		}
-		b.WriteString(line + "\n")
+		b.WriteString("\n")
 	}
 	return b.String()
 }
