@@ -19,7 +19,7 @@ func (n *Node) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := n.claim(w); err != nil {
+	if err := n.claim(ctx, w); err != nil {
 		return err
 	}
 	defer n.release(w)
@@ -46,9 +46,10 @@ func (n *Node) delete(ctx context.Context, w id.Worker) error {
 // sweep deletes the blobs that no worker needs. While another worker runs it
 // does nothing: what that one has just kept is in no committed entry yet.
 func (n *Node) sweep(ctx context.Context) error {
-	if n.claims() > 1 {
+	if !n.beginSweep() {
 		return nil
 	}
+	defer n.endSweep()
 	used, err := n.used(ctx)
 	var corrupt *storage.CorruptError
 	if errors.As(err, &corrupt) {

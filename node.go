@@ -35,10 +35,12 @@ type Node struct {
 	store   storage.Store
 	runtime worker.Runtime
 
-	mu      sync.Mutex         // guards the making of runtime.Engine, and claimed
-	claimed map[id.Worker]bool // by calls under way
-	close   sync.Once
-	closed  error
+	mu       sync.Mutex         // guards the making of runtime.Engine, claimed and sweeping
+	claimed  map[id.Worker]bool // by calls under way
+	sweeping bool               // nobody may claim a worker, for what it keeps would be swept away
+	swept    sched.Condition    // those who want to claim one wait here
+	close    sync.Once
+	closed   error
 }
 
 // Open opens the state directory, taking it for this process unless it is to be
@@ -46,6 +48,7 @@ type Node struct {
 // waterbear wrote it, or it cannot be written.
 func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{options: o, disk: vfs.OS(), sched: sched.NewGoroutines(), claimed: map[id.Worker]bool{}}
+	n.swept = n.sched.NewCondition()
 	var err error
 	if o.ReadOnly {
 		n.store, err = local.OpenReadOnly(ctx, n.disk, o.Dir)
@@ -146,14 +149,22 @@ func noWorker(w id.Worker) error {
 }
 
 // claim takes a worker for one call of Run or Delete.
-func (n *Node) claim(w id.Worker) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.claimed[w] {
-		return fmt.Errorf("%w: %s", ErrBusy, w.Name)
+func (n *Node) claim(ctx context.Context, w id.Worker) error {
+	busy := false
+	err := n.swept.Wait(ctx, func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.sweeping {
+			return false
+		}
+		busy = n.claimed[w]
+		n.claimed[w] = true
+		return true
+	})
+	if err == nil && busy {
+		err = fmt.Errorf("%w: %s", ErrBusy, w.Name)
 	}
-	n.claimed[w] = true
-	return nil
+	return err
 }
 
 func (n *Node) release(w id.Worker) {
@@ -162,10 +173,23 @@ func (n *Node) release(w id.Worker) {
 	delete(n.claimed, w)
 }
 
-func (n *Node) claims() int {
+// beginSweep keeps everyone from claiming a worker, unless somebody else than
+// the caller has one.
+func (n *Node) beginSweep() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.claimed)
+	if n.sweeping || len(n.claimed) > 1 {
+		return false
+	}
+	n.sweeping = true
+	return true
+}
+
+func (n *Node) endSweep() {
+	n.mu.Lock()
+	n.sweeping = false
+	n.mu.Unlock()
+	n.swept.Wake()
 }
 
 // Workers lists the workers, by name.

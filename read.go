@@ -41,11 +41,30 @@ func (n *Node) Oplog(ctx context.Context, name string, o ReadOptions) iter.Seq2[
 		for entry, err := range n.entries(ctx, name, o) {
 			var v OplogEntry
 			if err == nil {
+				n.recall(ctx, name, r, entry)
 				v, err = r.entry(entry)
 			}
 			if !yield(v, err) {
 				return
 			}
+		}
+	}
+}
+
+// recall lets r know the intent of an outcome that it has not seen because
+// reading began behind it. One that cannot be read stays unknown.
+func (n *Node) recall(ctx context.Context, name string, r *reader, e oplog.Entry) {
+	finished, ok := e.Body.(*oplog.HostCallFinished)
+	if !ok || r.knows(finished.Started) {
+		return
+	}
+	w, err := workerID(name)
+	if err != nil {
+		return
+	}
+	for intent, err := range oplog.Read(ctx, n.store.Logs(), w, finished.Started, finished.Started) {
+		if err == nil {
+			r.note(intent)
 		}
 	}
 }

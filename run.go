@@ -33,7 +33,7 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	if err := n.claim(w); err != nil {
+	if err := n.claim(ctx, w); err != nil {
 		return Exit{}, err
 	}
 	defer n.release(w)

@@ -59,7 +59,7 @@ func (r *reader) entry(e oplog.Entry) (OplogEntry, error) {
 		c.Request, c.Response = r.request(b.Func, b.Request), r.response(b.Func, b.Response)
 		body, v.Text = c, line(c)
 	case *oplog.HostCallStarted:
-		r.started[e.Index] = b.Func
+		r.note(e)
 		c := r.call(b.Func)
 		c.Request = r.request(b.Func, b.Request)
 		body, v.Text = c, line(c)
@@ -75,6 +75,18 @@ func (r *reader) entry(e oplog.Entry) (OplogEntry, error) {
 	encoded, err := json.Marshal(body)
 	v.Body = encoded
 	return v, err
+}
+
+// note remembers what e began, if it is an intent.
+func (r *reader) note(e oplog.Entry) {
+	if b, ok := e.Body.(*oplog.HostCallStarted); ok {
+		r.started[e.Index] = b.Func
+	}
+}
+
+func (r *reader) knows(started uint64) bool {
+	_, ok := r.started[started]
+	return ok
 }
 
 func (r *reader) call(code uint64) call {

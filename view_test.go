@@ -1,0 +1,170 @@
+package waterbear
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+func number(v uint64) []byte { return binary.AppendUvarint(nil, v) }
+
+// TestEveryKindOfEntryHasItsJSONAndItsLine gives a reader one entry after the
+// other, in the order in which a worker would have them.
+func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
+	const zeros = "0000000000000000000000000000000000000000000000000000000000000000"
+	entries := []struct {
+		body       oplog.Body
+		json, line string
+	}{
+		{
+			&oplog.Create{
+				At: 1e9, Epoch: 2, Args: []string{"a", "b c"}, Env: []string{"A=1"}, Dirs: []oplog.Dir{{Host: "/h", Guest: "/g"}},
+				Seed: [32]byte{99}, Memory: 3, Storage: 4, Files: 5,
+			},
+			`{"at":"1970-01-01T00:00:01Z","epoch":2,"program":"` + zeros + `","args":["a","b c"],"env":["A=1"],` +
+				`"dirs":[{"host":"/h","guest":"/g","tree":"` + zeros + `"}],"memory":3,"storage":4,"files":5}`,
+			`program 000000000000…, arguments ["a" "b c"]`,
+		},
+		{
+			&oplog.HostCall{Func: 2, Response: number(1500 * 1e6)},
+			`{"func":"clocks.monotonic","effect":"ReadLocal","response":"1.5s"}`, `clocks.monotonic → 1.5s`,
+		},
+		{
+			&oplog.HostCall{Func: 5, Request: number(10), Response: []byte("line\n")},
+			`{"func":"stdin.read","effect":"ReadLocal","request":"10","response":"\"line\\n\""}`, `stdin.read 10 → "line\n"`,
+		},
+		{
+			&oplog.HostCall{Func: 12345, Request: []byte{0xab}, Response: []byte{0xcd}},
+			`{"func":"function 12345","effect":"","request":"ab","response":"cd"}`, `function 12345 ab → cd`,
+		},
+		{
+			&oplog.HostCallStarted{Func: 3, Request: append([]byte{0}, number(2e9)...)},
+			`{"func":"clocks.wait","effect":"ReadRemote","request":"until 2s"}`, `clocks.wait until 2s`,
+		},
+		{
+			&oplog.HostCallFinished{Started: 5, Response: slices.Concat([]byte{0}, number(2e9), number(0))},
+			`{"func":"clocks.wait","effect":"ReadRemote","started":5,"response":"at 2s"}`, `of 5, clocks.wait → at 2s`,
+		},
+		{
+			&oplog.Log{Stream: oplog.Stdout, Bytes: []byte("text\n")},
+			`{"stream":"stdout","bytes":{"text":"text\n"}}`, `stdout "text\n"`,
+		},
+		{
+			&oplog.Log{Stream: oplog.Stderr, Bytes: []byte{0xff, 0xfe}},
+			`{"stream":"stderr","bytes":{"base64":"//4="}}`, `stderr "\xff\xfe"`,
+		},
+		{
+			&oplog.Interrupted{At: 1e9, Reason: "interrupted"},
+			`{"at":"1970-01-01T00:00:01Z","reason":"interrupted"}`, `interrupted`,
+		},
+		{&oplog.Recovered{At: 1e9, Epoch: 3}, `{"at":"1970-01-01T00:00:01Z","epoch":3}`, `by owner 3`},
+		{&oplog.Exited{At: 1e9, Code: 7}, `{"at":"1970-01-01T00:00:01Z","code":7,"files":"` + zeros + `"}`, `code 7`},
+		{
+			&oplog.Error{At: 1e9, Reason: "unreachable executed", Stack: []string{"main"}},
+			`{"at":"1970-01-01T00:00:01Z","reason":"unreachable executed","stack":["main"],"files":"` + zeros + `"}`, `unreachable executed`,
+		},
+	}
+	r := newReader()
+	kinds := map[string]bool{}
+	for i, e := range entries {
+		got, err := r.entry(oplog.Entry{Index: uint64(i + 1), At: 1e9, Body: e.body})
+		if err != nil {
+			t.Errorf("%s: %v", oplog.Name(e.body), err)
+		}
+		if kinds[got.Kind] = true; got.Kind != oplog.Name(e.body) || got.Index != uint64(i+1) || got.At.Unix() != 1 {
+			t.Errorf("got %+v for %s", got, oplog.Name(e.body))
+		}
+		if string(got.Body) != e.json || got.Text != e.line {
+			t.Errorf("%s:\ngot  %s\nwant %s\ngot  %s\nwant %s", got.Kind, got.Body, e.json, got.Text, e.line)
+		}
+	}
+	if len(kinds) != 9 {
+		t.Errorf("saw the kinds %v, want all 9", kinds)
+	}
+}
+
+func TestSeedOfAWorkerIsNotShown(t *testing.T) {
+	got, err := newReader().entry(oplog.Entry{Index: 1, Body: &oplog.Create{Seed: [32]byte{0: 0xee, 31: 0xee}}})
+	if err != nil || strings.Contains(strings.ToLower(string(got.Body)), "seed") {
+		t.Errorf("got %s, %v", got.Body, err)
+	}
+}
+
+func TestFunctionsAreToldApartByTheirCodes(t *testing.T) {
+	codes := map[uint64]string{}
+	for _, f := range recorded() {
+		code, name, effect := f.Declaration()
+		if other, taken := codes[code]; taken || code == 0 || name == "" || strings.HasPrefix(effect.String(), "Effect(") {
+			t.Errorf("%q has code %d and effect %v; %q has that code, too", name, code, effect, other)
+		}
+		codes[code] = name
+	}
+}
+
+func TestOplogOfAProgramWithEveryEffectIsReadable(t *testing.T) {
+	n := open(t, stateDir(t))
+	c := Command{
+		Name: "a", Program: guests.Wasm(t, "effects"), Args: []string{"effects", "7"}, Stdin: strings.NewReader("input\n"),
+		Dirs: []Dir{{Host: shared(t, "of the host"), Guest: "/"}},
+	}
+	exit, _ := run(t, n, c)
+	if exit.Code != 7 {
+		t.Fatalf("got %+v", exit)
+	}
+	var all []OplogEntry
+	for e, err := range n.Oplog(t.Context(), "a", ReadOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(e.Body) || e.Text == "" || e.Kind == "" || e.At.IsZero() || strings.Contains(e.Text, "recorded value") {
+			t.Errorf("entry %d: %+v", e.Index, e)
+		}
+		if e.Index != uint64(len(all)+1) {
+			t.Errorf("entry %d is the %dth", e.Index, len(all)+1)
+		}
+		all = append(all, e)
+	}
+	if len(all) < 10 || all[0].Kind != "Create" || all[len(all)-1].Kind != "Exited" {
+		t.Fatalf("got %d entries", len(all))
+	}
+	t.Run("any part of it", func(t *testing.T) {
+		for from := 1; from <= len(all); from++ {
+			var part []OplogEntry
+			to := min(from+2, len(all))
+			for e, err := range n.Oplog(t.Context(), "a", ReadOptions{From: uint64(from), To: uint64(to)}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				part = append(part, e)
+			}
+			same := func(a, b OplogEntry) bool {
+				return a.Index == b.Index && a.Text == b.Text && string(a.Body) == string(b.Body)
+			}
+			if !slices.EqualFunc(part, all[from-1:to], same) {
+				t.Errorf("entries %d to %d: got %+v, want %+v", from, to, part, all[from-1:to])
+			}
+		}
+	})
+	t.Run("nothing behind its end", func(t *testing.T) {
+		for e, err := range n.Oplog(t.Context(), "a", ReadOptions{From: uint64(len(all) + 1), Follow: true}) {
+			t.Errorf("got %+v, %v", e, err)
+		}
+	})
+	t.Run("its output alone", func(t *testing.T) {
+		logs := 0
+		for chunk, err := range n.Logs(t.Context(), "a", ReadOptions{}) {
+			if err != nil || chunk.Stream != "stdout" && chunk.Stream != "stderr" || len(chunk.Bytes) == 0 || all[chunk.Index-1].Kind != "Log" {
+				t.Errorf("got %+v, %v", chunk, err)
+			}
+			logs++
+		}
+		if logs == 0 {
+			t.Error("there is none")
+		}
+	})
+}
