@@ -22,7 +22,10 @@ const (
 	MaxLocals          = 50_000     // of one function, its parameters included
 	MaxLocalsInAll     = 10_000_000 // over all functions
 	MaxNesting         = 20_000     // of blocks in a function
-	MaxFunctionBytes   = 8 << 20
+	// MaxFunctionBytes is forty times the largest function of CPython and of the
+	// Go standard library: the engine's compiler takes several hundred bytes of
+	// memory per byte of a function while it is at it.
+	MaxFunctionBytes = 2 << 20
 	// MaxNameBytes is what is kept of the name of a function: the engine writes
 	// thirty of them into the text of every trap.
 	MaxNameBytes = 4096
