@@ -43,6 +43,10 @@ type plan struct {
 // often than not, so that it also appears alone.
 func (w *World) plan() *plan {
 	p := w.calm()
+	if w.script != nil {
+		w.script(p)
+		return p
+	}
 	if w.Calm || w.life > maxFaultyLives {
 		return p
 	}

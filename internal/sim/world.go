@@ -89,8 +89,9 @@ type World struct {
 	random  *rand.Rand // decides about faults
 	rooms   map[string]*room
 	life    int
-	present *plan // of the present process
-	jumped  bool  // the wall clock has
+	present *plan       // of the present process
+	jumped  bool        // the wall clock has
+	script  func(*plan) // if set, makes plans instead of the seed
 	crashes int
 	broke   error // the first property that was found broken
 }
