@@ -22,7 +22,7 @@ func (x *index) freeze() bool {
 		return false
 	}
 	x.frozen, x.active = x.active, newOverlay()
-	x.frozenAt = manifest{Position: x.position, Files: x.summary(), Lost: slices.Clone(x.lost)}
+	x.frozenAt = manifest{Position: x.position, Files: x.summary(), Lost: slices.Clone(x.lost), Anew: x.anew}
 	return true
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"path"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -146,7 +145,7 @@ func (l logs) read(ctx context.Context, w id.Worker, from, to uint64, yield func
 	if to == 0 || to > r.last {
 		to = r.last
 	}
-	var buffer []byte
+	b := bytesReader{store: l.Store}
 	for i := from; i <= to; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -167,16 +166,14 @@ func (l logs) read(ctx context.Context, w id.Worker, from, to uint64, yield func
 			continue
 		}
 		i = c.last() + 1
-		b, err := l.chunkBytes(ctx, w, &c, buffer)
+		bytes, err := l.chunkBytes(ctx, w, &c, &b)
 		if errors.Is(err, errForgotten) {
 			continue
 		}
 		if err != nil {
 			err = l.corrupt(w, &c, err)
-		} else {
-			buffer = b
 		}
-		if !yield(storage.Chunk{Worker: w, First: c.first, Count: c.count, Bytes: b}, err) {
+		if !yield(storage.Chunk{Worker: w, First: c.first, Count: c.count, Bytes: bytes}, err) {
 			return nil
 		}
 	}
@@ -188,10 +185,10 @@ var errForgotten = errors.New("the entries are forgotten")
 
 // chunkBytes reads c, which may have been moved or forgotten since it was
 // looked up.
-func (l logs) chunkBytes(ctx context.Context, w id.Worker, c *chunk, buffer []byte) ([]byte, error) {
-	b, err := l.bytes(c.location, buffer)
+func (l logs) chunkBytes(ctx context.Context, w id.Worker, c *chunk, b *bytesReader) ([]byte, error) {
+	bytes, err := b.read(c.location)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return b, err
+		return bytes, err
 	}
 	if l.readOnly {
 		if err := l.Refresh(ctx); err != nil {
@@ -212,45 +209,12 @@ func (l logs) chunkBytes(ctx context.Context, w id.Worker, c *chunk, buffer []by
 	case !ok || moved.location == c.location:
 		return nil, err
 	}
-	return l.bytes(moved.location, buffer)
-}
-
-var (
-	errChecksum = errors.New("the bytes fail their checksum")
-	errShort    = errors.New("the file ends before")
-)
-
-// bytes reads and checks what is at a location, into buffer if it is large
-// enough.
-func (s *Store) bytes(at location, buffer []byte) ([]byte, error) {
-	h, err := s.handles.get(at.file)
-	if err != nil {
-		return nil, err
-	}
-	defer s.handles.put(h)
-	if cap(buffer) < int(at.length) {
-		buffer = make([]byte, at.length)
-	}
-	b := buffer[:at.length]
-	n, err := readFull(h, b, at.offset)
-	switch {
-	case err != nil:
-		return nil, err
-	case n < len(b):
-		return nil, errShort
-	case checksum(b) != at.crc:
-		return nil, errChecksum
-	}
-	return b, nil
+	return l.bytes(moved.location, nil)
 }
 
 // corrupt says which entries cannot be read because of err.
 func (l logs) corrupt(w id.Worker, c *chunk, err error) error {
 	return &storage.CorruptError{Worker: w, From: c.first, To: c.last(), Where: l.where(c.location), Cause: err}
-}
-
-func (s *Store) where(at location) string {
-	return fmt.Sprintf("%s, byte %d", path.Join(s.logDir(), logName(at.file)), at.offset)
 }
 
 func (l logs) Bounds(ctx context.Context, w id.Worker) (first, last uint64, err error) {

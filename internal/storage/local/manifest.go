@@ -30,6 +30,9 @@ type manifest struct {
 	Position position      `json:"position"` // what is before it is in the tables
 	Files    []fileSummary `json:"files"`
 	Lost     []lostRange   `json:"lost,omitempty"`
+	// Anew says that it was written before the whole log was read into it: the
+	// rest has to be read in the same way.
+	Anew bool `json:"anew,omitempty"`
 }
 
 // fileSummary is what the index knows of a log file.
@@ -104,7 +107,7 @@ func (x *index) load() error {
 		tables = append(tables, t)
 	}
 	x.tables = newVersion(tables)
-	x.anew, x.next, x.position, x.lost, x.written = false, m.Next, m.Position, m.Lost, m
+	x.anew, x.next, x.position, x.lost, x.written = m.Anew, m.Next, m.Position, m.Lost, m
 	for _, f := range m.Files {
 		x.files[f.Number] = &logFile{
 			fileHeader: fileHeader{number: f.Number, salt: f.Salt, firstSeq: f.FirstSeq, previous: f.Previous, previousEnd: f.PreviousEnd},
