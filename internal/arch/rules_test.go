@@ -73,22 +73,22 @@ var restricted = map[string][]string{
 	"C":         {},
 	"io/ioutil": {},
 	// Other modules: each is hidden behind the packages named.
-	"github.com/dustin/go-humanize":         {"internal/cli"},
-	"github.com/spf13/cobra":                {"internal/cli"},
-	"github.com/tetratelabs/wazero/...":     {"internal/wasm"},
-	"golang.org/x/crypto/chacha20":          {"internal/host/ambient"},
-	"golang.org/x/term":                     {"internal/cli"},
-	"github.com/rogpeppe/go-internal/...":   {},
-	"pgregory.net/rapid":                    {"internal/storage/storagetest"},
+	"github.com/dustin/go-humanize":       {"internal/cli"},
+	"github.com/spf13/cobra":              {"internal/cli"},
+	"github.com/tetratelabs/wazero/...":   {"internal/wasm"},
+	"golang.org/x/crypto/chacha20":        {"internal/host/ambient"},
+	"golang.org/x/term":                   {"internal/cli"},
+	"github.com/rogpeppe/go-internal/...": {},
+	"pgregory.net/rapid":                  {"internal/storage/storagetest"},
 }
 
 // restrictedInTests lists the imports that even tests may not have, and the
 // packages whose tests may, besides those of restricted.
 var restrictedInTests = map[string][]string{
-	"github.com/tetratelabs/wazero/...":    {"internal/guests", "internal/sched", "internal/wasmbin", "test/bench"},
-	"io/ioutil":                            {},
-	"plugin":                               {},
-	"C":                                    {},
+	"github.com/tetratelabs/wazero/...": {"internal/guests", "internal/sched", "internal/wasmbin", "test/bench"},
+	"io/ioutil":                         {},
+	"plugin":                            {},
+	"C":                                 {},
 }
 
 // useRule keeps some names of a package to a few packages of ours.
