@@ -34,11 +34,12 @@ func (n *Node) delete(ctx context.Context, w id.Worker) error {
 	if last == 0 {
 		return noWorker(w)
 	}
-	if err := n.store.Logs().Delete(ctx, shard, n.runtime.Committer.Epoch(), w); err != nil {
-		return fmt.Errorf("delete the oplog of %s: %w", w.Name, err)
-	}
+	// The mark goes first: it must not outlive the worker that it is of.
 	if err := forgetSeen(n.disk, n.options.Dir, w); err != nil {
 		return err
+	}
+	if err := n.store.Logs().Delete(ctx, shard, n.runtime.Committer.Epoch(), w); err != nil {
+		return fmt.Errorf("delete the oplog of %s: %w", w.Name, err)
 	}
 	return n.sweep(ctx)
 }
@@ -51,9 +52,8 @@ func (n *Node) sweep(ctx context.Context) error {
 	}
 	defer n.endSweep()
 	used, err := n.used(ctx)
-	var corrupt *storage.CorruptError
-	if errors.As(err, &corrupt) {
-		return nil // what a damaged oplog needs cannot be told: keep everything
+	if damaged(err) || errors.Is(err, storage.ErrNotFound) {
+		return nil // what a damaged worker needs cannot be told: keep everything
 	}
 	if err != nil {
 		return err

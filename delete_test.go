@@ -257,3 +257,40 @@ func TestDeletingBesideADamagedWorkerKeepsAllThatItMayNeed(t *testing.T) {
 		t.Errorf("%d blobs are left when no worker is", left)
 	}
 }
+
+func TestDamagedWorkerCanBeRunAfresh(t *testing.T) {
+	dir := stateDir(t)
+	n := open(t, dir)
+	c := script(t, "broken", "print hurt")
+	run(t, n, c)
+	mustClose(t, n)
+	damage(t, dir, "hurt \n")
+	c.Fresh = true
+	if exit, out := run(t, open(t, dir), c); exit.Finished || out != "hurt \n" {
+		t.Errorf("got %+v and %q", exit, out)
+	}
+}
+
+func TestWorkerWhoseFilesAreLostKeepsNobodyFromDeleting(t *testing.T) {
+	n := open(t, stateDir(t))
+	run(t, n, script(t, "a", "write /f a"))
+	run(t, n, script(t, "b", "write /f b"))
+	s, err := n.status(t.Context(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.store.Blobs().Delete(t.Context(), s.Exited.Files); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Files(t.Context(), "b"); !errors.Is(err, storage.ErrNotFound) || !strings.Contains(err.Error(), "files of run/b") {
+		t.Errorf("Files: got %v", err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := n.Delete(t.Context(), name); err != nil {
+			t.Errorf("Delete of %s: %v", name, err)
+		}
+	}
+	if left := len(blobs(t, n)); left != 0 {
+		t.Errorf("%d blobs are left when no worker is", left)
+	}
+}

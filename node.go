@@ -47,6 +47,9 @@ type Node struct {
 // read only. The error says what to do if another process has it, a newer
 // waterbear wrote it, or it cannot be written.
 func Open(ctx context.Context, o Options) (*Node, error) {
+	if o.Dir == "" {
+		return nil, errNoDir
+	}
 	n := &Node{options: o, disk: vfs.OS(), sched: sched.NewGoroutines(), claimed: map[id.Worker]bool{}}
 	n.swept = n.sched.NewCondition()
 	var err error
@@ -73,6 +76,8 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	}
 	return n, nil
 }
+
+var errNoDir = errors.New("open a state directory: Options.Dir does not name one")
 
 func (n *Node) progress(stage string, done float64) {
 	if n.options.Progress != nil {

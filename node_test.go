@@ -165,6 +165,14 @@ func TestStateOfANewerFormatIsRefused(t *testing.T) {
 	}
 }
 
+func TestNoDirectoryIsRefused(t *testing.T) {
+	for _, readOnly := range []bool{false, true} {
+		if _, err := Open(t.Context(), Options{ReadOnly: readOnly}); err == nil || !strings.Contains(err.Error(), "Options.Dir") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestDirectoryThatCannotBeWrittenIsNamed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o666); err != nil {

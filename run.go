@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -21,10 +22,14 @@ const (
 // one that made it.
 type MismatchError = worker.MismatchError
 
+// ErrProgram refuses a program that cannot be run at all: it is no valid
+// module, or needs what Waterbear does not have.
+var ErrProgram = worker.ErrProgram
+
 // Run runs a program as a durable process until it ends: from its start, or
 // from where it was if it did not end before. A program that has ended is not
 // run again; Run tells how it ended. Canceling ctx stops it so that it can be
-// resumed; Run then returns ctx's cause.
+// resumed; Run then returns ctx's cause, and the figures of the run so far.
 func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	if n.options.ReadOnly {
 		return Exit{}, errReadOnly
@@ -37,6 +42,10 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 		return Exit{}, err
 	}
 	defer n.release(w)
+	dirs, err := directories(c.Dirs)
+	if err != nil {
+		return Exit{}, err
+	}
 	if c.Fresh {
 		if err := n.delete(ctx, w); err != nil && !errors.Is(err, ErrNoWorker) {
 			return Exit{}, err
@@ -53,7 +62,7 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	defer input.Close()
 	began := n.sched.Monotonic()
 	outcome, err := n.runtime.Run(ctx, worker.Launch{
-		Worker: w, Program: c.Program, Args: c.Args, Env: c.Env, Dirs: directories(c.Dirs),
+		Worker: w, Program: c.Program, Args: c.Args, Env: c.Env, Dirs: dirs,
 		Memory: or(c.Memory, DefaultMemory), Storage: or(c.Storage, DefaultStorage), Files: uint64(or(c.Files, DefaultFiles)),
 		Input: input, Shown: seen.index,
 		Show: func(index oplog.Index, stream oplog.Stream, p []byte) error {
@@ -71,12 +80,12 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	if closeErr := seen.close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return Exit{}, err
+	exit := Exit{}
+	if outcome != nil {
+		exit = exitOf(outcome)
 	}
-	exit := exitOf(outcome)
 	exit.Stats.Total = n.sched.Monotonic() - began
-	return exit, nil
+	return exit, err
 }
 
 func or[T comparable](v, otherwise T) T {
@@ -87,12 +96,18 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-func directories(dirs []Dir) []oplog.Dir {
+// directories names the host's directories absolutely: a worker goes on with
+// the same ones wherever its next process is started.
+func directories(dirs []Dir) ([]oplog.Dir, error) {
 	all := make([]oplog.Dir, len(dirs))
 	for i, d := range dirs {
-		all[i] = oplog.Dir{Host: d.Host, Guest: d.Guest}
+		host, err := filepath.Abs(d.Host)
+		if err != nil {
+			return nil, fmt.Errorf("show directory %s: %w", d.Host, err)
+		}
+		all[i] = oplog.Dir{Host: host, Guest: d.Guest}
 	}
-	return all
+	return all, nil
 }
 
 func start(s *oplog.Status) Start {
@@ -104,9 +119,10 @@ func start(s *oplog.Status) Start {
 
 func exitOf(o *worker.Outcome) Exit {
 	e := Exit{Finished: o.Finished, Stats: Stats{Replayed: o.Replayed, Recorded: o.Recorded, Recovery: o.Recovery}}
-	if o.Exited != nil {
+	switch {
+	case o.Exited != nil:
 		e.Code = int(o.Exited.Code)
-	} else {
+	case o.Error != nil:
 		e.Code, e.Failure = ExitTrap, o.Error.Reason
 	}
 	return e

@@ -2,13 +2,18 @@ package waterbear
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/id"
 )
 
@@ -251,5 +256,77 @@ func TestFilesAreThereWhileAWorkerRunsAndWhenItHasEnded(t *testing.T) {
 	}
 	if _, err := fs.Stat(files, "sub/f"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("when it has ended: %v, want it gone", err)
+	}
+}
+
+func TestInputGivenAgainIsComparedAndSkipped(t *testing.T) {
+	n := open(t, stateDir(t))
+	c := Command{Name: "a", Program: small(t), Args: []string{"hostile", "echo"}}
+	stopped := func(input string) error {
+		ctx, stop := context.WithCancelCause(t.Context())
+		defer stop(nil)
+		typed, typing := io.Pipe()
+		c := c
+		c.Stdin = io.MultiReader(strings.NewReader(input), typed)
+		c.Stdout = writing(func([]byte) error {
+			stop(ErrInterrupted)
+			return nil
+		})
+		_, err := n.Run(ctx, c)
+		_ = typing.Close()
+		return err
+	}
+	if err := stopped("some input"); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	c.Stdin = strings.NewReader("SOME input and more")
+	if _, err := n.Run(t.Context(), c); !errors.Is(err, live.ErrInputDiffers) {
+		t.Errorf("other input: got %v, want ErrInputDiffers", err)
+	}
+	c.Stdin = strings.NewReader("some input and more")
+	if exit, out := run(t, n, c); exit.Code != 0 || out != " and more" {
+		t.Errorf("the same input: got %+v and %q", exit, out)
+	}
+}
+
+// writing is a function that takes output.
+type writing func(p []byte) error
+
+func (w writing) Write(p []byte) (int, error) { return len(p), w(p) }
+
+func TestOutputThatCannotBeWrittenEndsTheRunAndComesAgain(t *testing.T) {
+	n := open(t, stateDir(t))
+	c := script(t, "a", "print one", "sleep 1000h")
+	broken := errors.New("broken pipe")
+	c.Stdout = writing(func([]byte) error { return broken })
+	if _, err := n.Run(t.Context(), c); !errors.Is(err, broken) || !strings.Contains(err.Error(), "write to stdout: broken pipe") {
+		t.Fatalf("got %v", err)
+	}
+	if w, err := n.Worker(t.Context(), "a"); err != nil || w.Status != Interrupted || w.Reason != "write to stdout: broken pipe" {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	r := begin(t, n, c)
+	r.shows("one")
+	r.interrupt()
+}
+
+func TestDirectoriesAreTheSameWhereverTheNextProcessIsStarted(t *testing.T) {
+	state, here := stateDir(t), t.TempDir()
+	c := script(t, "a", "print one", "cat", "write /data/f 1")
+	c.Dirs = []Dir{{Host: ".", Guest: "/data"}}
+	t.Chdir(here)
+	n := open(t, state)
+	r := begin(t, n, c)
+	r.shows("one")
+	r.interrupt()
+	t.Chdir(t.TempDir())
+	var mismatch *MismatchError
+	if _, err := n.Run(t.Context(), c); !errors.As(err, &mismatch) || mismatch.What != "directories" {
+		t.Errorf("another directory of that name: got %v, want a mismatch", err)
+	}
+	c.Dirs[0].Host = here
+	run(t, n, c)
+	if content, err := os.ReadFile(filepath.Join(here, "f")); string(content) != "1" {
+		t.Errorf("got %q, %v", content, err)
 	}
 }

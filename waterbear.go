@@ -47,7 +47,8 @@ type Limits struct {
 	Files   int    `json:"files"`   // open descriptors; default DefaultFiles
 }
 
-// Dir shows a host directory to a program, as `--dir HOST::GUEST` does.
+// Dir shows a host directory to a program, as `--dir HOST::GUEST` does. Host may
+// be relative to the present directory.
 type Dir struct {
 	Host  string `json:"host"`
 	Guest string `json:"guest"`
