@@ -256,7 +256,7 @@ func (x *index) changeShard(file uint64, r *record) {
 		head++
 	}
 	if head > s.head {
-		s.head, s.segmentEpoch, s.digest = head, r.epoch, r.digest
+		s.head, s.segmentEpoch, s.digest = head, r.segmentEpoch, r.digest
 	}
 	x.shards[r.shard] = s
 	x.active.shards[r.shard] = s

@@ -226,5 +226,5 @@ func (s *Store) moveShards(number uint64) error {
 }
 
 func shardRecord(shard id.Shard, s shardState) record {
-	return record{kind: kindShard, shard: shard, epoch: s.epoch, head: s.head, digest: s.digest}
+	return record{kind: kindShard, shard: shard, epoch: s.epoch, head: s.head, segmentEpoch: s.segmentEpoch, digest: s.digest}
 }

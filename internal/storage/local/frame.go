@@ -107,7 +107,7 @@ func encodeFrame(b []byte, salt, seq uint64, records []record) []byte {
 // signSegment gives the segment's record the digest of the segment.
 func signSegment(records []record, directory []byte) {
 	if len(records) > 0 && records[0].kind == kindSegment {
-		records[0].digest = digest(directory)
+		records[0].segmentEpoch, records[0].digest = records[0].epoch, digest(directory)
 	}
 }
 

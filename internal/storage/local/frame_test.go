@@ -23,7 +23,7 @@ func everyKind() []record {
 		{kind: kindChunk, worker: a, first: 1, count: 3, bytes: []byte("three entries")},
 		{kind: kindChunk, worker: b, first: 1 << 50, count: 1},
 		{kind: kindChunk, worker: a, first: 4, count: 1, bytes: bytes.Repeat([]byte("x"), 100), moved: true, stamp: 5},
-		{kind: kindShard, shard: 1, epoch: 2, head: 3, digest: 1<<63 + 4},
+		{kind: kindShard, shard: 1, epoch: 4, head: 3, segmentEpoch: 2, digest: 1<<63 + 4},
 		{kind: kindTruncate, worker: a, first: 9},
 		{kind: kindDelete, worker: b, moved: true, stamp: 2},
 		{kind: kindCell, key: "key", bytes: []byte("value")},

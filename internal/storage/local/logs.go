@@ -37,7 +37,8 @@ func (l logs) Acquire(ctx context.Context, number id.Shard, epoch id.Epoch) (hea
 	if epoch == state.epoch {
 		return state.head, nil
 	}
-	err = l.write([]record{{kind: kindShard, shard: number, epoch: epoch, head: state.head, digest: state.digest}})
+	state.epoch = epoch
+	err = l.write([]record{shardRecord(number, state)})
 	if err != nil {
 		return 0, fmt.Errorf("acquire shard %d for epoch %d: %w", number, epoch, err)
 	}

@@ -42,10 +42,12 @@ type record struct {
 	key    string       // cell, cell delete
 	hash   storage.Hash // blob, blob delete
 
-	shard  id.Shard // segment, shard
-	epoch  id.Epoch // segment, shard
-	head   uint64   // segment: before it; shard: now
-	digest uint64   // shard: of the newest segment
+	shard id.Shard // segment, shard
+	epoch id.Epoch // segment, shard
+	head  uint64   // segment: before it; shard: now
+	// Of the newest segment; for segment set when the frame is built or read.
+	segmentEpoch id.Epoch // shard
+	digest       uint64   // segment, shard
 
 	bytes  []byte // chunk, cell, blob: when writing
 	length uint32
@@ -90,6 +92,7 @@ func appendRecord(b []byte, r *record, component string) []byte {
 		b = binary.AppendUvarint(b, uint64(r.epoch))
 		b = binary.AppendUvarint(b, r.head)
 		if r.kind == kindShard {
+			b = binary.AppendUvarint(b, uint64(r.segmentEpoch))
 			b = binary.LittleEndian.AppendUint64(b, r.digest)
 		}
 	case kindCell, kindCellDelete:
@@ -164,6 +167,7 @@ func (d *decoder) record(r *record, component *string) {
 	case kindSegment, kindShard:
 		r.shard, r.epoch, r.head = id.Shard(d.uint32()), id.Epoch(d.uvarint()), d.uvarint()
 		if r.kind == kindShard {
+			r.segmentEpoch = id.Epoch(d.uvarint())
 			if b := d.take(8); b != nil {
 				r.digest = binary.LittleEndian.Uint64(b)
 			}
