@@ -181,7 +181,7 @@ func (c *Clocks) Monotonic() (uint64, error) {
 // input is readable or at its end.
 func (c *Clocks) Wait(deadline uint64, stdin bool) (Readiness, error) {
 	f := &wait
-	if !stdin && deadline <= c.last+shortest {
+	if deadline <= c.last+shortest {
 		f = &shortWait
 	}
 	r, err := durable.Run(c.session, f, waiting{deadline, stdin}, c.await)
