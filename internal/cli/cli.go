@@ -22,7 +22,7 @@ const (
 	exitFailed     = 1   // a command other than run could not do its work
 	exitUsage      = 2   // the command line makes no sense
 	exitNotRun     = 125 // run could not start or finish the program
-	exitNotProgram = 126 // run was given a file that is no WebAssembly
+	exitNotProgram = 126 // run was given a file that cannot be run
 	exitNotFound   = 127 // run was given a file that is not there
 	exitSignal     = 128 // plus the number of the signal that ended us
 )

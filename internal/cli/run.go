@@ -49,9 +49,9 @@ second one kills it at once, which loses nothing either.
 
 Exit codes: the program's own; 134 if it trapped; 128 plus the signal if it was
 interrupted (130 for Ctrl-C); 2 for a wrong command line; 127 if there is no
-such file and 126 if it is no WebAssembly; 125 for any other failure of ours.
-A program may use the same codes: ours come with a "waterbear:" line, --quiet
-or not, and "waterbear inspect --json" tells the program's own.`,
+such file and 126 if it is nothing that can be run; 125 for any other failure of
+ours. A program may use the same codes: ours come with a "waterbear:" line,
+--quiet or not, and "waterbear inspect --json" tells the program's own.`,
 		Example: `  waterbear run hello.wasm
   waterbear run --name nightly --env TZ=UTC report.wasm --verbose 2026
   waterbear run --dir ./data::/data convert.wasm /data/in.csv /data/out.json
@@ -155,6 +155,9 @@ func (a *app) notRun(err error) error {
 	}
 	if other := (*waterbear.MismatchError)(nil); errors.As(err, &other) {
 		err = fmt.Errorf("%w; give this one another --name, or forget that one with --fresh", err)
+	}
+	if errors.Is(err, waterbear.ErrProgram) {
+		return exitError{exitNotProgram, err}
 	}
 	return exitError{exitNotRun, err}
 }

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
@@ -55,7 +54,7 @@ func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Crea
 		Hosts: []*wasm.Host{rt.WASI}, State: p, MaxMemory: c.Memory,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make an instance of the program: %w", err)
+		return nil, refused(ctx, err)
 	}
 	return p, nil
 }

@@ -50,7 +50,7 @@ type Outcome struct {
 
 // Run runs the worker until its program ends. When ctx is done first, the
 // program is stopped where it is, the worker can be run again, and Run returns
-// the cause.
+// the cause, with the figures of the outcome.
 func (rt *Runtime) Run(ctx context.Context, l Launch) (*Outcome, error) {
 	status, err := oplog.ReadStatus(ctx, rt.Store.Logs(), l.Worker)
 	if errors.Is(err, oplog.ErrNoWorker) {
@@ -179,7 +179,9 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 	if last > 0 {
 		r.rt.replaying(0)
 	}
-	outcome, err := r.execute(ctx, module, create, last == 0)
+	outcome := &Outcome{}
+	err := r.execute(ctx, module, create, last == 0, outcome)
+	outcome.Replayed, outcome.Recorded, outcome.Recovery = r.session.Replayed(), r.writer.Last()-last, max(0, r.live-r.began)
 	// Whatever happened, what was recorded so far is worth keeping, and what is
 	// durable is to be seen.
 	if commitErr := r.writer.Commit(context.WithoutCancel(ctx)); err == nil {
@@ -225,18 +227,16 @@ func (r *run) begin(ctx context.Context, create *oplog.Create, fresh bool) error
 }
 
 // execute builds the instance, runs it and records how it ended.
-func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Create, fresh bool) (*Outcome, error) {
+func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Create, fresh bool, outcome *Outcome) error {
 	p, err := r.rt.build(ctx, module, create, r.session, r.launch.Input)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer p.close()
 	if err := r.begin(ctx, create, fresh); err != nil {
-		return nil, err
+		return err
 	}
-	first := r.writer.Last()
 	err = p.main(ctx)
-	outcome := &Outcome{}
 	var exit *wasip1.ExitError
 	var trap *wasm.Trap
 	switch {
@@ -251,10 +251,9 @@ func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Cr
 		err = r.finish(ctx, p, outcome)
 	}
 	if err != nil {
-		return nil, r.interrupted(ctx, err)
+		return r.interrupted(ctx, err)
 	}
-	outcome.Replayed, outcome.Recorded, outcome.Recovery = r.session.Replayed(), r.writer.Last()-first, r.live-r.began
-	return outcome, nil
+	return nil
 }
 
 // finish settles the program's files and records its end, durably.

@@ -79,7 +79,7 @@ func TestInterruptedWorkerResumesWhereItWas(t *testing.T) {
 	w.stopAt("one")
 	began := w.sim.Monotonic()
 	o, err := w.run(l)
-	if o != nil || !errors.Is(err, errStop) {
+	if o != nil && (o.Exited != nil || o.Error != nil) || !errors.Is(err, errStop) {
 		t.Fatalf("got %+v, %v, want the cause", o, err)
 	}
 	if s := w.status(); s.Interrupted == nil || s.Interrupted.Reason != errStop.Error() || s.Ended() {
@@ -234,7 +234,7 @@ func TestLibraryIsRefusedWithWhatToDo(t *testing.T) {
 	w := newWorld(t)
 	l := hostile(t)
 	l.Program = guests.Wasm(t, "odd/no-start")
-	if _, err := w.run(l); !errors.Is(err, ErrNotCommand) || !strings.Contains(err.Error(), "build it as a command") {
+	if _, err := w.run(l); !errors.Is(err, ErrProgram) || !strings.Contains(err.Error(), "build it as a command") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -243,8 +243,8 @@ func TestEntryPointOfAnotherTypeIsRefusedWithWhatToDo(t *testing.T) {
 	w := newWorld(t)
 	l := hostile(t)
 	l.Program = guests.Wasm(t, "odd/start-takes-argument")
-	if _, err := w.run(l); !errors.Is(err, ErrEntryPoint) {
-		t.Errorf("got %v, want ErrEntryPoint", err)
+	if _, err := w.run(l); !errors.Is(err, errEntryPoint) {
+		t.Errorf("got %v, want errEntryPoint", err)
 	}
 }
 

@@ -32,11 +32,13 @@ type Runtime struct {
 // entryPoint is the export that runs a program (WASI 0.1, "command").
 const entryPoint = "_start"
 
-// ErrNotCommand refuses a module that has no entry point.
-var ErrNotCommand = errors.New(`it exports no "_start": it is a library, not a program; build it as a command`)
+// ErrProgram refuses what cannot be run as a program, whatever the world does.
+var ErrProgram = errors.New("this module cannot be run")
 
-// ErrEntryPoint refuses a module whose entry point is of another type.
-var ErrEntryPoint = errors.New(`its "_start" takes or returns values, and that of a program does not; build it as a command`)
+var (
+	errNotCommand = fmt.Errorf(`%w: it exports no "_start": it is a library, not a program; build it as a command`, ErrProgram)
+	errEntryPoint = fmt.Errorf(`%w: its "_start" takes or returns values, and that of a program does not; build it as a command`, ErrProgram)
+)
 
 // MismatchError refuses to go on with a worker that was created otherwise.
 type MismatchError struct {
@@ -49,20 +51,28 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s was created with other %s: it had %s, not %s", e.Worker, e.What, e.Had, e.Have)
 }
 
+// refused says that err is the program's fault, unless ctx ended the attempt.
+func refused(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrProgram, err)
+}
+
 // compile makes a module of a program.
 func (rt *Runtime) compile(ctx context.Context, program []byte) (*wasm.Module, error) {
 	m, err := rt.Engine.Compile(ctx, program, rt.Progress)
 	if err != nil {
-		return nil, fmt.Errorf("compile the program: %w", err)
+		return nil, refused(ctx, err)
 	}
 	for _, e := range m.Exports() {
 		if e.Name != entryPoint {
 			continue
 		}
 		if len(e.Params)+len(e.Results) > 0 {
-			return nil, errors.Join(ErrEntryPoint, m.Close())
+			return nil, errors.Join(errEntryPoint, m.Close())
 		}
 		return m, nil
 	}
-	return nil, errors.Join(ErrNotCommand, m.Close())
+	return nil, errors.Join(errNotCommand, m.Close())
 }
