@@ -3,6 +3,7 @@ package waterbear
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,9 +26,14 @@ func TestSecondNodeOnADirectoryIsRefusedAndSaysWhatToDo(t *testing.T) {
 
 func TestReaderSeesWhatAnotherNodeRunsAndFollowsItToItsEnd(t *testing.T) {
 	dir := stateDir(t)
-	r := begin(t, open(t, dir), script(t, "a", "print one", "cat", "print two"))
+	r := begin(t, open(t, dir), script(t, "a", "write /f content", "print one", "cat", "print two"))
 	r.shows("one")
 	reader := openWith(t, Options{Dir: dir, ReadOnly: true})
+	if files, err := reader.Files(t.Context(), "a"); err != nil {
+		t.Error(err)
+	} else if content, err := fs.ReadFile(files, "f"); string(content) != "content" {
+		t.Errorf("its file is %q, %v", content, err)
+	}
 	if w, err := reader.Worker(t.Context(), "a"); err != nil || w.Status != Running {
 		t.Errorf("got %+v, %v, want it running", w, err)
 	}
