@@ -225,7 +225,7 @@ func (c *catchUp) file(ctx context.Context, f diskFile, start, end int64, sealed
 		}
 	}
 	scan := newScanner(h, f.salt, start, end, c.seq)
-	read := start
+	read, newest := start, int64(0)
 	for {
 		from := scan.offset
 		fr, _, err := scan.next()
@@ -239,7 +239,7 @@ func (c *catchUp) file(ctx context.Context, f diskFile, start, end int64, sealed
 		if err := c.frame(ctx, f, fr); err != nil {
 			return err
 		}
-		read = fr.end
+		read, newest = fr.end, fr.start
 	}
 	if sealed {
 		c.index.lose(lostRange{File: f.number, From: read, To: end})
@@ -249,7 +249,7 @@ func (c *catchUp) file(ctx context.Context, f diskFile, start, end int64, sealed
 			c.index.lose(lostRange{File: f.number, From: read, To: scan.trace.start})
 			read, c.seq = scan.trace.start, scan.trace.seq-1
 		}
-		c.store.tail.header, c.store.tail.offset = f.fileHeader, read
+		c.store.tail.header, c.store.tail.offset, c.store.tail.unproven = f.fileHeader, read, newest
 	}
 	c.done += f.size
 	c.store.options.Progress(float64(c.done) / float64(max(c.total, 1)))
@@ -308,7 +308,7 @@ func (s *Store) takeTail() error {
 	}
 	t.broken = !clean || size < t.offset || t.header.number != t.newest
 	if at := (position{File: t.header.number, Offset: t.offset, Seq: t.seq}); at != x.written.Position {
-		return s.renewTail(x.written.Position)
+		return s.renewTail()
 	}
 	return nil
 }
@@ -317,24 +317,12 @@ func (s *Store) takeTail() error {
 // frame may have ended before it was synced, or even after that failed, when
 // the machine shows bytes that the disk does not have and will not write: so
 // whatever is not known to be durable is written again. Only the last frame
-// can be like that, and the header if there is none.
-func (s *Store) renewTail(known position) error {
+// can be like that, or the header if there is none.
+func (s *Store) renewTail() error {
 	t := &s.tail
-	start := int64(firstFrame)
-	if known.File == t.header.number {
-		start = known.Offset
-	}
-	from, to := int64(0), int64(firstFrame)
-	scan := newScanner(t.w, t.header.salt, start, t.offset, 0)
-	for {
-		f, _, err := scan.next()
-		if err != nil {
-			return err
-		}
-		if f == nil {
-			break
-		}
-		from, to = f.start, f.end
+	from, to := t.unproven, t.offset
+	if from == 0 {
+		to = firstFrame
 	}
 	b := make([]byte, to-from)
 	n, err := readFull(t.w, b, from)

@@ -16,6 +16,7 @@ type tail struct {
 	header    fileHeader
 	newest    uint64 // the greatest number that a file has, readable or not
 	offset    int64  // where the next frame begins
+	unproven  int64  // where the last frame begins when it was found at opening; 0 if none was
 	allocated int64  // as far as the file has space
 	seq       uint64 // of the last frame
 	// broken says that nothing more may be written to the file: what is behind
