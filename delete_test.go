@@ -188,7 +188,9 @@ func damage(t *testing.T, dir, text string) {
 func TestDamageConcernsOneWorkerAlone(t *testing.T) {
 	dir := stateDir(t)
 	n := open(t, dir)
-	broken, sound := script(t, "broken", "print first", "cat", "print hurt", "cat", "print last", "cat"), script(t, "sound", "print well", "cat", "print done")
+	// What is committed together is damaged together, and the intent of a sleep
+	// is a commit of its own.
+	broken, sound := script(t, "broken", "print first", "cat", "print hurt", "sleep 10ms", "print last"), script(t, "sound", "print well", "cat", "print done")
 	r := begin(t, n, broken)
 	r.shows("first")
 	r.interrupt()
