@@ -234,11 +234,11 @@ func TestAPowerFailureTearsWritesAtSectors(t *testing.T) {
 	must(t, err)
 	asked := 0
 	left := content(t, disk.Crash(func() bool { asked++; return asked%2 == 0 }), "f")
-	want := ""
+	var want strings.Builder
 	for _, c := range []string{"a", "b", "a", "b"} {
-		want += strings.Repeat(c, vfs.SectorSize)
+		want.WriteString(strings.Repeat(c, vfs.SectorSize))
 	}
-	if left != want {
+	if left != want.String() {
 		t.Errorf("got %q", left)
 	}
 }

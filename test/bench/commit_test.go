@@ -3,12 +3,9 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -83,7 +80,8 @@ func together(b *testing.B, workers int, start func(int) func()) {
 
 // bareLog is a file that is written and synced for all who wait.
 type bareLog struct {
-	file *os.File
+	file vfs.File
+	size int64 // guarded by sync
 
 	mu      sync.Mutex
 	pending []byte
@@ -94,7 +92,7 @@ type bareLog struct {
 
 func newBareLog(b *testing.B) *bareLog {
 	b.Helper()
-	f, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	f, err := vfs.OS().Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -118,10 +116,11 @@ func (l *bareLog) commit(b *testing.B, entry []byte) {
 	pending := l.pending
 	l.pending, l.waiting = nil, make(chan struct{})
 	l.mu.Unlock()
-	if _, err := l.file.Write(pending); err != nil {
+	if _, err := l.file.WriteAt(pending, l.size); err != nil {
 		b.Error(err)
 	}
-	if err := unix.Fdatasync(int(l.file.Fd())); err != nil {
+	l.size += int64(len(pending))
+	if err := l.file.SyncData(); err != nil {
 		b.Error(err)
 	}
 	close(done)

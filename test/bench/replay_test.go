@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"io"
 	"testing"
 
 	"github.com/waterbear-run/waterbear"
@@ -52,5 +51,3 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(float64(replayed)/b.Elapsed().Seconds(), "calls/s")
 }
-
-var _ = io.Discard

@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/waterbear-run/waterbear/internal/oplog"
 	"pgregory.net/rapid"
+
+	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
 const (

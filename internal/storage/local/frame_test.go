@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -271,27 +272,28 @@ func apply(t *rapid.T, records []record) *index {
 }
 
 func describe(t *rapid.T, x *index, workers []id.Worker) string {
-	text := fmt.Sprintln("live", x.files[1].live)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintln("live", x.files[1].live))
 	for _, w := range workers {
 		r, err := x.read(w, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text += fmt.Sprintf("%s %d-%d:", w, r.below, r.last)
+		text.WriteString(fmt.Sprintf("%s %d-%d:", w, r.below, r.last))
 		for i := r.below; i <= r.last; {
 			c, ok, _, err := r.at(i)
 			if err != nil || !ok {
 				t.Fatalf("entry %d of %s is missing: %+v, %v", i, w, r.workerState, err)
 			}
-			text += fmt.Sprintf(" %d@%d", c.first, c.offset%1000)
+			text.WriteString(fmt.Sprintf(" %d@%d", c.first, c.offset%1000))
 			i = c.last() + 1
 		}
-		text += "\n"
+		text.WriteString("\n")
 		r.close()
 	}
 	i, ok, err := x.item(cellKey("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text + fmt.Sprintln(ok && !i.deleted, i.stamp, i.offset%1000)
+	return text.String() + fmt.Sprintln(ok && !i.deleted, i.stamp, i.offset%1000)
 }

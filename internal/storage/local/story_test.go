@@ -249,7 +249,7 @@ func chapters(t testing.TB, steps []step) []string {
 func TestWhateverTheMomentThePowerFailsWhatWasAcknowledgedIsThere(t *testing.T) {
 	steps := steps()
 	want := chapters(t, steps)
-	for k, done := 0, false; !done; k++ {
+	for k, done := 0, false; !done; k += stride() {
 		done = powerFails(t, steps, want, k)
 	}
 }
@@ -269,6 +269,14 @@ func TestThePowerFailsInRandomStories(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stride leaves some moments out when the tests are to be short.
+func stride() int {
+	if testing.Short() {
+		return 7
+	}
+	return 1
 }
 
 // long makes the random tests take minutes.
@@ -328,7 +336,7 @@ func TestWhateverFailsOnceTheStoryEndsTheSame(t *testing.T) {
 	want := chapters(t, steps())
 	broken := errors.New("broken")
 	for _, cause := range []error{broken, vfs.ErrFull} {
-		for k, done := 0, false; !done; k++ {
+		for k, done := 0, false; !done; k += stride() {
 			disk := vfs.NewMemory(1)
 			failed := ""
 			disk.SetFault(func(op vfs.Op) error {

@@ -136,9 +136,14 @@ func main() {
 		run  func(int) int
 		n    int
 	}{
-		{"json", encode, 1000}, {"sort", sortNumbers, 8}, {"interfaces", sortNames, 8},
-		{"maps", count, 60000}, {"fib", fib, 27}, {"sha256", hash, 20},
-		{"strings", split, 600}, {"channels", send, 30000},
+		{"json", encode, 1000},
+		{"sort", sortNumbers, 8},
+		{"interfaces", sortNames, 8},
+		{"maps", count, 60000},
+		{"fib", fib, 27},
+		{"sha256", hash, 20},
+		{"strings", split, 600},
+		{"channels", send, 30000},
 	} {
 		start := time.Now()
 		digest := task.run(max(task.n/part, 1))
