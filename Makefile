@@ -38,8 +38,8 @@ lint:
 # fmt makes the source what lint wants where a tool can.
 fmt:
 	go fix ./...
-	go tool -modfile=tools/go.mod goimports -local github.com/waterbear-run/waterbear -w $$(git ls-files '*.go')
-	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files '*.go')
+	go tool -modfile=tools/go.mod goimports -local github.com/waterbear-run/waterbear -w $$(git ls-files '*.go' ':!:*/testdata/*')
+	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files '*.go' ':!:*/testdata/*')
 
 # The race detector needs cgo; nothing else does.
 race:
