@@ -13,6 +13,14 @@ import (
 // append does the work itself.
 const appendPatience = 4
 
+// maxTables is how many tables there are at most before they are merged even if
+// nobody keeps house; maxClosing is how large a merge may be that Close does
+// when there are fewer.
+const (
+	maxTables  = 16
+	maxClosing = 4 << 20
+)
+
 // Housekeep writes the index if there is much to write or nothing else to do,
 // or merges its tables, or gives back the space of a log file most of which
 // does not count any more.
@@ -97,7 +105,27 @@ func (s *Store) flushWithTurn() error {
 		return nil
 	}
 	s.indexWriting.sinceBytes = 0
-	return x.flush()
+	if err := x.flush(); err != nil {
+		return err
+	}
+	return s.mergeIfMany(0)
+}
+
+// mergeIfMany merges tables if there are many or they are small.
+func (s *Store) mergeIfMany(small int64) error {
+	x := s.index.Load()
+	n := x.mergeable()
+	x.mu.RLock()
+	tables := x.tables.tables
+	x.mu.RUnlock()
+	size := int64(0)
+	for _, t := range tables[:n] {
+		size += t.Size()
+	}
+	if n < 2 || len(tables) <= maxTables && size > small {
+		return nil
+	}
+	return x.merge(context.Background(), n)
 }
 
 // flushIndex writes all of the index.
@@ -110,15 +138,15 @@ func (s *Store) flushIndex() error {
 			return s.spoiled(err)
 		}
 	}
-	return nil
+	return s.spoiled(s.mergeIfMany(maxClosing))
 }
 
 // writeIndex writes and merges the index while the log is being read.
 func (s *Store) writeIndex(ctx context.Context) error {
-	x := s.index.Load()
 	if err := s.flushWithTurn(); err != nil {
 		return err
 	}
+	x := s.index.Load()
 	if n := x.mergeable(); n > 1 {
 		return x.merge(ctx, n)
 	}
