@@ -64,15 +64,19 @@ const (
 func (s *scanner) flush() {
 	if s.weight > 0 {
 		s.weight = min(s.weight, 1<<(32-eventBits)-1)
-		s.m.events = append(s.m.events, event(s.weight)<<eventBits|eventWeight)
+		s.record(eventWeight, uint32(s.weight))
 		s.total += s.weight
 		s.weight = 0
 	}
 }
 
+func (s *scanner) record(kind event, arg uint32) {
+	s.m.events = append(s.m.events, event(arg)<<eventBits|kind)
+}
+
 func (s *scanner) event(kind event, arg uint32) {
 	s.flush()
-	s.m.events = append(s.m.events, event(arg)<<eventBits|kind)
+	s.record(kind, arg)
 }
 
 func (s *scanner) dead() { s.event(eventDead, 0) }
