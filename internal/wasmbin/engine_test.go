@@ -31,14 +31,18 @@ var (
 )
 
 func newEngine(t testing.TB) *engine {
-	return newEngineOf(t, wazero.NewRuntimeConfigCompiler())
+	t.Helper()
+	e, err := openEngine(wazero.NewRuntimeConfigCompiler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close(e.ctx) })
+	return e
 }
 
-func newEngineOf(t testing.TB, config wazero.RuntimeConfig) *engine {
-	t.Helper()
+func openEngine(config wazero.RuntimeConfig) (*engine, error) {
 	ctx := context.Background()
 	e := &engine{ctx: ctx, Runtime: wazero.NewRuntimeWithConfig(ctx, config.WithCoreFeatures(testFeatures))}
-	t.Cleanup(func() { _ = e.Close(ctx) })
 	yield := func(_ context.Context, stack []uint64) {
 		e.yields++
 		if stack[0] == YieldOverflow {
@@ -51,10 +55,7 @@ func newEngineOf(t testing.TB, config wazero.RuntimeConfig) *engine {
 	_, err := e.NewHostModuleBuilder(YieldModule).NewFunctionBuilder().
 		WithGoFunction(api.GoFunc(yield), []api.ValueType{api.ValueTypeI32}, nil).
 		Export(YieldName).Instantiate(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return e, err
 }
 
 // load instantiates a module under a name.

@@ -107,13 +107,15 @@ func decode(source []byte, tableItems int) (*module, error) {
 	last, order := 0, 0
 	for !r.done() {
 		at := r.pos
+		r.section = "list of sections"
 		id := int(r.byte())
 		if id >= len(sectionNames) {
 			r.fail(at, "unknown section %d", id)
 			break
 		}
+		size := int(r.u32())
 		r.section = sectionNames[id]
-		s := r.sub(int(r.u32()), sectionNames[id])
+		s := r.sub(size, r.section)
 		if id != sectionCustom {
 			if sectionOrder[id] <= order {
 				s.fail(at, "it comes after the %s", sectionNames[last])

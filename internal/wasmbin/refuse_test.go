@@ -98,7 +98,7 @@ func TestMalformedModulesAreRefusedWithSectionAndOffset(t *testing.T) {
 		{"nothing", "header", 0, nil},
 		{"text", "header", 0, []byte("(module) and more")},
 		{"another version", "header", 4, []byte("\x00asm\x02\x00\x00\x00")},
-		{"unknown section", "header", 8, section(14)[:8:8]},
+		{"unknown section", "list of sections", 8, section(14)[:8:8]},
 		{"section that ends early", "type section", 10, append(section(0)[:8:8], 1, 5, 1)},
 		{"bytes left over", "start section", 11, nil},
 		{"sections out of order", "type section", 0, nil},

@@ -3,11 +3,14 @@ package wasmbin
 import (
 	"encoding/json"
 	"errors"
+	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -113,7 +116,6 @@ func runSpecScript(t *testing.T, path string, host []byte, counts map[string]int
 		switch {
 		case refused || byName:
 			counts["refused by the name of a feature"]++
-			t.Logf("REF %d %s %v", c.Line, c.Type, err)
 		case asIs != rewritten:
 			t.Errorf("line %d, %s %s: as it is %q, rewritten %q", c.Line, c.Type, c.Action.Field, asIs, rewritten)
 		case c.Type == "assert_return" && strings.HasPrefix(asIs, "error"):
@@ -208,4 +210,66 @@ func specNumber(text string, width int) uint64 {
 		return uint64(n) & (1<<width - 1)
 	}
 	panic("not a number: " + text)
+}
+
+// TestDamagedSpecModulesAreJudgedAlike damages the modules of the official suite
+// at random, for as long as specEnv's companion says.
+func TestDamagedSpecModulesAreJudgedAlike(t *testing.T) {
+	dir, duration := os.Getenv(specEnv), os.Getenv(specEnv+"_DAMAGE")
+	if dir == "" || duration == "" {
+		t.Skip(specEnv + "_DAMAGE does not say how long to damage the modules of " + specEnv)
+	}
+	lasts, err := time.ParseDuration(duration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modules [][]byte
+	err = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if filepath.Ext(path) != ".wasm" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		modules = append(modules, b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := time.Now().UnixNano()
+	random := rand.New(rand.NewSource(seed))
+	rounds := 0
+	for start := time.Now(); time.Since(start) < lasts; rounds++ {
+		damaged := slices.Clone(modules[random.Intn(len(modules))])
+		other := modules[random.Intn(len(modules))]
+		for range 1 + random.Intn(3) {
+			damaged = damage(random, damaged, other)
+		}
+		if err := judge(damaged); err != nil {
+			t.Errorf("%v\n%x", err, damaged)
+		}
+	}
+	t.Logf("%d modules, seed %d", rounds, seed)
+}
+
+func damage(random *rand.Rand, b, other []byte) []byte {
+	if len(b) < 10 {
+		return b
+	}
+	i := 8 + random.Intn(len(b)-8)
+	switch random.Intn(5) {
+	case 0:
+		b[i] = byte(random.Intn(256))
+	case 1:
+		b[i] += byte(random.Intn(3) - 1)
+	case 2:
+		b[i] ^= 1 << random.Intn(8)
+	case 3:
+		return slices.Insert(b, i, byte(random.Intn(256)))
+	default:
+		if len(other) > 9 {
+			j := 8 + random.Intn(len(other)-8)
+			copy(b[i:], other[j:min(j+1+random.Intn(8), len(other))])
+		}
+	}
+	return b
 }
