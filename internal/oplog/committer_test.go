@@ -280,8 +280,10 @@ func TestAppendWaitsWhenTheDiskIsFarBehind(t *testing.T) {
 		first.Wait()
 		task.Wait()
 		mustClose(t, c)
-		if over > maxPending+MaxEntry || over < maxPending {
-			t.Errorf("the writer held up to %d bytes, want between %d and %d", over, maxPending, maxPending+MaxEntry)
+		// That it was full has been seen above; here it may be emptied between
+		// an append and the look at it.
+		if over > maxPending+MaxEntry {
+			t.Errorf("the writer held up to %d bytes, more than %d", over, maxPending+MaxEntry)
 		}
 		n := 0
 		for _, err := range Read(context.Background(), logs, w.Worker(), 1, 0) {
