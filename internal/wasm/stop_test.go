@@ -125,6 +125,9 @@ func TestClosedInstanceRefusesCalls(t *testing.T) {
 // busy with other things too: what it does to the process without guests is
 // measured as well, and one of a few rounds has to be good.
 func TestSpinningGuestsDoNotFreezeTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time, which the race detector that short tests run under makes meaningless")
+	}
 	const bound, rounds = 500 * time.Millisecond, 5
 	engines(t, func(t *testing.T, e *wasm.Engine) {
 		m := compile(t, e, spinner().binary())
