@@ -31,7 +31,7 @@ type program struct {
 
 // runProgram runs a program with clocks and randomness that are the same each
 // time, and gives all that is left of it.
-func runProgram(t *testing.T, e *engine, c wazero.CompiledModule, start string, p program) string {
+func runProgram(t testing.TB, e *engine, c wazero.CompiledModule, start string, p program) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range p.files {
@@ -66,7 +66,7 @@ func runProgram(t *testing.T, e *engine, c wazero.CompiledModule, start string, 
 	return stdout.String() + stderr.String() + filesIn(t, dir)
 }
 
-func filesIn(t *testing.T, dir string) string {
+func filesIn(t testing.TB, dir string) string {
 	t.Helper()
 	var b strings.Builder
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
@@ -88,35 +88,12 @@ func filesIn(t *testing.T, dir string) string {
 func TestProgramsOfEveryLanguageRunTheSame(t *testing.T) {
 	e := newEngine(t)
 	wasi_snapshot_preview1.MustInstantiate(e.ctx, e)
-	type guest struct {
-		name   string
-		source []byte
-		program
-	}
-	programs := []guest{{"tasks", guests.Go(t, "internal/wasmbin/testdata/gobench"), program{args: []string{"short"}}}}
-	for _, x := range guests.Examples(t) {
-		programs = append(programs, guest{x.Name, x.Program(t), program{x.Short, x.Stdin, x.Files}})
-	}
-	for _, g := range programs {
+	for _, g := range programs(t) {
 		t.Run(g.name, func(t *testing.T) {
-			r, err := Rewrite(g.source, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(r.Reasons) > 0 {
-				t.Errorf("it cannot be imaged: %q", r.Reasons)
-			}
 			var results [2]string
-			for i, binary := range [][]byte{g.source, r.Module} {
-				c, err := e.CompileModule(e.ctx, binary)
-				if err != nil {
-					t.Fatal(err)
-				}
-				start := ""
-				if i == 1 {
-					start = r.Start
-				}
-				results[i] = runProgram(t, e, c, start, g.program)
+			compiled, start := compileBoth(t, e, g)
+			for i := range results {
+				results[i] = runProgram(t, e, compiled[i], start[i], g.program)
 			}
 			if results[0] != results[1] {
 				t.Errorf("as it is:\n%s\nrewritten:\n%s", results[0], results[1])
@@ -124,9 +101,44 @@ func TestProgramsOfEveryLanguageRunTheSame(t *testing.T) {
 			if len(results[0]) < 10 {
 				t.Errorf("the program says only %q", results[0])
 			}
-			t.Logf("%d bytes became %d", len(g.source), len(r.Module))
 		})
 	}
+}
+
+// guest is a program with its binary.
+type guest struct {
+	name   string
+	source []byte
+	program
+}
+
+func programs(t testing.TB) []guest {
+	all := []guest{{
+		"tasks", guests.Go(t, "internal/wasmbin/testdata/gobench"), program{args: []string{"short"}},
+	}}
+	for _, x := range guests.Examples(t) {
+		all = append(all, guest{x.Name, x.Program(t), program{x.Short, x.Stdin, x.Files}})
+	}
+	return all
+}
+
+// compileBoth compiles a program as it is and rewritten, and gives the name of
+// what is to be called before it.
+func compileBoth(t testing.TB, e *engine, g guest) (compiled [2]wazero.CompiledModule, start [2]string) {
+	t.Helper()
+	r, err := Rewrite(g.source, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Reasons) > 0 {
+		t.Errorf("it cannot be imaged: %q", r.Reasons)
+	}
+	for i, binary := range [][]byte{g.source, r.Module} {
+		if compiled[i], err = e.CompileModule(e.ctx, binary); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return compiled, [2]string{"", r.Start}
 }
 
 // kernels builds the C kernels, or skips the test.
@@ -215,30 +227,14 @@ func BenchmarkOverhead(b *testing.B) {
 			compare(b, func(i int) { e.call([]api.Module{raw, rewritten}[i], k.name, k.n) })
 		})
 	}
-	b.Run("go", func(b *testing.B) {
-		e := newEngine(b)
-		wasi_snapshot_preview1.MustInstantiate(e.ctx, e)
-		source := guests.Go(b, "internal/wasmbin/testdata/gobench")
-		r, err := Rewrite(source, Options{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		var compiled [2]wazero.CompiledModule
-		for i, binary := range [][]byte{source, r.Module} {
-			if compiled[i], err = e.CompileModule(e.ctx, binary); err != nil {
-				b.Fatal(err)
-			}
-		}
-		compare(b, func(i int) {
-			m, err := e.InstantiateModule(e.ctx, compiled[i], wazero.NewModuleConfig().WithName(""))
-			if exit, ok := err.(*sys.ExitError); err != nil && (!ok || exit.ExitCode() != 0) {
-				b.Fatal(err)
-			}
-			if m != nil {
-				_ = m.Close(e.ctx)
-			}
+	for _, g := range programs(b) {
+		b.Run(g.name, func(b *testing.B) {
+			e := newEngine(b)
+			wasi_snapshot_preview1.MustInstantiate(e.ctx, e)
+			compiled, start := compileBoth(b, e, g)
+			compare(b, func(i int) { runProgram(b, e, compiled[i], start[i], g.program) })
 		})
-	})
+	}
 }
 
 func compare(b *testing.B, run func(i int)) {
