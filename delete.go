@@ -41,7 +41,10 @@ func (n *Node) delete(ctx context.Context, w id.Worker) error {
 	if err := n.store.Logs().Delete(ctx, shard, n.runtime.Committer.Epoch(), w); err != nil {
 		return fmt.Errorf("delete the oplog of %s: %w", w.Name, err)
 	}
-	return n.sweep(ctx)
+	if err := n.sweep(ctx); err != nil {
+		return err
+	}
+	return n.housekeep(ctx)
 }
 
 // sweep deletes the blobs that no worker needs. While another worker runs it
@@ -92,4 +95,16 @@ func (n *Node) used(ctx context.Context) (map[storage.Hash]bool, error) {
 		}
 	}
 	return used, nil
+}
+
+// housekeep lets the store give back the space of what was deleted.
+func (n *Node) housekeep(ctx context.Context) error {
+	h, ok := n.store.(storage.Housekeeper)
+	for more := ok; more; {
+		var err error
+		if more, err = h.Housekeep(ctx); err != nil {
+			return fmt.Errorf("give back disk space: %w", err)
+		}
+	}
+	return nil
 }
