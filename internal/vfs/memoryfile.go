@@ -152,8 +152,9 @@ func (f *memoryFile) sync() error {
 	})
 	if err != nil && !f.disk.off {
 		// The pages of a failed sync count as clean, though the disk does not
-		// have them: that is what Linux does.
-		n.dirty, n.resized = map[int64]bool{}, false
+		// have them: that is what Linux does. The size is in the file system's
+		// own journal and goes with the next sync that succeeds.
+		n.dirty = map[int64]bool{}
 	}
 	return err
 }

@@ -276,6 +276,31 @@ func TestAFailedSyncLosesTheWritesForGood(t *testing.T) {
 	}
 }
 
+func TestWritingAgainAfterAFailedSyncIsDurableBehindTheOldEndToo(t *testing.T) {
+	disk := vfs.NewMemory(1)
+	f := write(t, disk, "f", "old")
+	must(t, f.Sync())
+	must(t, disk.SyncDir("/"))
+	must(t, f.Allocate(3, 9000))
+	disk.SetFault(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync {
+			return errors.New("broken")
+		}
+		return nil
+	})
+	if err := f.Sync(); err == nil {
+		t.Fatal("the sync did not fail")
+	}
+	disk.SetFault(nil)
+	_, err := f.WriteAt([]byte("new"), 8000)
+	must(t, err)
+	must(t, f.Sync())
+	left := content(t, disk.Crash(nil), "f")
+	if len(left) != 9000 || left[8000:8003] != "new" {
+		t.Errorf("after the crash it has %d bytes", len(left))
+	}
+}
+
 func TestThePowerGoesOffAtTheGivenChange(t *testing.T) {
 	story := func(disk *vfs.Memory) error {
 		f, err := disk.Create("f")
