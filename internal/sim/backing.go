@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
 
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -46,27 +45,15 @@ func Local(seed uint64) Backing { return &onDisk{disk: vfs.NewMemory(seed)} }
 
 type onDisk struct {
 	disk    *vfs.Memory
-	process *locking // what the present process has of the disk
-}
-
-// locking is the disk as one process has it, whose locks end with it.
-type locking struct {
-	vfs.FS
-	locks []io.Closer
-}
-
-func (l *locking) Lock(name string) (io.Closer, error) {
-	lock, err := l.FS.Lock(name)
-	if err == nil {
-		l.locks = append(l.locks, lock)
-	}
-	return lock, err
+	plan    *plan
+	process *process // nil before it opens the store
 }
 
 // spare is how much space a full disk has left at most, in pages.
 const spare = 16
 
 func (d *onDisk) begin(p *plan) {
+	d.plan = p
 	d.disk.SetFault(p.operation)
 	d.disk.SetCapacity(0)
 	if p.full {
@@ -75,7 +62,7 @@ func (d *onDisk) begin(p *plan) {
 }
 
 func (d *onDisk) open(ctx context.Context) (storage.Store, error) {
-	d.process = &locking{FS: d.disk}
+	d.process = &process{FS: d.disk, plan: d.plan}
 	// Small files, so that a short run has several and an index.
 	return local.Open(ctx, d.process, "state", local.Options{
 		FileBytes: 64 << 10, AllocateBytes: 16 << 10, FlushWeight: 16, FlushBytes: 16 << 10,
@@ -94,13 +81,10 @@ func (d *onDisk) crash(r *rand.Rand, powerOff bool) {
 	d.disk = d.disk.Crash(func() bool { return r.Float64() < kept })
 }
 
-// end takes the process's locks away.
 func (d *onDisk) end() {
 	d.disk.SetFault(nil)
 	if d.process != nil {
-		for _, lock := range d.process.locks {
-			_ = lock.Close() // The process may have done so.
-		}
+		d.process.end()
 		d.process = nil
 	}
 }

@@ -17,7 +17,6 @@ import (
 var (
 	errInterrupted = errors.New("interrupted by a person")
 	errDisk        = storagetest.ErrInjected
-	errKilled      = errors.New("the process has been killed")
 )
 
 // plan is what goes wrong in one process.
@@ -29,8 +28,8 @@ type plan struct {
 
 	down      time.Duration // how long there was no process before
 	crash     uint64        // before this step; 0: never
-	powerOff  int           // at this change of the disk; -1: never
-	kill      int           // likewise, but the machine goes on
+	powerOff  int           // during this change of the disk; -1: never
+	kill      int           // before this change of the disk; -1: never
 	full      bool          // the disk has no space left
 	failures  float64       // of how many calls of the store
 	slow      time.Duration // the longest a call takes
@@ -140,12 +139,6 @@ func (p *plan) operation(op vfs.Op) error {
 	switch {
 	case p.judging:
 		return nil
-	case p.world.sim.Crashed():
-		return errKilled
-	case op.Change == p.kill && op.Change >= 0:
-		p.world.note("killed before operation %d on %s", op.Kind, op.Name)
-		p.world.sim.Crash()
-		return errKilled
 	case op.Change == p.powerOff && op.Change >= 0:
 		p.world.note("power fails during operation %d on %s", op.Kind, op.Name)
 		p.world.sim.Crash()
