@@ -22,7 +22,10 @@ func (w *rewriter) appendPay(b asm, points uint32, f *function) asm {
 // appendCall writes a call of a function of the module.
 func (w *rewriter) appendCall(b asm, op byte, e edit, f *function) asm {
 	callee := w.m.callee(e)
-	bytes := f.frame() + callee.frame()
+	bytes := callee.frame()
+	if callee != f {
+		bytes += f.frame() // for the way back to it, at the least
+	}
 	switch {
 	case e.deep:
 		b = w.appendDescent(b, points(callee.plan.work), bytes, f)

@@ -103,8 +103,8 @@ func (m *module) codeSection(r *reader) {
 	s := &scanner{m: m}
 	for i := range n {
 		size := int(r.u32())
-		if size > MaxFunctionBytes {
-			r.tooMany(r.pos, "bytes in a function", MaxFunctionBytes)
+		if size > maxFunctionBytes {
+			r.tooMany(r.pos, "bytes in a function", maxFunctionBytes)
 		}
 		s.reader = r.sub(size, "code section")
 		s.body(m.types[m.funcs[m.importedFuncs+i]])
@@ -143,21 +143,21 @@ func (s *scanner) body(t FuncType) {
 }
 
 func (s *scanner) localDeclarations(params int) {
-	n := s.count(2, "groups of locals", MaxLocals)
+	n := s.count(2, "groups of locals", maxLocals)
 	s.fn.groups, s.fn.decls = uint32(n), s.pos
 	total := params
 	for range n {
 		at := s.pos
 		total += int(s.u32())
 		s.valueType()
-		if total > MaxLocals {
-			s.tooMany(at, "locals in a function", MaxLocals)
+		if total > maxLocals {
+			s.tooMany(at, "locals in a function", maxLocals)
 			return
 		}
 	}
 	s.fn.locals = uint32(total)
-	if s.locals += total; s.locals > MaxLocalsInAll {
-		s.tooMany(s.pos, "locals in all functions", MaxLocalsInAll)
+	if s.locals += total; s.locals > maxLocalsInAll {
+		s.tooMany(s.pos, "locals in all functions", maxLocalsInAll)
 	}
 }
 
@@ -287,8 +287,8 @@ func (s *scanner) open(at int, op byte, params, results int) {
 	default:
 		s.event(eventBlock, 0)
 	}
-	if len(s.frames) >= MaxNesting {
-		s.tooMany(at, "nested blocks", MaxNesting)
+	if len(s.frames) >= maxNesting {
+		s.tooMany(at, "nested blocks", maxNesting)
 	}
 	s.frames = append(s.frames, f)
 	s.fn.effort.open(op, len(s.loops))
@@ -396,7 +396,7 @@ func (s *scanner) round(at int) {
 
 func (s *scanner) branchTable(at int) {
 	back, from := false, len(s.labels)
-	n := s.count(1, "labels", MaxFunctionBytes) + 1
+	n := s.count(1, "labels", maxFunctionBytes) + 1
 	s.joints += n / 4 // each is looked at once for every other
 	for range n {
 		f, depth := s.target()

@@ -12,13 +12,13 @@ const (
 // elementSection reads the element segments and writes them again, because they
 // hold function indexes.
 func (m *module) elementSection(r *reader) {
-	n := r.count(2, "element segments", MaxElementItems)
+	n := r.count(2, "element segments", maxElementItems)
 	m.elements = appendU32(make([]byte, 0, r.left()+r.left()/8), uint32(n))
 	items := 0
 	for range n {
 		items += m.element(r)
-		if items > MaxElementItems {
-			r.tooMany(r.pos, "items in element segments", MaxElementItems)
+		if items > maxElementItems {
+			r.tooMany(r.pos, "items in element segments", maxElementItems)
 		}
 		if r.err != nil {
 			return
@@ -52,7 +52,7 @@ func (m *module) element(r *reader) int {
 		kind = m.elementType(r, form)
 	}
 	m.elementKind = append(m.elementKind, kind)
-	n := r.count(1, "items in element segments", MaxElementItems)
+	n := r.count(1, "items in element segments", maxElementItems)
 	m.elements = appendU32(m.elements, uint32(n))
 	for range n {
 		if form&elementExpressions != 0 {

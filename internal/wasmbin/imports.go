@@ -3,7 +3,7 @@ package wasmbin
 // importSection reads the imports. Their items are written again as they come,
 // with empty module names replaced.
 func (m *module) importSection(r *reader) {
-	for range r.count(4, "imports", MaxImports) {
+	for range r.count(4, "imports", maxImports) {
 		at := r.pos
 		i := Import{Module: r.name(), Name: r.name()}
 		if i.Module == YieldModule || i.Module == EmptyModule {
@@ -57,7 +57,7 @@ func (m *module) importDescription(r *reader, i *Import) {
 
 // exportSection reads the exports.
 func (m *module) exportSection(r *reader) {
-	n := r.count(3, "exports", MaxExports)
+	n := r.count(3, "exports", maxExports)
 	seen := make(map[string]bool, n)
 	for range n {
 		at := r.pos

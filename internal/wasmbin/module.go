@@ -135,8 +135,8 @@ func decode(source []byte, tableItems int) (*module, error) {
 }
 
 func (m *module) header(r *reader) {
-	if len(m.source) > MaxModuleBytes {
-		r.tooMany(MaxModuleBytes, "bytes", MaxModuleBytes)
+	if len(m.source) > maxModuleBytes {
+		r.tooMany(maxModuleBytes, "bytes", maxModuleBytes)
 		return
 	}
 	head := r.bytes(8)
@@ -191,9 +191,9 @@ func (m *module) complete(r *reader) {
 	case defined != len(m.functions):
 		r.section = sectionNames[sectionCode]
 		r.fail(len(m.source), "%d functions have bodies, %d are declared", len(m.functions), defined)
-	case m.use.memoryInit && len(m.use.dropped) > MaxDroppedSegments:
+	case m.use.memoryInit && len(m.use.dropped) > maxDroppedSegments:
 		r.section = sectionNames[sectionCode]
-		r.tooMany(len(m.source), "data segments that are dropped", MaxDroppedSegments)
+		r.tooMany(len(m.source), "data segments that are dropped", maxDroppedSegments)
 	case m.dataCount >= 0 && m.dataCount != m.segments:
 		r.section = sectionNames[sectionData]
 		r.fail(len(m.source), "%d data segments, where the data count section says %d", m.segments, m.dataCount)
@@ -211,7 +211,7 @@ func (m *module) custom(r *reader) {
 }
 
 func (m *module) typeSection(r *reader) {
-	n := r.count(2, "types", MaxTypes)
+	n := r.count(2, "types", maxTypes)
 	m.types = make([]FuncType, 0, n)
 	for range n {
 		at := r.pos
@@ -235,7 +235,7 @@ func (m *module) typeSection(r *reader) {
 }
 
 func (r *reader) valueTypes(what string) []ValueType {
-	n := r.count(1, what, MaxParams)
+	n := r.count(1, what, maxParams)
 	if n == 0 {
 		return nil
 	}
@@ -258,7 +258,7 @@ func (m *module) typeIndex(r *reader) uint32 {
 }
 
 func (m *module) functionSection(r *reader) {
-	n := r.count(1, "functions", MaxFunctions)
+	n := r.count(1, "functions", maxFunctions)
 	for range n {
 		m.funcs = append(m.funcs, m.typeIndex(r))
 		if r.err != nil {
@@ -280,7 +280,7 @@ func (m *module) funcIndex(r *reader) uint32 {
 }
 
 func (m *module) tableSection(r *reader) {
-	for range r.count(3, "tables", MaxTables) {
+	for range r.count(3, "tables", maxTables) {
 		m.tables = append(m.tables, r.table())
 	}
 	m.checkTables(r)
@@ -294,8 +294,8 @@ func (m *module) checkTables(r *reader) {
 	if total > m.tableItems {
 		r.tooMany(r.pos, "items in tables", m.tableItems)
 	}
-	if len(m.tables) > MaxTables {
-		r.tooMany(r.pos, "tables", MaxTables)
+	if len(m.tables) > maxTables {
+		r.tooMany(r.pos, "tables", maxTables)
 	}
 }
 
@@ -373,7 +373,7 @@ func (m *module) addMemory(r *reader) {
 }
 
 func (m *module) tagSection(r *reader) {
-	n := r.count(2, "tags", MaxTags)
+	n := r.count(2, "tags", maxTags)
 	for range n {
 		m.addTag(r)
 	}
@@ -410,7 +410,7 @@ func (r *reader) global() global {
 }
 
 func (m *module) globalSection(r *reader) {
-	n := r.count(4, "globals", MaxGlobals)
+	n := r.count(4, "globals", maxGlobals)
 	for range n {
 		g := r.global()
 		m.globalItems = appendGlobalType(m.globalItems, g)
@@ -436,7 +436,7 @@ func (m *module) startSection(r *reader) {
 
 func (m *module) dataSection(r *reader) {
 	start := r.pos
-	n := r.count(2, "data segments", MaxDataSegments)
+	n := r.count(2, "data segments", maxDataSegments)
 	m.segments = n
 	for range n {
 		at := r.pos

@@ -41,10 +41,10 @@ func (m *module) nameSection(section *reader) {
 
 func (m *module) functionNames(r *reader) {
 	next := 0
-	for range r.count(2, "names", MaxFunctions) {
+	for range r.count(2, "names", maxFunctions) {
 		i := int(r.u32())
 		name := r.bytes(int(r.u32()))
-		if r.err != nil || i < next || i >= MaxFunctions || !utf8.Valid(name) {
+		if r.err != nil || i < next || i >= maxFunctions || !utf8.Valid(name) {
 			return
 		}
 		next = i + 1

@@ -167,26 +167,26 @@ func TestLimitsHold(t *testing.T) {
 		limit  int
 	}
 	for _, c := range []limitCase{
-		{"types", items(sectionType, MaxTypes+1, 0x60, 0, 0), MaxTypes},
-		{"parameters", section(sectionType, append(append([]byte{1, 0x60}, leb(MaxParams+1)...), repeat(MaxParams+2, int(I32))...)...), MaxParams},
-		{"functions", append(section(sectionType, 1, 0x60, 0, 0), items(sectionFunction, MaxFunctions+1, 0)[8:]...), MaxFunctions},
-		{"imports", items(sectionImport, MaxImports+1, 1, 'm', 1, 'g', 3, byte(I32), 0), MaxImports},
-		{"exports", append(section(sectionMemory, 1, 0, 1), items(sectionExport, MaxExports+1, 1, 'm', 2, 0)[8:]...), MaxExports},
-		{"globals", items(sectionGlobal, MaxGlobals+1, byte(I32), 0, opI32Const, 0, opEnd), MaxGlobals},
-		{"tags", append(section(sectionType, 1, 0x60, 0, 0), items(sectionTag, MaxTags+1, 0, 0)[8:]...), MaxTags},
-		{"tables", items(sectionTable, MaxTables+1, byte(FuncRef), 0, 1), MaxTables},
-		{"items in tables", section(sectionTable, append([]byte{1, byte(FuncRef), 0}, leb(MaxTableItems+1)...)...), MaxTableItems},
-		{"items in element segments", elements(MaxElementItems + 1), MaxElementItems},
-		{"data segments", append(section(sectionMemory, 1, 0, 1), items(sectionData, MaxDataSegments+1, 1, 0)[8:]...), MaxDataSegments},
-		{"locals in a function", locals(MaxLocals + 1), MaxLocals},
-		{"locals in all functions", manyLocals(), MaxLocalsInAll},
-		{"nested blocks", inFunction(append(repeat(MaxNesting, opBlock, blockEmpty), repeat(MaxNesting, opEnd)...)...), MaxNesting},
-		{"bytes in a function", inFunction(repeat(MaxFunctionBytes, opNop)...), MaxFunctionBytes},
+		{"types", items(sectionType, maxTypes+1, 0x60, 0, 0), maxTypes},
+		{"parameters", section(sectionType, append(append([]byte{1, 0x60}, leb(maxParams+1)...), repeat(maxParams+2, int(I32))...)...), maxParams},
+		{"functions", append(section(sectionType, 1, 0x60, 0, 0), items(sectionFunction, maxFunctions+1, 0)[8:]...), maxFunctions},
+		{"imports", items(sectionImport, maxImports+1, 1, 'm', 1, 'g', 3, byte(I32), 0), maxImports},
+		{"exports", append(section(sectionMemory, 1, 0, 1), items(sectionExport, maxExports+1, 1, 'm', 2, 0)[8:]...), maxExports},
+		{"globals", items(sectionGlobal, maxGlobals+1, byte(I32), 0, opI32Const, 0, opEnd), maxGlobals},
+		{"tags", append(section(sectionType, 1, 0x60, 0, 0), items(sectionTag, maxTags+1, 0, 0)[8:]...), maxTags},
+		{"tables", items(sectionTable, maxTables+1, byte(FuncRef), 0, 1), maxTables},
+		{"items in tables", section(sectionTable, append([]byte{1, byte(FuncRef), 0}, leb(maxTableItems+1)...)...), maxTableItems},
+		{"items in element segments", elements(maxElementItems + 1), maxElementItems},
+		{"data segments", append(section(sectionMemory, 1, 0, 1), items(sectionData, maxDataSegments+1, 1, 0)[8:]...), maxDataSegments},
+		{"locals in a function", locals(maxLocals + 1), maxLocals},
+		{"locals in all functions", manyLocals(), maxLocalsInAll},
+		{"nested blocks", inFunction(append(repeat(maxNesting, opBlock, blockEmpty), repeat(maxNesting, opEnd)...)...), maxNesting},
+		{"bytes in a function", inFunction(repeat(maxFunctionBytes, opNop)...), maxFunctionBytes},
 		{"operands moved per byte of a function", manyOperands(), arityPerByte},
-		{"data segments that are dropped", manyDrops(), MaxDroppedSegments},
+		{"data segments that are dropped", manyDrops(), maxDroppedSegments},
 		{"calls in a function times mutable globals", manyReloads(), maxReloads},
 		{"nanoseconds to compile, judging by branches, loops and locals", loopsAndLocals(), maxEffort},
-		{"bytes", make([]byte, MaxModuleBytes+1), MaxModuleBytes},
+		{"bytes", make([]byte, maxModuleBytes+1), maxModuleBytes},
 	} {
 		_, err := Rewrite(c.module, Options{})
 		var limit *LimitError
@@ -194,7 +194,7 @@ func TestLimitsHold(t *testing.T) {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}
-	if _, err := Rewrite(locals(MaxLocals), Options{}); err != nil {
+	if _, err := Rewrite(locals(maxLocals), Options{}); err != nil {
 		t.Errorf("a function with as many locals as are allowed: %v", err)
 	}
 }
@@ -210,8 +210,8 @@ func elements(n int) []byte {
 func manyLocals() []byte {
 	s := newSource()
 	void := s.fn(nil, nil)
-	types := make64(I64, MaxLocals)
-	for range MaxLocalsInAll/MaxLocals + 1 {
+	types := make64(I64, maxLocals)
+	for range maxLocalsInAll/maxLocals + 1 {
 		s.add(void, types)
 	}
 	return s.binary()
@@ -219,7 +219,7 @@ func manyLocals() []byte {
 
 func manyOperands() []byte {
 	s := newSource()
-	many := make64(I32, MaxParams)
+	many := make64(I32, maxParams)
 	t := s.fn(many, many)
 	f := s.add(t, nil, opUnreachable)
 	s.add(t, nil, code(opUnreachable, repeat(100, call(f)))...)
@@ -229,11 +229,11 @@ func manyOperands() []byte {
 func manyDrops() []byte {
 	s := newSource()
 	s.memory(0, 1)
-	for range MaxDroppedSegments + 1 {
+	for range maxDroppedSegments + 1 {
 		s.passive("x")
 	}
 	var body []byte
-	for i := range MaxDroppedSegments + 1 {
+	for i := range maxDroppedSegments + 1 {
 		body = appendU32(append(body, opMiscPrefix, miscDataDrop), uint32(i))
 	}
 	s.add(s.fn(nil, nil), nil, code(body, i32(0), i32(0), i32(0), opMiscPrefix, miscMemoryInit, 0, 0)...)
@@ -366,7 +366,7 @@ func TestErrorsReadWell(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}
-	limit := &LimitError{What: "tables", Limit: MaxTables, Section: "table section", Offset: 10}
+	limit := &LimitError{What: "tables", Limit: maxTables, Section: "table section", Offset: 10}
 	if got, want := limit.Error(), "the program is too large: more than 100 tables (table section at offset 0xa)"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

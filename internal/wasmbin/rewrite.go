@@ -9,7 +9,7 @@ import (
 // Options change what Rewrite does. They belong in the key of a compile cache.
 type Options struct {
 	// TableItems bounds the sum of the sizes of all tables, for ever:
-	// table.grow beyond it gives -1. Zero means MaxTableItems.
+	// table.grow beyond it gives -1. Zero means maxTableItems.
 	TableItems uint32
 }
 
@@ -17,7 +17,7 @@ type Options struct {
 // proportion to the source.
 func Rewrite(source []byte, o Options) (*Rewritten, error) {
 	if o.TableItems == 0 {
-		o.TableItems = MaxTableItems
+		o.TableItems = maxTableItems
 	}
 	m, err := decode(source, int(o.TableItems))
 	if err != nil {

@@ -82,7 +82,7 @@ func (s *scanner) selectTyped(at int) {
 func (s *scanner) tryTable(at int) {
 	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editTry})
 	params, results := s.blockType()
-	for range s.count(2, "catch clauses", MaxFunctionBytes) {
+	for range s.count(2, "catch clauses", maxFunctionBytes) {
 		form := s.pos
 		switch kind := s.byte(); kind {
 		case 0, 1:

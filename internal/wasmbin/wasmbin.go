@@ -17,7 +17,7 @@ package wasmbin
 
 // Version names the form of what Rewrite returns. It changes whenever the same
 // source gives another result, so it belongs in the key of every compile cache.
-const Version = "4"
+const Version = "5"
 
 // Names that Rewrite puts into modules.
 const (
@@ -104,8 +104,9 @@ type Rewritten struct {
 	// Stack is the export name of the i32 global that holds how many bytes of
 	// the stack are left for calls, by an estimate of what they take. It begins
 	// as DefaultStack. Because a trap leaves it as it was then, it is to be set
-	// before every call that no other call of the instance is around; at rest
-	// it is no part of the state.
+	// before every call that no other call of the instance is around, and set
+	// back after one inside a host function that failed; at rest it is no part
+	// of the state.
 	Stack string
 	// MemoryMin and MemoryMax are the declared limits of memory 0 in pages of
 	// 64 KiB; without a declared maximum MemoryMax is the largest possible.

@@ -224,10 +224,10 @@ func TestDeepRecursionEndsAtAFixedDepth(t *testing.T) {
 		f     string
 		frame uint64 // bytes for a round of the recursion
 	}{
-		{"direct", 2 * (frameBytes + frameLocal)},
+		{"direct", frameBytes + frameLocal},
 		{"inTurns", frameBytes + frameLocal},
 		{"throughTable", frameBytes + frameLocal + indirectFrame},
-		{"manyLocals", 2 * (frameBytes + 201*frameLocal)},
+		{"manyLocals", frameBytes + 201*frameLocal},
 	} {
 		reset()
 		if got := e.call(m, c.f, 10_000); got != "returned" || depth() != 10_001 {
