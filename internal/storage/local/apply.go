@@ -75,7 +75,7 @@ func (x *index) prepareWorker(p *plan, w id.Worker) error {
 	if _, known := p.workers[w]; there || known {
 		return nil
 	}
-	s, _, err := x.worker(w)
+	s, err := x.worker(w)
 	if err != nil {
 		return err
 	}

@@ -170,10 +170,10 @@ func (m *moving) counts(r *record) (bool, error) {
 	case kindChunk:
 		return m.chunkCounts(r)
 	case kindTruncate:
-		s, _, err := m.index.worker(r.worker)
+		s, err := m.index.worker(r.worker)
 		return s.truncateFile == m.file && s.truncated == r.stamp, err
 	case kindDelete:
-		s, _, err := m.index.worker(r.worker)
+		s, err := m.index.worker(r.worker)
 		return s.deleted == r.stamp && r.stamp >= m.oldest, err
 	case kindCell, kindCellDelete:
 		return m.itemCounts(r, cellKey(r.key))

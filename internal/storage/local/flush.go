@@ -192,7 +192,7 @@ func (f *filter) keepChunk(key, value []byte) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if f.state, _, err = f.index.worker(w); err != nil {
+		if f.state, err = f.index.worker(w); err != nil {
 			return false, err
 		}
 		f.prefix = append(f.prefix[:0], key[:n]...)

@@ -115,27 +115,31 @@ func (x *index) use() *version {
 	return x.tables
 }
 
-// worker gives what is known of w.
-func (x *index) worker(w id.Worker) (s workerState, ok bool, err error) {
+// worker gives what is known of w, or the state of one without entries.
+func (x *index) worker(w id.Worker) (workerState, error) {
 	x.mu.RLock()
 	e := x.active.workers[w]
 	if e == nil && x.frozen != nil {
 		e = x.frozen.workers[w]
 	}
 	if e != nil {
-		s = e.workerState
+		s := e.workerState
 		x.mu.RUnlock()
-		return s, true, nil
+		return s, nil
 	}
 	v := x.use()
 	x.mu.RUnlock()
 	defer v.release()
+	return v.worker(w)
+}
+
+// worker gives what the tables know of w.
+func (v *version) worker(w id.Worker) (workerState, error) {
 	value, ok, err := v.get(workerKey(w))
 	if err != nil || !ok {
-		return workerState{below: 1}, false, err
+		return workerState{below: 1}, err
 	}
-	s, err = decodeWorker(value)
-	return s, err == nil, err
+	return decodeWorker(value)
 }
 
 // item gives where a cell or a blob is. One that is deleted is given as such.
@@ -230,23 +234,25 @@ type lane struct {
 // read begins to read the chunks of w from the one that holds entry from or the
 // first entry that there is. The caller closes the reader.
 func (x *index) read(w id.Worker, from uint64) (*reader, error) {
-	state, _, err := x.worker(w)
+	r, err := x.snapshot(w)
 	if err != nil {
 		return nil, err
 	}
-	return x.readFrom(w, max(from, state.below), state)
+	return r.enter(max(from, r.below))
 }
 
 // readAll begins there even if the log begins later.
 func (x *index) readAll(w id.Worker, from uint64) (*reader, error) {
-	state, _, err := x.worker(w)
+	r, err := x.snapshot(w)
 	if err != nil {
 		return nil, err
 	}
-	return x.readFrom(w, from, state)
+	return r.enter(from)
 }
 
-func (x *index) readFrom(w id.Worker, from uint64, state workerState) (*reader, error) {
+// snapshot takes all that there is of w at one moment: a state of one moment
+// and chunks of another, truncated in between, would look like damage.
+func (x *index) snapshot(w id.Worker) (*reader, error) {
 	r := &reader{}
 	x.mu.RLock()
 	r.tabs = x.use()
@@ -255,16 +261,27 @@ func (x *index) readFrom(w id.Worker, from uint64, state workerState) (*reader, 
 			continue
 		}
 		if len(r.lanes) == 0 { // The newest state there is.
-			state = o.workers[w].workerState
+			r.workerState = o.workers[w].workerState
 		}
 		r.lanes = append(r.lanes, &lane{chunks: o.workers[w].chunks})
 	}
 	x.mu.RUnlock()
-	r.workerState = state
+	if len(r.lanes) == 0 {
+		var err error
+		if r.workerState, err = r.tabs.worker(w); err != nil {
+			r.close()
+			return nil, err
+		}
+	}
 	key := chunkPrefix(w)
 	for _, t := range r.tabs.tables {
 		r.lanes = append(r.lanes, &lane{cursor: t.Cursor(), prefix: key})
 	}
+	return r, nil
+}
+
+// enter stands on the first chunks that end at or behind entry from.
+func (r *reader) enter(from uint64) (*reader, error) {
 	for _, l := range r.lanes {
 		if err := l.enter(from, &r.workerState); err != nil {
 			r.close()

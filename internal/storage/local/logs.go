@@ -101,7 +101,7 @@ func (l logs) continues(segment []storage.Chunk) error {
 	for i, c := range segment {
 		end, ok := ends[c.Worker]
 		if !ok {
-			s, _, err := x.worker(c.Worker)
+			s, err := x.worker(c.Worker)
 			if err != nil {
 				return l.spoiled(err)
 			}
@@ -265,7 +265,7 @@ func (l logs) forget(ctx context.Context, verb string, number id.Shard, epoch id
 	if state := l.shard(number); state.epoch != epoch || epoch == 0 {
 		return fmt.Errorf("%s the oplog of %s: %w: the owner's epoch is %d, not %d", verb, w, storage.ErrFenced, state.epoch, epoch)
 	}
-	state, _, err := l.index.Load().worker(w)
+	state, err := l.index.Load().worker(w)
 	if err != nil {
 		return l.spoiled(err)
 	}
@@ -296,7 +296,7 @@ func (l logs) Workers(ctx context.Context, after id.Worker) iter.Seq2[id.Worker,
 			if err != nil {
 				return yield(id.Worker{}, l.spoiled(err))
 			}
-			state, _, err := l.index.Load().worker(w)
+			state, err := l.index.Load().worker(w)
 			if err == nil && state.empty() {
 				return true
 			}
