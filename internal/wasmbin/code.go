@@ -86,9 +86,6 @@ type scanner struct {
 	weight uint32 // the weight since then
 	loops  []int  // the loops that are open, in module.loops
 	locals int    // of all functions so far
-	// joints are what code branches at and to: blocks, calls, jump targets.
-	joints     int
-	branchings int // the sum over all functions so far that MaxBranchings bounds
 	jumps
 }
 
@@ -120,7 +117,7 @@ func (s *scanner) body(t FuncType) {
 	m := s.m
 	s.fn = function{start: s.pos, end: s.end}
 	s.fn.edits[0], s.fn.events[0] = len(m.edits), len(m.events)
-	s.moved, s.total, s.weight, s.joints = 0, 0, 0, 0
+	s.moved, s.total, s.weight = 0, 0, 0
 	s.loops = s.loops[:0]
 	s.jumps.reset()
 	s.localDeclarations(len(t.Params))
@@ -134,9 +131,6 @@ func (s *scanner) body(t FuncType) {
 	}
 	if s.err == nil && s.left() > 0 {
 		s.fail(s.pos, "%d bytes after the end of a function", s.left())
-	}
-	if s.branchings += s.joints * s.joints; s.branchings > MaxBranchings {
-		s.tooMany(s.pos, "blocks, calls and branches, each times those in its function", MaxBranchings)
 	}
 	s.flush()
 	s.fn.edits[1], s.fn.events[1] = len(m.edits), len(m.events)
@@ -273,11 +267,9 @@ func (s *scanner) loopEdit(at int, kind editKind) {
 
 func (s *scanner) open(at int, op byte, params, results int) {
 	s.moved += params + results
-	s.joints++
 	f := frame{op: op, arity: results}
 	switch op {
 	case opLoop:
-		s.joints += 2 // the engine looks at every block for every loop
 		f.arity, f.loop = params, len(s.m.loops)
 		s.event(eventLoop, uint32(f.loop))
 		s.m.loops = append(s.m.loops, loop{body: s.total})
@@ -396,9 +388,7 @@ func (s *scanner) round(at int) {
 
 func (s *scanner) branchTable(at int) {
 	back, from := false, len(s.labels)
-	n := s.count(1, "labels", maxFunctionBytes) + 1
-	s.joints += n / 4 // each is looked at once for every other
-	for range n {
+	for range s.count(1, "labels", maxFunctionBytes) + 1 {
 		f, depth := s.target()
 		if f.op == opLoop {
 			back = true

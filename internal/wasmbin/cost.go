@@ -64,7 +64,7 @@ const (
 func (s *scanner) flush() {
 	if s.weight > 0 {
 		s.weight = min(s.weight, 1<<(32-eventBits)-1)
-		s.record(eventWeight, uint32(s.weight))
+		s.record(eventWeight, s.weight)
 		s.total += s.weight
 		s.weight = 0
 	}

@@ -26,21 +26,15 @@ const (
 	// Go standard library: the engine's compiler takes several hundred bytes of
 	// memory per byte of a function while it is at it.
 	maxFunctionBytes = 2 << 20
-	// MaxNameBytes is what is kept of the name of a function: the engine writes
+	// maxNameBytes is what is kept of the name of a function: the engine writes
 	// thirty of them into the text of every trap.
-	MaxNameBytes = 4096
-	// MaxBranchings bounds the squares of the numbers of blocks, calls and jump
-	// targets in each function, summed over all functions: the engine's compiler
-	// takes time in proportion to it, half a minute here. The largest programs
-	// known need a tenth.
-	MaxBranchings = 10_000_000_000
+	maxNameBytes = 4096
 	// maxTableItems bounds the sum of the sizes of all tables unless the options
 	// say otherwise.
 	maxTableItems = 10_000_000
 	// arityPerByte bounds how many operands the blocks, branches and calls of a
 	// function move, per byte of its body. A block type is an index of one byte
-	// and can stand for a thousand values.
-	// The first freeArity are free.
+	// and can stand for a thousand values. The first freeArity are free.
 	arityPerByte = 2
 	freeArity    = 10_000
 )

@@ -30,7 +30,7 @@ func (m *module) nameSection(section *reader) {
 		part := r.sub(int(r.u32()), r.section)
 		switch id {
 		case namesModule:
-			if m.name = part.name(); len(m.name) > MaxNameBytes {
+			if m.name = part.name(); len(m.name) > maxNameBytes {
 				m.name = ""
 			}
 		case namesFunctions:
@@ -48,8 +48,8 @@ func (m *module) functionNames(r *reader) {
 			return
 		}
 		next = i + 1
-		if len(name) > MaxNameBytes {
-			name = []byte(strings.ToValidUTF8(string(name[:MaxNameBytes]), ""))
+		if len(name) > maxNameBytes {
+			name = []byte(strings.ToValidUTF8(string(name[:maxNameBytes]), ""))
 		}
 		m.names = append(m.names, nameAssoc{uint32(i), name})
 	}

@@ -197,6 +197,22 @@ func TestDamagedNamesAreLeftOut(t *testing.T) {
 	}
 }
 
+func TestLongNamesAreCut(t *testing.T) {
+	s := newSource()
+	f := s.add(s.fn(nil, nil), nil)
+	s.names[f] = strings.Repeat("é", maxNameBytes)
+	r, err := Rewrite(s.binary(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newEngine(t).CompileModule(t.Context(), r.Module); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Module) > maxNameBytes+1000 {
+		t.Errorf("with a name of %d bytes the result has %d", 2*maxNameBytes, len(r.Module))
+	}
+}
+
 func TestDebugSectionsAreLeftOut(t *testing.T) {
 	s := newSource()
 	s.custom = appendSection(nil, sectionCustom, append(appendName(nil, ".debug_info"), make([]byte, 1000)...))

@@ -186,6 +186,7 @@ func TestLimitsHold(t *testing.T) {
 		{"data segments that are dropped", manyDrops(), maxDroppedSegments},
 		{"calls in a function times mutable globals", manyReloads(), maxReloads},
 		{"nanoseconds to compile, judging by branches, loops and locals", loopsAndLocals(), maxEffort},
+		{"nanoseconds to compile, judging by branches, loops and locals", manyBranches(), maxEffort},
 		{"bytes", make([]byte, maxModuleBytes+1), maxModuleBytes},
 	} {
 		_, err := Rewrite(c.module, Options{})
@@ -248,6 +249,10 @@ func manyReloads() []byte {
 	f := s.add(s.fn(nil, nil), nil)
 	s.add(0, nil, repeat(2000, call(f))...)
 	return s.binary()
+}
+
+func manyBranches() []byte {
+	return inFunction(repeat(60_000, i32(1), opIf, blockEmpty, opEnd)...)
 }
 
 func loopsAndLocals() []byte {

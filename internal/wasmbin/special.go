@@ -34,7 +34,6 @@ func (s *scanner) call(at int, op byte) {
 		s.edit(at, editImport, i)
 		s.weight += callWeight
 	} else {
-		s.joints++ // a charge has a block
 		s.event(eventSite, uint32(len(s.m.edits)-s.fn.edits[0]))
 		s.edit(at, editCall, i)
 	}
@@ -57,7 +56,6 @@ func (s *scanner) callIndirect(at int, op byte) {
 		return
 	}
 	s.signature(i)
-	s.joints++
 	s.edit(at, editIndirect, 0)
 	s.m.edits[len(s.m.edits)-1].deep = op == opCallIndirect
 	s.weight += callWeight
