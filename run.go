@@ -8,6 +8,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
@@ -79,6 +80,9 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	})
 	if closeErr := seen.close(); err == nil {
 		err = closeErr
+	}
+	if errors.Is(err, storage.ErrFull) {
+		err = fmt.Errorf("%w; free some space and run %s again: it resumes where it was", err, w.Name)
 	}
 	exit := Exit{}
 	if outcome != nil {
