@@ -217,7 +217,7 @@ func compile(e *engine, binary []byte) (err error) {
 
 // unfit are reasons for which a module is refused and not shown to the engine,
 // which allocates what a module claims. Neither is what is wrong before code.
-var unfit = []string{"claims", "functions have bodies", "a number of more than", "comes after"}
+var unfit = []string{"claims", "ends too early", "functions have bodies", "a number of more than", "comes after"}
 
 // confusing says whether a module may hold a vector instruction in a form that
 // the engine reads as another one: it looks at one byte of its number.
