@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -57,6 +58,11 @@ type started struct {
 // TestScripts runs the stories of testdata/script: each is what a person types,
 // and what must come of it. $GUEST is the program of testdata/guest.
 func TestScripts(t *testing.T) {
+	// Who runs the tests may ignore SIGHUP, as nohup does, and programs inherit
+	// that; they do not inherit that we listen to it.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	guest, cache := buildGuest(t)
 	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
