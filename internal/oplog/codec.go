@@ -63,6 +63,19 @@ func (c *coder) time(t *Time) {
 	*t = Time(v)
 }
 
+// bool passes a flag as 0 or 1.
+func (c *coder) bool(p *bool) {
+	v := uint64(0)
+	if *p {
+		v = 1
+	}
+	c.uvarint(&v)
+	if v > 1 {
+		c.fail(errNumber)
+	}
+	*p = v == 1
+}
+
 // fixed passes bytes of a length that both sides know.
 func (c *coder) fixed(p []byte) {
 	if !c.reading {

@@ -35,12 +35,24 @@ var (
 	kindError        = declare[Error](7, "Error", false)
 	kindInterrupted  = declare[Interrupted](8, "Interrupted", true)
 	kindRecovered    = declare[Recovered](9, "Recovered", true)
+
+	kindAccepted  = declare[InvocationAccepted](10, "InvocationAccepted", true)
+	kindStarted   = declare[InvocationStarted](11, "InvocationStarted", false)
+	kindFinished  = declare[InvocationFinished](12, "InvocationFinished", false)
+	kindFailed    = declare[InvocationFailed](13, "InvocationFailed", true)
+	kindCanceled  = declare[InvocationCanceled](14, "InvocationCanceled", true)
+	kindSuspended = declare[Suspended](15, "Suspended", true)
+	kindResumed   = declare[Resumed](16, "Resumed", true)
+	kindStuck     = declare[Stuck](17, "Stuck", true)
+	kindDue       = declare[Due](18, "Due", true)
 )
 
 // kinds lists every kind at its number.
 var kinds = [...]*kind{
 	1: kindCreate, kindHostCall, kindCallStarted, kindCallFinished, kindLog,
 	kindExited, kindError, kindInterrupted, kindRecovered,
+	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
+	kindSuspended, kindResumed, kindStuck, kindDue,
 }
 
 // Time is nanoseconds since 1970 UTC.
@@ -86,6 +98,11 @@ type Create struct {
 	Memory  uint64   `json:"memory"`  // limit of linear memory, bytes
 	Storage uint64   `json:"storage"` // limit of the file system, bytes
 	Files   uint64   `json:"files"`   // limit of open descriptors
+	// What follows is of workers of deployed components alone.
+	Revision  uint64       `json:"revision,omitempty"`
+	Ephemeral bool         `json:"ephemeral,omitempty"` // every invocation has an instance of its own, and only its log is kept
+	Initial   storage.Hash `json:"initial,omitzero"`    // blob: its file system at the beginning
+	Settings  Payload      `json:"settings,omitempty"`  // JSON of the settings that it was given itself
 }
 
 // Dir is a host directory shown to the worker.
@@ -111,6 +128,10 @@ func (e *Create) fields(c *coder) {
 	c.uvarint(&e.Memory)
 	c.uvarint(&e.Storage)
 	c.uvarint(&e.Files)
+	c.uvarint(&e.Revision)
+	c.bool(&e.Ephemeral)
+	c.fixed(e.Initial[:])
+	c.bytes((*[]byte)(&e.Settings))
 }
 
 // HostCall is a call that was performed and recorded in one step: what it

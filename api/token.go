@@ -1,0 +1,30 @@
+package api
+
+import "time"
+
+// Scope is what a token allows: "admin" everything, "deploy" deploying and
+// settings, "read" looking at everything but tokens, "invoke" invoking, creating
+// and looking at workers. Behind a colon stands the component it is limited to,
+// as in "invoke:shop"; admin has none.
+type Scope string
+
+// NewToken asks for a token.
+type NewToken struct {
+	Name    string    `json:"name" doc:"For people; unique"`
+	Scopes  []Scope   `json:"scopes" minItems:"1"`
+	Expires time.Time `json:"expires,omitzero" doc:"Absent: never"`
+}
+
+// Token is a token without its secret.
+type Token struct {
+	Name    string    `json:"name"`
+	Scopes  []Scope   `json:"scopes"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// CreatedToken has the secret, which is shown once.
+type CreatedToken struct {
+	Token
+	Secret string `json:"secret" doc:"What to send as bearer token"`
+}
