@@ -10,6 +10,7 @@ type InvocationAccepted struct {
 	Function string  `json:"function"`
 	Args     Payload `json:"args"`          // a JSON array
 	Due      Time    `json:"due,omitempty"` // when to begin; 0: at once
+	Queue    uint64  `json:"queue"`         // invocations accepted and not ended, this one included
 }
 
 func (*InvocationAccepted) kind() *kind { return kindAccepted }
@@ -19,6 +20,7 @@ func (e *InvocationAccepted) fields(c *coder) {
 	c.string(&e.Function)
 	c.bytes((*[]byte)(&e.Args))
 	c.time(&e.Due)
+	c.uvarint(&e.Queue)
 }
 
 // InvocationStarted begins an attempt of the invocation accepted at Accepted,
