@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -43,6 +44,7 @@ type Committer struct {
 
 	mu       sync.Mutex
 	wanted   []*Writer // writers whose entries somebody waits for, each once
+	joined   []*Writer // writers whose entries go before those, each once
 	closing  bool
 	flushing bool // somebody is, and owns the following
 
@@ -74,9 +76,9 @@ func (c *Committer) Epoch() id.Epoch { return c.epoch }
 // Shard is the shard it commits for.
 func (c *Committer) Shard() id.Shard { return c.shard }
 
-// Close finishes the flushes that were asked for and stops. Appends and
-// commits are refused from then on; entries that nobody asked to commit are
-// lost, as they would be by a crash. It returns the error that ended the
+// Close finishes the flushes that were asked for, with what joined them, and
+// stops. Appends and commits are refused from then on; entries that nobody
+// asked to commit are lost, as they would be by a crash. It returns the error that ended the
 // committer before, if one did.
 func (c *Committer) Close() error {
 	c.mu.Lock()
@@ -117,6 +119,16 @@ func (c *Committer) commit(w *Writer) {
 	if leads {
 		c.flush()
 	}
+}
+
+// join lets w go with the next flush.
+func (c *Committer) join(w *Writer) {
+	c.mu.Lock()
+	if !w.joined && !c.closing {
+		w.joined = true
+		c.joined = append(c.joined, w)
+	}
+	c.mu.Unlock()
 }
 
 // enlist is called with c.mu held.
@@ -174,7 +186,7 @@ func (c *Committer) flush() {
 
 	c.mu.Lock()
 	c.flushing = false
-	if err == nil && c.closing && len(c.wanted) == 0 {
+	if err == nil && c.closing && len(c.wanted)+len(c.joined) == 0 {
 		err = ErrClosed
 	}
 	if err != nil {
@@ -188,28 +200,64 @@ func (c *Committer) flush() {
 	}
 }
 
-// gather moves wanted writers to taken and their chunks to segment.
+// gather moves wanted writers to taken and their chunks to segment. Those that
+// joined go first, and the others only once all of those are in: so nothing
+// that was appended behind a Join overtakes it, whatever the limits leave over.
 func (c *Committer) gather() {
-	now := c.sched.Now()
+	g := gathering{c: c, now: c.sched.Now()}
 	c.taken, c.segment = c.taken[:0], c.segment[:0]
-	size, room := 0, false
 	c.mu.Lock()
-	for _, w := range c.wanted {
-		if size >= maxFlush || len(c.segment) == maxFlushChunks {
-			break
-		}
-		chunk, full := w.take(now)
-		if chunk.Count > 0 {
-			c.segment = append(c.segment, chunk)
-			size += len(chunk.Bytes)
-		}
-		w.wanted = false
-		c.taken = append(c.taken, w)
-		room = room || full
+	n := g.take(c.joined)
+	for _, w := range c.joined[:n] {
+		w.joined = false
 	}
-	c.wanted = slices.Delete(c.wanted, 0, len(c.taken))
+	c.joined = slices.Delete(c.joined, 0, n)
+	if len(c.joined) == 0 {
+		n = g.take(c.wanted)
+		for _, w := range c.wanted[:n] {
+			w.wanted = false
+		}
+		c.wanted = slices.Delete(c.wanted, 0, n)
+	}
+	for _, w := range c.taken {
+		w.aboard = false
+	}
 	c.mu.Unlock()
-	if room {
+	if g.room {
 		c.committed.Wake()
 	}
+}
+
+// gathering is how far one flush has been gathered. It lives with c.mu held.
+type gathering struct {
+	c    *Committer
+	now  time.Time
+	size int
+	room bool // an append may have been waiting for what was taken
+}
+
+// take takes the writers' chunks in order as far as one flush may, and returns
+// how many of the writers have nothing left. A writer has one chunk in a flush.
+func (g *gathering) take(writers []*Writer) int {
+	c := g.c
+	for i, w := range writers {
+		if w.aboard {
+			continue
+		}
+		if g.size >= maxFlush || len(c.segment) == maxFlushChunks {
+			return i
+		}
+		chunk, rest, full := w.take(g.now)
+		if chunk.Count > 0 {
+			c.segment = append(c.segment, chunk)
+			g.size += len(chunk.Bytes)
+		}
+		w.aboard = true
+		c.taken = append(c.taken, w)
+		g.room = g.room || full
+		if rest {
+			return i
+		}
+	}
+	return len(writers)
 }

@@ -260,7 +260,7 @@ func TestAppendWaitsWhenTheDiskIsFarBehind(t *testing.T) {
 			}
 			mustCommit(t, w)
 		})
-		until(t, s, "the writer is full", func() bool { return !w.hasRoom() })
+		until(t, s, "the writer is full", func() bool { return !w.Room() })
 		if last := w.Last(); last >= entries {
 			t.Errorf("all %d entries were appended while the disk did nothing", last)
 		}
@@ -318,7 +318,7 @@ func TestAFullWriterGoesOnAsSoonAsItsChunkIsTaken(t *testing.T) {
 			}
 		}
 	})
-	until(t, s, "the writer is full", func() bool { return !w.hasRoom() })
+	until(t, s, "the writer is full", func() bool { return !w.Room() })
 	g.open()
 	first.Wait()
 	until(t, s, "the second append is held", func() bool { return second.arrived() == 1 })

@@ -56,7 +56,7 @@ func TestAFailedAppendReachesEveryWaiterAndStays(t *testing.T) {
 				t.Errorf("an append that waited for room = %v, want the disk's error", err)
 			}
 		}))
-		until(t, s, "all wait", func() bool { return c.waiting() == writers+1 && !full.hasRoom() })
+		until(t, s, "all wait", func() bool { return c.waiting() == writers+1 && !full.Room() })
 		g.open()
 		first.Wait()
 		for _, task := range tasks {

@@ -17,6 +17,9 @@ const (
 	flushAt = 256 << 10
 	// maxPending is how many it holds before appending waits for the disk.
 	maxPending = 4 << 20
+	// maxTake is how many one flush takes of a writer: more than that is there
+	// only if Offer went on without room.
+	maxTake = maxPending + MaxEntry
 	// maxIdleBuffer is how large a buffer a writer keeps whose chunks are much
 	// smaller at present.
 	maxIdleBuffer = 64 << 10
@@ -25,8 +28,8 @@ const (
 )
 
 // Writer appends to one worker's oplog. Entries are buffered and ordered;
-// Commit makes them durable. It is for one task at a time; Committed, Request
-// and WaitCommitted are for any.
+// Commit makes them durable. All of it may be used by several tasks at once:
+// each entry is added as a whole, and the indexes tell in which order.
 type Writer struct {
 	c      *Committer
 	worker id.Worker
@@ -42,7 +45,10 @@ type Writer struct {
 	flying  []byte // the chunk being flushed, reused for the one after the next
 	flown   Index  // its last index
 
-	wanted bool // guarded by c.mu
+	// Guarded by c.mu.
+	wanted bool // in c.wanted
+	joined bool // in c.joined
+	aboard bool // taken already by the flush that is being gathered
 }
 
 // NewWriter opens the oplog of worker for appending behind its last entry.
@@ -79,6 +85,25 @@ func (w *Writer) AppendHostCall(ctx context.Context, function uint64, request, r
 	return err
 }
 
+// Offer is Append for callers that hold a lock: it never waits, neither for the
+// disk nor for room. It fails only if the committer has ended or the entry is
+// too large. What bounds the memory is that callers look at Room before they
+// accept work that leads to entries.
+func (w *Writer) Offer(body Body) (Index, error) {
+	if err := w.c.failure(); err != nil {
+		return 0, err
+	}
+	w.mu.Lock()
+	return w.add(appendEntry(&w.coder, w.pending, w.next, body), body.kind())
+}
+
+// Room tells whether the disk keeps up: whether Append would not wait.
+func (w *Writer) Room() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending) < maxPending
+}
+
 // lock locks w.mu as soon as there is room for an entry.
 func (w *Writer) lock(ctx context.Context) error {
 	for {
@@ -90,16 +115,10 @@ func (w *Writer) lock(ctx context.Context) error {
 			return nil
 		}
 		w.mu.Unlock()
-		if err := w.c.committed.Wait(ctx, func() bool { return w.hasRoom() || w.c.failure() != nil }); err != nil {
+		if err := w.c.committed.Wait(ctx, func() bool { return w.Room() || w.c.failure() != nil }); err != nil {
 			return err
 		}
 	}
-}
-
-func (w *Writer) hasRoom() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.pending) < maxPending
 }
 
 // add makes grown, which is pending and one entry more, the pending chunk. It
@@ -134,6 +153,12 @@ func (w *Writer) Committed() Index { return w.committed.Load() }
 // Request asks for everything appended so far to become durable soon.
 func (w *Writer) Request() { w.c.want(w) }
 
+// Join lets everything appended so far go with the next flush, without causing
+// one. What is appended to any writer afterwards, and committed by whomever, is
+// durable no earlier: it is in the same segment or in a later one, also when a
+// flush takes only some of what waits for it.
+func (w *Writer) Join() { w.c.join(w) }
+
 // Commit returns when everything appended so far is durable, or ctx is done.
 // It may flush by itself, and then it does so to the end.
 func (w *Writer) Commit(ctx context.Context) error {
@@ -157,22 +182,43 @@ func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
 	return w.c.failure()
 }
 
-// take hands the forming chunk to a flush and starts a new one. It reports
-// whether an append may be waiting for that.
-func (w *Writer) take(now time.Time) (chunk storage.Chunk, full bool) {
+// take hands the forming chunk to a flush and starts a new one, with what is
+// over maxTake. It reports whether there is such a rest, and whether an append
+// may be waiting for room.
+func (w *Writer) take(now time.Time) (chunk storage.Chunk, rest, full bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.count == 0 {
-		return chunk, false
+		return chunk, false, false
 	}
-	chunk = storage.Chunk{Worker: w.worker, First: w.next - uint64(w.count), Count: w.count, Bytes: w.pending}
-	putChunkHeader(chunk.Bytes, w.sum, chunk.First, now)
+	end, count := len(w.pending), w.count
+	if full = end >= maxPending; end > maxTake {
+		end, count = cutPending(w.pending)
+	}
+	first := w.next - uint64(w.count)
+	chunk = storage.Chunk{Worker: w.worker, First: first, Count: count, Bytes: w.pending[:end:end]}
+	putChunkHeader(chunk.Bytes, w.sum, first, now)
 	if size := cap(w.flying); size == 0 || size > maxIdleBuffer && len(w.pending) < maxIdleBuffer/4 {
 		w.flying = newChunk()
 	}
-	w.pending, w.flying, w.count = w.flying[:chunkHeader], w.pending, 0
-	w.flown = w.next - 1
-	return chunk, len(chunk.Bytes) >= maxPending
+	w.pending, w.flying = append(w.flying[:chunkHeader], w.pending[end:]...), w.pending
+	w.count -= count
+	w.flown = chunk.Last()
+	return chunk, w.count > 0, full
+}
+
+// cutPending finds how many of the entries in pending have at most maxTake
+// bytes together with the header, and where the last of them ends.
+func cutPending(pending []byte) (end int, count uint32) {
+	end = chunkHeader
+	for {
+		n, width := uvarint(pending[end:])
+		next := end + width + int(n) + 4
+		if next > maxTake {
+			return end, count
+		}
+		end, count = next, count+1
+	}
 }
 
 // flushed is called when what take gave is durable.
