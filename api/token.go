@@ -13,6 +13,9 @@ type NewToken struct {
 	Name    string    `json:"name" doc:"For people; unique"`
 	Scopes  []Scope   `json:"scopes" minItems:"1"`
 	Expires time.Time `json:"expires,omitzero" doc:"Absent: never"`
+	// Secret is one that whoever runs the node has chosen; empty: one is made.
+	// No request can carry it.
+	Secret string `json:"-"`
 }
 
 // Token is a token without its secret.
