@@ -22,8 +22,23 @@ const maxFlush = 16 << 20
 // maxFlushChunks is how many writers' chunks one flush takes.
 const maxFlushChunks = 1 << 13
 
+// What a Committer with Retry waits before it tries a failed append again: as
+// long as the first pause at first, and twice as long each time up to the last.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+)
+
 // ErrClosed refuses appends and commits after Close.
 var ErrClosed = errors.New("the oplog is closed")
+
+// Option changes what a Committer does.
+type Option uint8
+
+// Retry lets a Committer survive a store that cannot append for a while, such
+// as one on a full disk: it tries the same segment again until that works, and
+// commits wait meanwhile. Without it the first failure is the end.
+const Retry Option = 1
 
 // Committer makes the entries of all workers of a shard durable together: one
 // flush at a time, and while one is syncing the next one forms.
@@ -38,15 +53,23 @@ type Committer struct {
 	task      sched.Task      // flushes what no commit does by itself
 
 	// ended says why nothing more is made durable; it is set once. After a
-	// failed append nobody knows what the storage has, so nothing may be
+	// failed append nobody knows what the storage has, so nothing else may be
 	// appended behind it by this owner.
-	ended atomic.Pointer[error]
+	ended   atomic.Pointer[error]
+	stalled atomic.Pointer[error] // of the last append, if it failed
+	flushes atomic.Uint64
+	bytes   atomic.Uint64
+
+	retries bool
+	closed  context.Context // done once Close is called
+	close   context.CancelFunc
 
 	mu       sync.Mutex
 	wanted   []*Writer // writers whose entries somebody waits for, each once
 	joined   []*Writer // writers whose entries go before those, each once
 	closing  bool
 	flushing bool // somebody is, and owns the following
+	handed   bool // that is the task, as of its next turn: the append is to be tried again
 
 	head    uint64
 	taken   []*Writer // whose chunks are in segment; both are reused
@@ -54,7 +77,7 @@ type Committer struct {
 }
 
 // NewCommitter takes over shard for a new epoch and starts flushing.
-func NewCommitter(ctx context.Context, s sched.Scheduler, logs storage.Logs, shard id.Shard) (*Committer, error) {
+func NewCommitter(ctx context.Context, s sched.Scheduler, logs storage.Logs, shard id.Shard, options ...Option) (*Committer, error) {
 	last, err := logs.Epoch(ctx, shard)
 	if err != nil {
 		return nil, fmt.Errorf("read the epoch of shard %d: %w", shard, err)
@@ -62,10 +85,12 @@ func NewCommitter(ctx context.Context, s sched.Scheduler, logs storage.Logs, sha
 	c := &Committer{
 		sched: s, logs: logs, shard: shard, epoch: last + 1,
 		work: s.NewCondition(), committed: s.NewCondition(),
+		retries: slices.Contains(options, Retry),
 	}
 	if c.head, err = logs.Acquire(ctx, shard, c.epoch); err != nil {
 		return nil, fmt.Errorf("take over shard %d: %w", shard, err)
 	}
+	c.closed, c.close = context.WithCancel(context.Background())
 	c.task = s.Go("commit", c.run)
 	return c, nil
 }
@@ -76,14 +101,32 @@ func (c *Committer) Epoch() id.Epoch { return c.epoch }
 // Shard is the shard it commits for.
 func (c *Committer) Shard() id.Shard { return c.shard }
 
+// Stalled is why the last append to the store failed, and nil if it did not. If
+// the committer retries, commits wait until it is nil again; if it has ended by
+// an error, this is the one.
+func (c *Committer) Stalled() error {
+	if p := c.stalled.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Flushes is how many segments it has made durable.
+func (c *Committer) Flushes() uint64 { return c.flushes.Load() }
+
+// Bytes is how many bytes of entries those had, chunk headers included.
+func (c *Committer) Bytes() uint64 { return c.bytes.Load() }
+
 // Close finishes the flushes that were asked for, with what joined them, and
 // stops. Appends and commits are refused from then on; entries that nobody
 // asked to commit are lost, as they would be by a crash. It returns the error that ended the
-// committer before, if one did.
+// committer, if one did; an append that is retried is tried once more and then
+// ends it.
 func (c *Committer) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
+	c.close()
 	c.work.Wake()
 	c.task.Wait()
 	if err := c.failure(); !errors.Is(err, ErrClosed) {
@@ -150,32 +193,93 @@ func (c *Committer) claim() bool {
 }
 
 func (c *Committer) run() {
-	for ended := false; !ended; {
+	for {
+		var ended, handed bool
 		_ = c.work.Wait(context.Background(), func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			ended = c.failure() != nil
-			return ended || c.claim()
+			ended, handed = c.failure() != nil, c.handed
+			return ended || handed || c.claim()
 		})
-		if !ended {
+		switch {
+		case ended:
+			return
+		case handed:
+			c.retry()
+		default:
 			c.flush()
 		}
 	}
 }
 
 // flush appends one segment with what the wanted writers hold. Its caller has
-// claimed the right to.
+// claimed the right to, and may be about to wait for something else than this
+// flush, so what has to be tried again is left to the task.
 func (c *Committer) flush() {
 	c.gather()
-	var err error
-	if len(c.segment) > 0 {
-		err = c.logs.Append(context.Background(), c.shard, c.epoch, c.head, c.segment)
-		if err != nil {
-			err = fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
-		} else {
-			c.head++
+	err := c.append()
+	if err == nil || !c.mayPass(err) {
+		c.finish(err)
+		return
+	}
+	c.mu.Lock()
+	c.handed = true
+	c.mu.Unlock()
+	c.work.Wake()
+}
+
+// retry appends the segment again until that works or Close is called. Storage
+// knows it again if it has it after all.
+func (c *Committer) retry() {
+	c.mu.Lock()
+	c.handed = false
+	c.mu.Unlock()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		last := c.sched.Sleep(c.closed, pause) != nil
+		err := c.append()
+		if err == nil || last || !c.mayPass(err) {
+			c.finish(err)
+			return
 		}
 	}
+}
+
+// append gives the segment to the store once.
+func (c *Committer) append() error {
+	if len(c.segment) == 0 {
+		return nil
+	}
+	err := c.logs.Append(context.Background(), c.shard, c.epoch, c.head, c.segment)
+	if err != nil {
+		err = fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
+		c.stalled.Store(&err)
+		return err
+	}
+	c.stalled.Store(nil)
+	c.head++
+	c.flushes.Add(1)
+	for _, chunk := range c.segment {
+		c.bytes.Add(uint64(len(chunk.Bytes)))
+	}
+	return nil
+}
+
+// mayPass reports whether an append that failed with err is to be tried again.
+func (c *Committer) mayPass(err error) bool {
+	if !c.retries {
+		return false
+	}
+	for _, lasting := range []error{storage.ErrFenced, storage.ErrClosed, storage.ErrGap, storage.ErrTooLarge} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
+}
+
+// finish ends a flush: with err nil its segment is durable, else the committer
+// has ended.
+func (c *Committer) finish(err error) {
 	if err == nil {
 		for _, w := range c.taken {
 			w.flushed()
