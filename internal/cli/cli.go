@@ -152,6 +152,7 @@ program exactly where it left off.`,
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
 	root.AddCommand(
+		a.serverCommand(),
 		a.runCommand(), a.demoCommand(),
 		a.psCommand(), a.logsCommand(), a.oplogCommand(), a.inspectCommand(), a.cpCommand(), a.rmCommand(),
 		a.versionCommand(),

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+)
+
+// config is the configuration of a server: what each setting says, and where
+// it says so.
+type config struct {
+	state          string
+	listen         string
+	tlsCert        string
+	tlsKey         string
+	auth           string // authOn or authOff once the configuration is resolved
+	adminTokenFile string
+	logFormat      string
+	logLevel       string
+	workers        api.Settings // defaults
+	maxInstances   int
+	maxMemory      uint64
+	maxRunning     int
+	idleAfter      time.Duration
+	suspendAfter   time.Duration
+	maxBody        int64
+	maxModule      int64
+	maxRequests    int
+	timeout        time.Duration
+	grace          time.Duration
+
+	settings []*setting
+}
+
+// What auth and log.format can be.
+const (
+	authOn     = "on"
+	authOff    = "off"
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// setting is one thing that can be configured. Its flag, its variable and its
+// place in the file follow from its key.
+type setting struct {
+	key     string // dots lead into groups of the file
+	arg     string // what the help calls a value
+	preset  string // the default, as a person would write it
+	meaning string
+	value
+
+	from  string  // where the value comes from, as a person looks for it
+	typed *string // what the command line says, if it does
+}
+
+// byDefault is the origin of a value that nobody gave.
+const byDefault = "default"
+
+// newConfig is the configuration that nobody changed.
+func newConfig() *config {
+	c := &config{}
+	c.settings = c.declare()
+	for _, s := range c.settings {
+		if err := s.take(s.preset, byDefault); err != nil {
+			panic(err)
+		}
+	}
+	return c
+}
+
+// declare lists all there is to configure. Everything that knows of settings,
+// from the command line to the documents, goes by this list.
+func (c *config) declare() []*setting {
+	limits, retry := &c.workers.Limits, &c.workers.Retry
+	return []*setting{
+		{key: "state", arg: "DIR", preset: stateDefault, value: text(&c.state, "a directory"), meaning: "where everything is kept, made if missing"},
+		{key: "listen", arg: "HOST:PORT", preset: "127.0.0.1:4004", value: address(&c.listen), meaning: "where to listen; port 0: any free one"},
+		{key: "tls.cert", arg: "FILE", value: optional(&c.tlsCert), meaning: "certificate chain for HTTPS, as PEM; SIGHUP reloads it"},
+		{key: "tls.key", arg: "FILE", value: optional(&c.tlsKey), meaning: "its private key, as PEM"},
+		{key: "auth", arg: "on|off", value: auth(&c.auth), meaning: "whether requests need a token; by default off on loopback, else on"},
+		{key: "admin-token-file", arg: "FILE", value: optional(&c.adminTokenFile), meaning: "has the secret of the first token, which is made up otherwise"},
+		{key: "log.format", arg: "text|json", preset: formatText, value: oneOf(&c.logFormat, formatText, formatJSON), meaning: "how standard error is written"},
+		{key: "log.level", arg: "LEVEL", preset: "info", value: oneOf(&c.logLevel, "debug", "info", "warn", "error"), meaning: "the least that is logged: debug, info, warn or error"},
+
+		{key: "limits.memory", arg: "SIZE", preset: "1GiB", value: size(&limits.Memory, 64<<10, 4<<30), meaning: "memory of a worker"},
+		{key: "limits.storage", arg: "SIZE", preset: "1GiB", value: size(&limits.Storage, 1, 1<<50), meaning: "bytes in a worker's files"},
+		{key: "limits.files", arg: "NUMBER", preset: "1024", value: number(&limits.Files, 3, 1<<20), meaning: "files that a worker can have open"},
+		{key: "limits.cpu-time", arg: "DURATION", preset: "1m", value: span(&limits.CPUTime, time.Millisecond), meaning: "computing time of one attempt of an invocation"},
+		{key: "limits.log-rate", arg: "SIZE", preset: "1MiB", value: size(&limits.LogRate, 1, 1<<40), meaning: "output of a worker a second"},
+		{key: "limits.oplog-rate", arg: "SIZE", preset: "16MiB", value: size(&limits.OplogRate, 1, 1<<40), meaning: "host calls recorded of a worker a second"},
+		{key: "limits.queue", arg: "NUMBER", preset: "1000", value: number(&limits.Queue, 1, 1<<20), meaning: "invocations of a worker, accepted and not finished"},
+		{key: "retry.attempts", arg: "NUMBER", preset: "5", value: number(&retry.Attempts, 1, 1<<20), meaning: "times an invocation is tried, the first included"},
+		{key: "retry.initial", arg: "DURATION", preset: "500ms", value: span(&retry.Initial, time.Millisecond), meaning: "pause before the second attempt"},
+		{key: "retry.max", arg: "DURATION", preset: "1m", value: span(&retry.Max, time.Millisecond), meaning: "the longest pause"},
+		{key: "retry.factor", arg: "FACTOR", preset: "2", value: fraction(&retry.Factor, 1, 1000), meaning: "by which each pause is longer than the one before"},
+		{key: "retry.jitter", arg: "FRACTION", preset: "0.2", value: fraction(&retry.Jitter, 0, 1), meaning: "part of each pause that is left to chance"},
+
+		{key: "workers.max-instances", arg: "NUMBER", preset: "1000", value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
+		{key: "workers.max-memory", arg: "SIZE", preset: "2GiB", value: size(&c.maxMemory, 64<<10, 1<<50), meaning: "memory of all workers together"},
+		{key: "workers.max-running", arg: "NUMBER", preset: "64", value: number(&c.maxRunning, 1, 1<<20), meaning: "invocations under way at a time; the others wait"},
+		{key: "workers.idle-after", arg: "DURATION", preset: "5m", value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
+		{key: "workers.suspend-after", arg: "DURATION", preset: "10s", value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
+
+		{key: "http.max-body", arg: "SIZE", preset: "4MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},
+		{key: "http.max-module", arg: "SIZE", preset: "256MiB", value: size(&c.maxModule, 1<<10, 4<<30), meaning: "largest program that can be deployed"},
+		{key: "http.max-requests", arg: "NUMBER", preset: "1000", value: number(&c.maxRequests, 1, 1<<20), meaning: "requests under way at a time; others get 503"},
+		{key: "http.timeout", arg: "DURATION", preset: "1m", value: span(&c.timeout, time.Millisecond), meaning: "how long a request may wait for its answer"},
+		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
+	}
+}
+
+const (
+	// variablePrefix begins the variables of all settings.
+	variablePrefix = "WATERBEAR_"
+	configVariable = variablePrefix + "CONFIG"
+)
+
+// flag is the setting's flag without the dashes before it.
+func (s *setting) flag() string { return strings.ReplaceAll(s.key, ".", "-") }
+
+// variable is the setting's environment variable.
+func (s *setting) variable() string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(s.flag(), "-", "_"))
+}
+
+// take sets the value to what was written at from.
+func (s *setting) take(written, from string) error {
+	s.from = from
+	if err := s.set(written); err != nil {
+		return s.wrong("%q: %w", written, err)
+	}
+	return nil
+}
+
+// wrong is an error about the setting's value that says where to find it.
+func (s *setting) wrong(format string, args ...any) error {
+	at := s.from
+	switch {
+	case s.from == byDefault:
+		at = s.key
+	case s.from != "--"+s.flag() && s.from != s.variable():
+		at += ": " + s.key
+	}
+	return fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...))
+}
+
+// Set, String and Type are what the command line wants of a flag. What it says
+// is taken last, for it precedes all else.
+func (s *setting) Set(written string) error {
+	s.typed = &written
+	return nil
+}
+
+func (s *setting) String() string {
+	if s == nil || s.typed == nil {
+		return ""
+	}
+	return *s.typed
+}
+
+// Type names the kind of value.
+func (s *setting) Type() string { return s.arg }
+
+// setting finds the one with a key, which there must be.
+func (c *config) setting(key string) *setting {
+	for _, s := range c.settings {
+		if s.key == key {
+			return s
+		}
+	}
+	panic("there is no setting " + key)
+}
+
+// load takes what the file, the environment and the command line say, in this
+// order, so that the later of them counts. It tells all that is wrong.
+func (c *config) load(file string, env environment) []error {
+	var wrong []error
+	if file != "" {
+		wrong = c.loadFile(file)
+	}
+	for _, s := range c.settings {
+		// As everywhere, an empty variable is one that is not set.
+		if written := env.get(s.variable()); written != "" {
+			if err := s.take(written, s.variable()); err != nil {
+				wrong = append(wrong, err)
+			}
+		}
+		if s.typed != nil {
+			if err := s.take(*s.typed, "--"+s.flag()); err != nil {
+				wrong = append(wrong, err)
+			}
+		}
+	}
+	return wrong
+}
