@@ -15,6 +15,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
@@ -37,6 +38,7 @@ var samples = map[string]sample{
 		At: 1_900_000_000_123_456_789, Epoch: 3, Program: hash(1), Args: []string{"prog", "--verbose", ""},
 		Env: []string{"HOME=/", "LANG=C.UTF-8"}, Dirs: []Dir{{Host: "/srv/data", Guest: "/data", Tree: hash(2)}},
 		Seed: hash(3), Memory: 1 << 32, Storage: 1 << 30, Files: 1024,
+		Revision: 130, Ephemeral: true, Initial: hash(6), Settings: Payload(`{"env":["A=1"]}`),
 	}, draw: drawing[Create]()},
 	"HostCall":         {body: &HostCall{Func: 300, Request: []byte{1, 2}, Response: bytes.Repeat([]byte{0xa5}, 130)}, draw: drawing[HostCall]()},
 	"HostCallStarted":  {body: &HostCallStarted{Func: 7, Request: []byte("until tomorrow")}, draw: drawing[HostCallStarted]()},
@@ -48,6 +50,29 @@ var samples = map[string]sample{
 	}, draw: drawing[Error]()},
 	"Interrupted": {body: &Interrupted{At: 0, Reason: "interrupt"}, draw: drawing[Interrupted]()},
 	"Recovered":   {body: &Recovered{At: 1_900_000_000_000_000_000, Epoch: 4}, draw: drawing[Recovered]()},
+	"InvocationAccepted": {body: &InvocationAccepted{
+		At: 1_900_000_000_000_000_002, Key: "order-7", Function: "add", Args: Payload(`[1,"NaN"]`),
+		Due: 1_900_000_060_000_000_000, Queue: 2,
+	}, draw: drawing[InvocationAccepted]()},
+	"InvocationStarted": {body: &InvocationStarted{
+		At: 1_900_000_000_000_000_003, Accepted: goldenIndex - 2, Attempt: 200, Queue: 1,
+	}, draw: drawing[InvocationStarted]()},
+	"InvocationFinished": {body: &InvocationFinished{
+		At: 1_900_000_000_000_000_004, Accepted: goldenIndex - 3, Started: goldenIndex - 2, Result: Payload(`[42]`), Queue: 0,
+	}, draw: drawing[InvocationFinished]()},
+	"InvocationFailed": {body: &InvocationFailed{
+		At: 1_900_000_000_000_000_005, Accepted: goldenIndex - 4, Started: goldenIndex - 3, Attempt: 1, Code: "trap",
+		Reason: "unreachable", Stack: []string{"fail", "main"}, Stderr: "grüße\n", Retry: 1_900_000_001_000_000_000, Queue: 1,
+	}, draw: drawing[InvocationFailed]()},
+	"InvocationCanceled": {body: &InvocationCanceled{
+		At: 1_900_000_000_000_000_006, Accepted: goldenIndex - 1, Queue: 300,
+	}, draw: drawing[InvocationCanceled]()},
+	"Suspended": {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000}, draw: drawing[Suspended]()},
+	"Resumed":   {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
+	"Stuck":     {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
+	"Due": {body: &Due{
+		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
+	}, draw: drawing[Due]()},
 }
 
 func hash(first byte) (h storage.Hash) {
@@ -253,7 +278,7 @@ func TestEveryKindIsSpecified(t *testing.T) {
 		v := reflect.TypeOf(s.body).Elem()
 		at := 0
 		for f := range v.Fields() {
-			name := f.Tag.Get("json")
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if name == "-" {
 				name = strings.ToLower(f.Name)
 			}
