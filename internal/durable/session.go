@@ -36,6 +36,17 @@ type Config struct {
 	Cursor *oplog.Cursor
 	// Writer records what comes after them; nil for a session that only replays.
 	Writer *oplog.Writer
+	// Skip are the spans that replay leaves out, in order.
+	Skip []oplog.Span
+	// Unrecorded says that calls are performed and not recorded, for workers
+	// that are never replayed. Output is recorded all the same.
+	Unrecorded bool
+	// Passed, if set, sees the entries that do not steer replay, those in Skip
+	// too. They are valid until it returns.
+	Passed func(*oplog.Entry)
+	// Charge, if set, hears of what is about to be recorded, in bytes; its error
+	// ends the session.
+	Charge func(output bool, bytes int) error
 	// Live, if set, is called once, when the first thing happens that is not in
 	// the oplog.
 	Live func() error
@@ -56,6 +67,7 @@ type Session struct {
 	failed   error  // what ended the session; every later call returns it
 	scratch  []byte // requests and responses are encoded here
 	replayed uint64
+	calls    uint64
 }
 
 // NewSession begins at the cursor's first entry. When ctx is done, what waits
@@ -66,6 +78,12 @@ func NewSession(ctx context.Context, c Config) *Session {
 
 // Replayed is how many entries were taken from the oplog so far.
 func (s *Session) Replayed() uint64 { return s.replayed }
+
+// Replaying reports whether the oplog has more to replay, as far as was looked.
+func (s *Session) Replaying() bool { return !s.live }
+
+// Calls is how many calls were made so far whose answer might have been another.
+func (s *Session) Calls() uint64 { return s.calls }
 
 // Context is done when the session's work is to stop.
 func (s *Session) Context() context.Context { return s.ctx }
@@ -87,7 +105,7 @@ func (s *Session) peek() (*oplog.Entry, error) {
 			return nil, s.fail(err)
 		}
 		s.replayed++
-		if oplog.Hint(entry.Body) {
+		if s.passes(entry) {
 			continue
 		}
 		if log, ok := entry.Body.(*oplog.Log); ok {
@@ -96,6 +114,19 @@ func (s *Session) peek() (*oplog.Entry, error) {
 		s.entry, s.peeked = entry, true
 		return entry, nil
 	}
+}
+
+// passes reports whether entry does not steer replay.
+func (s *Session) passes(entry *oplog.Entry) bool {
+	hint := oplog.Hint(entry.Body)
+	for len(s.Skip) > 0 && s.Skip[0].To < entry.Index {
+		s.Skip = s.Skip[1:]
+	}
+	undone := len(s.Skip) > 0 && s.Skip[0].From <= entry.Index
+	if hint && s.Passed != nil {
+		s.Passed(entry)
+	}
+	return hint || undone
 }
 
 func (s *Session) goLive() error {
@@ -133,6 +164,8 @@ func describe(b oplog.Body) string {
 		return fmt.Sprintf("call of function %d with request %x", b.Func, clip(b.Request))
 	case *oplog.Log:
 		return fmt.Sprintf("%d bytes to %s: %q", len(b.Bytes), b.Stream, clip(b.Bytes))
+	case *oplog.InvocationFinished:
+		return fmt.Sprintf("the end of the invocation with the result %s", clip(b.Result))
 	}
 	return oplog.Name(b)
 }
@@ -148,6 +181,13 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 	entry, err := s.peek()
 	if err != nil {
 		return resp, err
+	}
+	s.calls++
+	if s.Unrecorded {
+		if resp, err = perform(s.ctx, req); err != nil {
+			return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
+		}
+		return resp, nil
 	}
 	request := f.Request.Append(s.scratch[:0], req)
 	s.scratch = request
@@ -170,7 +210,10 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 			return resp, s.wrapDecode(f.Name, err)
 		}
 	} else {
-		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: f.Code, Request: request})
+		err = s.charge(false, len(request))
+		if err == nil {
+			started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: f.Code, Request: request})
+		}
 		if err == nil {
 			err = s.Writer.Commit(s.ctx)
 		}
@@ -213,6 +256,9 @@ func performCall[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, request
 	}
 	n := len(request)
 	s.scratch = f.Response.Append(request, resp)
+	if err := s.charge(false, len(s.scratch)); err != nil {
+		return resp, s.fail(err)
+	}
 	if err := s.Writer.AppendHostCall(s.ctx, f.Code, s.scratch[:n], s.scratch[n:]); err != nil {
 		return resp, s.fail(err)
 	}
@@ -267,6 +313,9 @@ func (s *Session) Output(stream oplog.Stream, p []byte) error {
 func (s *Session) record(stream oplog.Stream, p []byte) error {
 	for len(p) > 0 {
 		n := min(len(p), MaxOutput)
+		if err := s.charge(true, n); err != nil {
+			return s.fail(err)
+		}
 		index, err := s.Writer.Append(s.ctx, &oplog.Log{Stream: stream, Bytes: p[:n]})
 		if err != nil {
 			return s.fail(err)
@@ -280,6 +329,47 @@ func (s *Session) record(stream oplog.Stream, p []byte) error {
 		p = p[n:]
 	}
 	return nil
+}
+
+// charge is asked before something is recorded.
+func (s *Session) charge(output bool, bytes int) error {
+	if s.Charge == nil {
+		return nil
+	}
+	return s.Charge(output, bytes+entryOverhead)
+}
+
+// entryOverhead is about what an entry takes beside what is in it.
+const entryOverhead = 16
+
+// Begin passes the beginning of the next recorded attempt, or gives nil where
+// the oplog ends: what follows is live.
+func (s *Session) Begin() (*oplog.InvocationStarted, oplog.Index, error) {
+	entry, err := s.peek()
+	if err != nil || entry == nil {
+		return nil, 0, err
+	}
+	started, ok := entry.Body.(*oplog.InvocationStarted)
+	if !ok {
+		return nil, 0, s.diverge(entry, "the end of the invocation before it")
+	}
+	s.advance()
+	return started, entry.Index, nil
+}
+
+// Finish says that the attempt has ended with result. If that is recorded it
+// compares; replayed is false if it is for the caller to record.
+func (s *Session) Finish(result []byte) (replayed bool, err error) {
+	entry, err := s.peek()
+	if err != nil || entry == nil {
+		return false, err
+	}
+	finished, ok := entry.Body.(*oplog.InvocationFinished)
+	if !ok || !bytes.Equal(finished.Result, result) {
+		return false, s.diverge(entry, fmt.Sprintf("the end of the invocation with the result %s", clip(result)))
+	}
+	s.advance()
+	return true, nil
 }
 
 // End says that the program has ended: its oplog must have nothing more. It

@@ -20,6 +20,15 @@ type Status struct {
 	Exited      *Exited
 	Error       *Error
 	Interrupted *Interrupted
+	// Stuck is set while the worker cannot go on until a person acts.
+	Stuck *Stuck
+	// Attempt is the one under way, and Suspended is set while it waits without
+	// an instance. Failed is the attempt that another is to follow.
+	Attempt   *InvocationStarted
+	Suspended *Suspended
+	Failed    *InvocationFailed
+	// Waiting counts the invocations accepted and not ended.
+	Waiting uint64
 	// Epoch is that of the newest owner whom the entries read for this name.
 	Epoch id.Epoch
 
@@ -56,18 +65,27 @@ func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, e
 		}
 		s.Create, s.Epoch = *create, create.Epoch
 	}
-	from := uint64(1)
-	if last > tailEntries {
-		from = last - tailEntries
-	}
-	s.read = max(from, first)
-	for entry, err := range Read(ctx, logs, w, s.read, last) {
-		if err != nil {
-			return nil, err
+	for size := uint64(tailEntries); ; size *= 4 {
+		from := uint64(1)
+		if last > size {
+			from = last - size
 		}
-		s.apply(entry)
+		s.read = max(from, first)
+		told := s.read == first
+		for entry, err := range Read(ctx, logs, w, s.read, last) {
+			if err != nil {
+				return nil, err
+			}
+			// An accepted invocation alone does not say what the worker does.
+			if _, ok := entry.Body.(*InvocationAccepted); !ok {
+				told = true
+			}
+			s.apply(entry)
+		}
+		if told {
+			return s, nil
+		}
 	}
-	return s, nil
 }
 
 // Owner is the epoch of the owner who last ran the worker. It may read all of
@@ -91,11 +109,13 @@ func (s *Status) Owner(ctx context.Context, logs storage.Logs) (id.Epoch, error)
 	return s.Epoch, nil
 }
 
+// apply adds what entry says to s. Entries that are applied again change
+// nothing.
 func (s *Status) apply(entry Entry) {
-	s.Changed = entry.At
+	s.Last, s.Changed = max(s.Last, entry.Index), entry.At
 	switch b := entry.Body.(type) {
 	case *Exited:
-		s.Exited = b
+		s.Exited, s.Attempt = b, nil
 	case *Error:
 		s.Error = b
 	case *Interrupted:
@@ -103,6 +123,25 @@ func (s *Status) apply(entry Entry) {
 	case *Recovered:
 		s.Epoch, s.Interrupted = b.Epoch, nil
 	case *HostCall, *HostCallStarted, *HostCallFinished, *Log:
-		s.Interrupted = nil
+		s.Interrupted, s.Suspended = nil, nil
+	case *InvocationAccepted:
+		s.Waiting = b.Queue
+	case *InvocationStarted:
+		s.Attempt, s.Failed, s.Suspended, s.Interrupted, s.Waiting = b, nil, nil, nil, b.Queue
+	case *InvocationFinished:
+		s.Attempt, s.Suspended, s.Waiting = nil, nil, b.Queue
+	case *InvocationFailed:
+		s.Attempt, s.Failed, s.Suspended, s.Waiting = nil, nil, nil, b.Queue
+		if b.Retry != 0 {
+			s.Failed = b
+		}
+	case *InvocationCanceled:
+		s.Waiting = b.Queue
+	case *Suspended:
+		s.Suspended = b
+	case *Stuck:
+		s.Stuck = b
+	case *Resumed:
+		s.Interrupted, s.Stuck = nil, nil
 	}
 }

@@ -150,6 +150,19 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // MarshalText gives hex, so that JSON shows a hash as people know it.
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (h *Hash) UnmarshalText(text []byte) error {
+	raw, err := hex.AppendDecode(nil, text)
+	if err == nil && len(raw) != len(h) {
+		err = fmt.Errorf("it has %d bytes, not %d", len(raw), len(h))
+	}
+	if err != nil {
+		return fmt.Errorf("read the hash %q: %w", text, err)
+	}
+	copy(h[:], raw)
+	return nil
+}
+
 // Blob is a blob that is stored.
 type Blob struct {
 	Hash Hash

@@ -145,6 +145,11 @@ type Clocks struct {
 	base     uint64        // the monotonic clock
 	at       time.Duration // when the scheduler's showed this
 
+	// Park, if set, is handed each wait that has to be waited: for how long, and
+	// how. Its error ends the call; the wait is in doubt then and begins anew
+	// when the worker is recovered.
+	Park func(d time.Duration, sleep func() error) error
+
 	readRealtime, readMonotonic func(context.Context, durable.None) (uint64, error)
 	await                       func(context.Context, waiting) (Readiness, error)
 }
@@ -221,10 +226,14 @@ func (c *Clocks) performWait(ctx context.Context, w waiting) (Readiness, error) 
 	if w.Stdin {
 		return c.waitInput(ctx, w.Deadline)
 	}
-	if err := c.sleep(ctx, w.Deadline); err != nil {
-		return Readiness{}, err
+	sleep := func() error { return c.sleep(ctx, w.Deadline) }
+	var err error
+	if now := c.now(); c.Park != nil && now < w.Deadline {
+		err = c.Park(time.Duration(min(w.Deadline-now, 1<<62)), sleep)
+	} else {
+		err = sleep()
 	}
-	return Readiness{Now: c.now()}, nil
+	return Readiness{Now: c.now()}, err
 }
 
 // sleep parks until the monotonic clock shows deadline.

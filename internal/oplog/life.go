@@ -1,0 +1,116 @@
+package oplog
+
+import (
+	"context"
+	"slices"
+
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/storage"
+)
+
+// Life is what a worker's whole oplog says of it: the fold that decisions are
+// made from. A worker in memory applies each entry as it appends it.
+type Life struct {
+	Status
+	// Queue are the invocations accepted and not ended, in the order in which
+	// they were accepted.
+	Queue []*Pending
+	// Keys finds the entry that accepted an invocation by the client's key.
+	Keys map[string]Index
+	// Begun is where the attempt under way began, 0 if none is.
+	Begun Index
+	// Initialized is set when the worker's initialization has finished; Failures
+	// counts its attempts before that.
+	Initialized bool
+	Failures    uint64
+	// Undone are the attempts that failed: replay leaves their entries out.
+	Undone []Span
+}
+
+// Pending is an invocation that has not ended.
+type Pending struct {
+	*InvocationAccepted
+	Index    Index
+	Failures uint64 // attempts that failed
+	Retry    Time   // before this the next attempt does not begin
+}
+
+// Span is entries From to To.
+type Span struct{ From, To Index }
+
+// NewLife begins a life that has no entries.
+func NewLife(w id.Worker) *Life {
+	return &Life{Status: Status{Worker: w}, Keys: map[string]Index{}}
+}
+
+// ReadLife reads a worker's whole oplog. A worker without one gives a life
+// whose Last is 0.
+func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error) {
+	l := NewLife(w)
+	for entry, err := range Read(ctx, logs, w, 1, 0) {
+		if err != nil {
+			return nil, err
+		}
+		l.Apply(entry)
+	}
+	return l, nil
+}
+
+// Apply adds the next entry. The life keeps its body.
+func (l *Life) Apply(e Entry) {
+	l.apply(e)
+	switch b := e.Body.(type) {
+	case *Create:
+		l.Create, l.Epoch = *b, b.Epoch
+	case *InvocationAccepted:
+		b.Args = slices.Clone(b.Args) // what was read is valid until the next entry
+		l.Queue = append(l.Queue, &Pending{InvocationAccepted: b, Index: e.Index})
+		if b.Key != "" {
+			l.Keys[b.Key] = e.Index
+		}
+	case *InvocationStarted:
+		l.Begun = e.Index
+	case *InvocationFinished:
+		l.Begun = 0
+		if b.Accepted == 0 {
+			l.Initialized = true
+		}
+		l.remove(b.Accepted)
+	case *InvocationFailed:
+		l.Begun = 0
+		l.Undone = append(l.Undone, Span{b.Started, e.Index})
+		l.fail(b)
+	case *InvocationCanceled:
+		l.remove(b.Accepted)
+	case *Resumed:
+		l.Failures = 0
+		for _, p := range l.Queue {
+			p.Retry = 0
+		}
+	}
+}
+
+// Find gives the invocation accepted at index, if it has not ended.
+func (l *Life) Find(index Index) *Pending {
+	i := slices.IndexFunc(l.Queue, func(p *Pending) bool { return p.Index == index })
+	if i < 0 {
+		return nil
+	}
+	return l.Queue[i]
+}
+
+func (l *Life) remove(index Index) {
+	l.Queue = slices.DeleteFunc(l.Queue, func(p *Pending) bool { return p.Index == index })
+}
+
+func (l *Life) fail(b *InvocationFailed) {
+	p := l.Find(b.Accepted)
+	switch {
+	case b.Accepted == 0:
+		l.Failures = b.Attempt
+	case b.Retry == 0:
+		l.remove(b.Accepted)
+	case p != nil:
+		p.Failures, p.Retry = b.Attempt, b.Retry
+	}
+}
