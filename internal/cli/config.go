@@ -25,6 +25,7 @@ type config struct {
 	maxRunning     int
 	idleAfter      time.Duration
 	suspendAfter   time.Duration
+	hosts          []string
 	maxBody        int64
 	maxModule      int64
 	maxRequests    int
@@ -99,13 +100,14 @@ func (c *config) declare() []*setting {
 
 		{key: "workers.max-instances", arg: "NUMBER", preset: "1000", value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
 		{key: "workers.max-memory", arg: "SIZE", preset: "2GiB", value: size(&c.maxMemory, 64<<10, 1<<50), meaning: "memory of all workers together"},
-		{key: "workers.max-running", arg: "NUMBER", preset: "64", value: number(&c.maxRunning, 1, 1<<20), meaning: "invocations under way at a time; the others wait"},
+		{key: "workers.max-running", arg: "NUMBER", preset: "0", value: number(&c.maxRunning, 0, 1<<20), meaning: "invocations that compute at a time; 0: by processors"},
 		{key: "workers.idle-after", arg: "DURATION", preset: "5m", value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
 		{key: "workers.suspend-after", arg: "DURATION", preset: "10s", value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
 
-		{key: "http.max-body", arg: "SIZE", preset: "4MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},
+		{key: "http.hosts", arg: "NAME,...", value: names(&c.hosts), meaning: "its own names, for use without tokens; localhost is one"},
+		{key: "http.max-body", arg: "SIZE", preset: "1MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},
 		{key: "http.max-module", arg: "SIZE", preset: "256MiB", value: size(&c.maxModule, 1<<10, 4<<30), meaning: "largest program that can be deployed"},
-		{key: "http.max-requests", arg: "NUMBER", preset: "1000", value: number(&c.maxRequests, 1, 1<<20), meaning: "requests under way at a time; others get 503"},
+		{key: "http.max-requests", arg: "NUMBER", preset: "10000", value: number(&c.maxRequests, 1, 1<<20), meaning: "requests under way at a time; others get 503"},
 		{key: "http.timeout", arg: "DURATION", preset: "1m", value: span(&c.timeout, time.Millisecond), meaning: "how long a request may wait for its answer"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}

@@ -103,6 +103,34 @@ func address(to *string) value {
 	}}
 }
 
+// list is a value of names with commas between them.
+type list struct{ to *[]string }
+
+// names are host names.
+func names(to *[]string) value { return list{to} }
+
+// maxHostName is the longest name that the domain name system allows.
+const maxHostName = 253
+
+func (v list) set(s string) error {
+	var all []string
+	for name := range strings.SplitSeq(s, ",") {
+		name = strings.TrimSpace(name)
+		if name == "" && s == "" {
+			break
+		}
+		odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/:@", r) }
+		if name == "" || len(name) > maxHostName || strings.ContainsFunc(name, odd) {
+			return fmt.Errorf("%q is no host name; write names with commas between them", name)
+		}
+		all = append(all, name)
+	}
+	*v.to = all
+	return nil
+}
+
+func (v list) text() string { return strings.Join(*v.to, ",") }
+
 // loopback reports whether only this machine can reach an address that was
 // checked.
 func loopback(listen string) bool {

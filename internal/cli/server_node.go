@@ -24,6 +24,7 @@ type serveConfig struct {
 	Auth               bool
 	Log                *slog.Logger
 	Version            string
+	Hosts              []string
 	MaxBody, MaxModule int64
 	MaxRequests        int
 	Timeout, Grace     time.Duration
@@ -65,7 +66,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (serverNode, err
 func (c *config) serving(log *slog.Logger, pair *keyPair) serveConfig {
 	return serveConfig{
 		Auth: c.auth == authOn, Log: log, Version: ownVersion().Version,
-		MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
+		Hosts: c.hosts, MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
 		Timeout: c.timeout, Grace: c.grace, TLS: pair.tlsConfig(),
 	}
 }
