@@ -1,0 +1,82 @@
+package catalog
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+)
+
+// The bounds of settings. Each field may also be 0, for its default.
+const (
+	minMemory   = 64 << 10 // a page
+	maxMemory   = 4 << 30  // what 32 bits can address
+	maxStorage  = 1 << 44
+	maxFiles    = 1 << 20
+	maxCPUTime  = 7 * 24 * time.Hour
+	maxRate     = 1 << 40
+	maxQueue    = 1_000_000
+	maxAttempts = 1_000_000
+	maxPause    = 365 * 24 * time.Hour
+	maxFactor   = 1000
+)
+
+// CheckSettings says which settings nobody could keep to, all of them, or nil.
+// at is where in the request they stand.
+func CheckSettings(at string, s api.Settings) error {
+	check := settingsCheck{at: at}
+	l, r := s.Limits, s.Retry
+	check.count("limits.memory", l.Memory, minMemory, maxMemory)
+	check.count("limits.storage", l.Storage, 1, maxStorage)
+	check.count("limits.files", l.Files, 1, maxFiles)
+	check.duration("limits.cpuTime", l.CPUTime, time.Millisecond, maxCPUTime)
+	check.count("limits.logRate", l.LogRate, 1, maxRate)
+	check.count("limits.oplogRate", l.OplogRate, 1, maxRate)
+	check.count("limits.queue", l.Queue, 1, maxQueue)
+	check.count("retry.attempts", r.Attempts, 1, maxAttempts)
+	check.duration("retry.initial", r.Initial, time.Millisecond, maxPause)
+	check.duration("retry.max", r.Max, time.Millisecond, maxPause)
+	if r.Initial > 0 && r.Max > 0 && r.Max < r.Initial {
+		check.refuse("retry.max", "it is shorter than retry.initial")
+	}
+	check.number("retry.factor", r.Factor, 1, maxFactor)
+	check.number("retry.jitter", r.Jitter, 0, 1)
+	if len(check.errors) == 0 {
+		return nil
+	}
+	p := api.NewProblem(api.CodeInvalid, fmt.Sprintf("the settings cannot be used: %s: %s", check.errors[0].Location, check.errors[0].Message))
+	if more := len(check.errors) - 1; more > 0 {
+		p.Detail += fmt.Sprintf(", and %d more", more)
+	}
+	p.Errors = check.errors
+	return p
+}
+
+// settingsCheck collects what is wrong.
+type settingsCheck struct {
+	at     string
+	errors []api.FieldError
+}
+
+func (c *settingsCheck) refuse(field, message string) {
+	c.errors = append(c.errors, api.FieldError{Location: c.at + "." + field, Message: message})
+}
+
+func (c *settingsCheck) count(field string, v, least, most uint64) {
+	if v != 0 && (v < least || v > most) {
+		c.refuse(field, fmt.Sprintf("%d is not from %d to %d, nor 0 for the default", v, least, most))
+	}
+}
+
+func (c *settingsCheck) duration(field string, v api.Duration, least, most time.Duration) {
+	if d := time.Duration(v); d != 0 && (d < least || d > most) {
+		c.refuse(field, fmt.Sprintf("%v is not from %v to %v, nor 0 for the default", d, least, most))
+	}
+}
+
+func (c *settingsCheck) number(field string, v, least, most float64) {
+	if math.IsNaN(v) || v != 0 && (v < least || v > most) {
+		c.refuse(field, fmt.Sprintf("%v is not from %v to %v, nor 0 for the default", v, least, most))
+	}
+}
