@@ -295,7 +295,11 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 		for _, d := range b.Dirs {
 			all = append(all, d.Tree)
 		}
-		return all, nil
+		if b.Initial == (storage.Hash{}) {
+			return all, nil
+		}
+		initial, err := rt.filesBlobs(ctx, b.Initial)
+		return append(all, initial...), err
 	case *oplog.HostCall:
 		if h, ok := hostdir.Content(b); ok {
 			return []storage.Hash{h}, nil

@@ -1,0 +1,257 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+// activate builds the instance from the oplog and runs the attempt that has
+// begun, or what of it is not recorded yet.
+func (r *resident) activate(ctx context.Context, a call) outcome {
+	began := r.ws.Sched.Monotonic()
+	if err := r.ws.room(ctx); err != nil {
+		return r.classify(ctx, err)
+	}
+	replay, err := r.embody(ctx, a)
+	if err != nil {
+		if r.body == nil {
+			r.ws.dropped(r)
+		}
+		return r.classify(ctx, err)
+	}
+	unlink := r.link(ctx)
+	defer unlink()
+	if a.ephemeral {
+		r.body.meter.enforce()
+		if err := r.body.prepare(); err != nil {
+			return r.classify(ctx, err)
+		}
+		return r.live(ctx, a)
+	}
+	out, done := replay.run(ctx)
+	if replay.entries > 0 {
+		r.ws.stats.recovered(replay.lived-began, r.body.session.Replayed())
+	}
+	if done {
+		return out
+	}
+	return r.live(ctx, a)
+}
+
+// embody makes r's body and what replays its oplog on it.
+func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
+	r.mu.Lock()
+	create := r.machine.life.Create
+	blank := r.blank || a.ephemeral
+	r.blank = false
+	p := &replay{r: r, calls: map[oplog.Index]call{}}
+	skip := slices.Clone(r.machine.life.Undone)
+	last := r.writer.Last()
+	r.mu.Unlock()
+	program, err := r.ws.Catalog.Acquire(ctx, r.worker.Component, create.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("load the program: %w", err)
+	}
+	if !blank {
+		if err := r.writer.Commit(ctx); err != nil {
+			program.Release()
+			return nil, err
+		}
+		p.entries = last
+	}
+	config := bodyConfig{
+		program: program, create: &create, settings: r.ws.settings(r.worker.Component, create.Settings),
+		park: r.park,
+		session: durable.Config{
+			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
+			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
+			Live:   p.live,
+		},
+	}
+	if a.ephemeral {
+		config.fresh = a.accepted
+		config.park = r.pause
+	}
+	b, err := r.ws.newBody(context.Background(), config)
+	if err != nil {
+		program.Release()
+		return nil, err
+	}
+	r.mu.Lock()
+	r.body = b
+	r.mu.Unlock()
+	return p, nil
+}
+
+// replay runs what the oplog has on a new body.
+type replay struct {
+	r       *resident
+	calls   map[oplog.Index]call // accepted and, as far as read, not ended
+	entries oplog.Index          // the last one to replay
+	lived   time.Duration        // when it was over
+}
+
+// pass takes the entries that do not steer replay.
+func (p *replay) pass(e *oplog.Entry) {
+	switch b := e.Body.(type) {
+	case *oplog.InvocationAccepted:
+		p.calls[e.Index] = call{accepted: e.Index, function: b.Function, args: slices.Clone(b.Args)}
+	case *oplog.InvocationFailed:
+		if b.Retry == 0 {
+			delete(p.calls, b.Accepted)
+		}
+	case *oplog.InvocationCanceled:
+		delete(p.calls, b.Accepted)
+	}
+}
+
+// live is called when everything is replayed: limits hold from now on.
+func (p *replay) live() error {
+	p.lived = p.r.ws.Sched.Monotonic()
+	p.r.body.meter.enforce()
+	return nil
+}
+
+// run replays one attempt after the other. done is false if the attempt that
+// has begun was not among them.
+func (p *replay) run(ctx context.Context) (out outcome, done bool) {
+	b := p.r.body
+	for {
+		started, index, err := b.session.Begin()
+		if err != nil {
+			return p.r.classify(ctx, err), true
+		}
+		if started == nil {
+			return out, false
+		}
+		c, ok := p.calls[started.Accepted]
+		if !ok && started.Accepted != 0 {
+			return outcome{broken: fmt.Errorf("entry %d of the oplog begins an invocation that entry %d does not accept", index, started.Accepted)}, true
+		}
+		b.begin()
+		result, err := b.perform(c)
+		replayed := false
+		if err == nil {
+			replayed, err = b.session.Finish(result)
+		}
+		switch {
+		case err != nil:
+			return p.r.classify(ctx, err), true
+		case !replayed:
+			return outcome{alive: true, result: result}, true
+		}
+		delete(p.calls, started.Accepted)
+	}
+}
+
+// perform runs an attempt's function.
+func (b *body) perform(c call) ([]byte, error) {
+	if c.accepted == 0 {
+		return []byte("[]"), b.initialize()
+	}
+	return b.call(c.function, c.args)
+}
+
+// prepare makes the instance of an ephemeral worker's invocation.
+func (b *body) prepare() error {
+	if b.program.Revision.Kind == api.Command {
+		return nil
+	}
+	return b.initialize()
+}
+
+// suspendError ends an attempt that waits longer than it may stay in memory.
+type suspendError struct{ until oplog.Time }
+
+func (e *suspendError) Error() string {
+	return "suspended until " + e.until.Time().Format(time.RFC3339)
+}
+
+// park is where a worker waits: long waits out of memory, short ones without
+// keeping others from computing.
+func (r *resident) park(d time.Duration, sleep func() error) error {
+	if d >= r.ws.SuspendAfter {
+		return &suspendError{oplog.At(r.ws.Sched.Now().Add(d))}
+	}
+	return r.pause(d, sleep)
+}
+
+// pause waits without a slot.
+func (r *resident) pause(_ time.Duration, sleep func() error) error {
+	r.ws.slots.release()
+	err := sleep()
+	// The slot is given back by the job, so it is taken whatever happens; who
+	// holds one never waits for long.
+	if again := r.ws.slots.acquire(context.Background()); err == nil {
+		err = again
+	}
+	return err
+}
+
+// classify says what an error means that ended a job.
+func (r *resident) classify(ctx context.Context, err error) outcome {
+	var why *halt
+	if errors.As(context.Cause(ctx), &why) {
+		return outcome{halted: why}
+	}
+	var suspended *suspendError
+	if errors.As(err, &suspended) {
+		return outcome{until: suspended.until}
+	}
+	if isFault(err) {
+		return outcome{fault: err}
+	}
+	var divergence *durable.DivergenceError
+	var corrupt *storage.CorruptError
+	var problem *api.Problem
+	if errors.As(err, &divergence) || errors.As(err, &corrupt) || errors.As(err, &problem) || r.body == nil {
+		return outcome{broken: err}
+	}
+	b := r.body
+	if over := b.session.End(); over != nil && b.session.Replaying() {
+		return outcome{broken: over} // it had not failed here the first time
+	}
+	return b.failure(err)
+}
+
+// failure says how an attempt has failed.
+func (b *body) failure(err error) outcome {
+	f := &failure{code: api.FailedHost, reason: err.Error(), stack: []string{}, stderr: b.stderr.String()}
+	var trap *wasm.Trap
+	var limit *LimitError
+	var exit *wasip1.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return outcome{exit: &exit.Code}
+	case errors.As(err, &trap):
+		f.code, f.reason, f.final = api.FailedTrap, trap.Reason, trap.Overflow || !b.observed()
+		if trap.Stack != nil {
+			f.stack = trap.Stack
+		}
+	case errors.As(err, &limit):
+		f.code, f.final = api.FailedLimit, true
+	}
+	return outcome{failure: f}
+}
+
+// isFault reports whether err is the host's trouble of this moment.
+func isFault(err error) bool {
+	for _, fault := range []error{
+		wasm.ErrMemoryExhausted, storage.ErrFull, storage.ErrClosed, storage.ErrFenced, oplog.ErrClosed, context.Canceled, errStopped,
+	} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
+}

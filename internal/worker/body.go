@@ -1,0 +1,266 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+// initializer is the export that a library runs once (WASI 0.1, "reactor").
+const initializer = "_initialize"
+
+// maxStderr is how much of the end of an attempt's stderr a failure shows.
+const maxStderr = 4 << 10
+
+// body is a worker's instance and all that surrounds it, while it is in memory.
+// It is for one task at a time, but for stop.
+type body struct {
+	rt       *Runtime
+	program  *catalog.Program
+	create   *oplog.Create
+	settings api.Settings
+	session  *durable.Session
+	stop     context.CancelCauseFunc
+	meter    *meter
+	park     func(d time.Duration, sleep func() error) error
+
+	clocks *ambient.Clocks
+	random *ambient.Random
+	stdio  *ambient.Stdio
+	stderr tail
+	files  *filesystem.FS
+	system *wasip1.System
+
+	instance *wasm.Instance // nil for a command between two invocations
+	calls    uint64         // the session's when the attempt began
+}
+
+// bodyConfig is what a body is made of.
+type bodyConfig struct {
+	program  *catalog.Program
+	create   *oplog.Create
+	settings api.Settings
+	session  durable.Config
+	park     func(d time.Duration, sleep func() error) error
+	// fresh is mixed into the seed of ephemeral workers: no two of their
+	// instances are to draw the same numbers.
+	fresh oplog.Index
+}
+
+// newBody makes a worker's surroundings; the instance is made when the first
+// function is called.
+func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
+	b := &body{rt: rt, program: c.program, create: c.create, settings: c.settings, park: c.park, meter: newMeter(rt.Sched, c.settings.Limits)}
+	ctx, b.stop = context.WithCancelCause(ctx)
+	c.session.Charge = b.meter.charge
+	b.session = durable.NewSession(ctx, c.session)
+	b.stdio = ambient.NewStdio(b.session, noInput{})
+	b.clocks = ambient.NewClocks(b.session, rt.Sched, b.stdio.Input(), uint64(c.create.At))
+	b.clocks.Park = b.waits
+	seed := c.create.Seed
+	if c.fresh != 0 {
+		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
+	}
+	b.random = ambient.NewRandom(seed, 0)
+	if err := b.openFiles(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// openFiles makes the worker's file system as it was when it was created.
+func (b *body) openFiles(ctx context.Context) (err error) {
+	config := filesystem.Config{
+		Now: b.clocks.Stamp, Packs: packs{ctx, b.rt.Store.Blobs()}, Limits: filesystem.Limits{Bytes: b.create.Storage},
+	}
+	if b.create.Initial == (storage.Hash{}) {
+		b.files = filesystem.New(config)
+	} else {
+		manifest, err := readBlob(ctx, b.rt.Store.Blobs(), b.create.Initial)
+		if err != nil {
+			return fmt.Errorf("read the initial files: %w", err)
+		}
+		if b.files, err = filesystem.Decode(manifest, config); err != nil {
+			return fmt.Errorf("read the initial files: %w", err)
+		}
+	}
+	_, err = b.files.MkdirAll(filesystem.Root, "/tmp")
+	return err
+}
+
+// instantiate makes an instance; args are a command's.
+func (b *body) instantiate(args []string) (err error) {
+	b.discard()
+	b.files.Sweep() // what an instance before had open
+	b.system, err = wasip1.New(wasip1.Config{
+		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
+		FS: b.files, Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}},
+		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
+	})
+	if err != nil {
+		return err
+	}
+	b.instance, err = b.program.Module().Instantiate(b.session.Context(), wasm.InstanceConfig{
+		Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield,
+	})
+	return err
+}
+
+// WASIP1 gives the host functions of WASI 0.1 their state.
+func (b *body) WASIP1() *wasip1.System { return b.system }
+
+// Read implements wasip1.Stdio.
+func (b *body) Read(limit int) ([]byte, error) { return b.stdio.Read(limit) }
+
+// Write implements wasip1.Stdio.
+func (b *body) Write(stream int, p []byte) error {
+	if oplog.Stream(stream) == oplog.Stderr {
+		b.stderr.add(p)
+	}
+	return b.stdio.Write(stream, p)
+}
+
+// waits is where the guest waits.
+func (b *body) waits(d time.Duration, sleep func() error) error {
+	b.meter.pause()
+	defer b.meter.proceed()
+	return b.park(d, sleep)
+}
+
+// begin starts the measuring of an attempt.
+func (b *body) begin() {
+	b.calls = b.session.Calls()
+	b.stderr.reset()
+	b.meter.begin()
+}
+
+// observed reports whether the attempt saw anything that might be different
+// the next time.
+func (b *body) observed() bool { return b.session.Calls() > b.calls }
+
+// initialize runs what a library does once in its life.
+func (b *body) initialize() error {
+	if err := b.instantiate(nil); err != nil {
+		return err
+	}
+	ctx := b.session.Context()
+	if err := b.instance.Start(ctx); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(b.program.Module().Exports(), func(e wasm.Export) bool { return e.Name == initializer }) {
+		return nil
+	}
+	return b.instance.Call(ctx, initializer, nil)
+}
+
+// call runs a function to its end and gives its results, a JSON array.
+func (b *body) call(function string, args json.RawMessage) (json.RawMessage, error) {
+	if b.program.Revision.Kind == api.Command {
+		return b.runCommand(args)
+	}
+	f, ok := b.program.Function(function)
+	if !ok {
+		return nil, fmt.Errorf("%s revision %d exports no function %q", b.program.Revision.Component, b.program.Revision.Number, function)
+	}
+	stack, err := wit.LowerCore(f.Params, args, nil)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(f.Results) - len(stack); n > 0 {
+		stack = append(stack, make([]uint64, n)...)
+	}
+	if err := b.instance.Call(b.session.Context(), function, stack); err != nil {
+		return nil, err
+	}
+	return wit.LiftCore(f.Results, stack)
+}
+
+// runCommand starts the program over the worker's files and gives its exit
+// code.
+func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
+	argv, err := wit.Strings(args)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.instantiate(argv); err != nil {
+		return nil, err
+	}
+	err = b.instance.Start(b.session.Context())
+	if err == nil {
+		err = b.instance.Call(b.session.Context(), entryPoint, nil)
+	}
+	var exit *wasip1.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, err
+	}
+	code := uint32(0)
+	if exit != nil {
+		code = exit.Code
+	}
+	b.discard()
+	return fmt.Appendf(nil, "[%d]", code), nil
+}
+
+// memory is how many bytes of linear memory the instance has.
+func (b *body) memory() uint64 {
+	if b.instance == nil {
+		return 0
+	}
+	return uint64(len(b.instance.Memory()))
+}
+
+func (b *body) discard() {
+	if b.instance != nil {
+		_ = b.instance.Close() // refused only during a call, which is over
+		b.instance = nil
+	}
+}
+
+// close frees everything. No call may be under way.
+func (b *body) close() {
+	b.stop(errDropped)
+	b.discard()
+	b.program.Release()
+}
+
+var errDropped = errors.New("the instance was dropped")
+
+// noInput is the standard input of workers: it is at its end.
+type noInput struct{}
+
+func (noInput) Ready(context.Context) (int, bool, error) { return 0, true, nil }
+
+func (noInput) Read(context.Context, int) ([]byte, error) { return nil, nil }
+
+func (noInput) Skip(context.Context, uint64, [sha256.Size]byte) error { return nil }
+
+// tail is the end of some output.
+type tail struct{ b []byte }
+
+func (t *tail) reset() { t.b = t.b[:0] }
+
+func (t *tail) add(p []byte) {
+	t.b = append(t.b, p[max(0, len(p)-maxStderr):]...)
+	if over := len(t.b) - maxStderr; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+}
+
+func (t *tail) String() string { return string(bytes.ToValidUTF8(t.b, []byte("�"))) }

@@ -1,0 +1,212 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+)
+
+// replayMode says how workers recover.
+const replayMode = "replay: recovery runs the program again from its start, and takes what it observed from the oplog"
+
+// maxPendingShown is how many pending invocations the detail of a worker lists.
+const maxPendingShown = 100
+
+// Worker tells all of one worker.
+func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, error) {
+	r, err := ws.openExisting(ctx, w)
+	var corrupt *storage.CorruptError
+	if errors.As(err, &corrupt) {
+		return api.WorkerDetail{Worker: ws.damaged(ctx, w, err), Mode: replayMode}, nil
+	}
+	if err != nil {
+		return api.WorkerDetail{}, err
+	}
+	defer ws.release(r)
+	if err := r.commit(ctx); err != nil && ws.Committer.Stalled() == nil {
+		return api.WorkerDetail{}, err
+	}
+	v := api.WorkerDetail{Mode: replayMode}
+	for chunk, err := range ws.Store.Logs().Read(ctx, w, 1, 0) {
+		if err != nil {
+			return v, err
+		}
+		v.Bytes += uint64(len(chunk.Bytes))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	life := r.machine.life
+	v.Worker = ws.view(&life.Status, r)
+	v.Settings = ws.settings(w.Component, life.Create.Settings)
+	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
+	if v.Ephemeral {
+		v.Mode = "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
+	}
+	if v.Resident = r.body != nil; v.Resident && !r.driving {
+		v.Memory = r.body.memory()
+	}
+	v.Pending = []api.Invocation{}
+	for _, p := range life.Queue[:min(len(life.Queue), maxPendingShown)] {
+		v.Pending = append(v.Pending, r.describe(p))
+	}
+	return v, nil
+}
+
+// damaged is what there is to tell of a worker whose oplog cannot be read.
+func (ws *Workers) damaged(ctx context.Context, w id.Worker, err error) api.Worker {
+	_, last, _ := ws.Store.Logs().Bounds(ctx, w)
+	return api.Worker{Component: w.Component, Name: w.Name, Status: api.Failed, Reason: err.Error(), Args: []string{}, Env: []string{}, Entries: last}
+}
+
+// view makes what people see of a status; r, if the node has the worker in
+// mind, is locked.
+func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
+	c := &s.Create
+	v := api.Worker{
+		Component: s.Worker.Component, Name: s.Worker.Name, Revision: c.Revision, Ephemeral: c.Ephemeral,
+		Created: c.At.Time(), Changed: s.Changed.Time(), Args: slices.Concat([]string{}, c.Args), Env: slices.Concat([]string{}, c.Env),
+		Queue: s.Waiting, Entries: s.Last,
+	}
+	v.Status, v.Reason = statusOf(s)
+	if at, ok := ws.Agenda.Due(s.Worker); ok && at > soon && (v.Status != api.Running || r == nil) {
+		wake := at.Time()
+		v.Wake = &wake
+		if v.Status == api.Running && s.Attempt == nil {
+			v.Status, v.Reason = api.Idle, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
+		}
+	}
+	if r == nil {
+		return v
+	}
+	if v.Status == api.Running && r.machine.phase != busy {
+		now := oplog.At(ws.Sched.Now())
+		switch at := r.machine.wake(now); {
+		case r.machine.pause > now:
+			v.Reason = "the host could not do its part; it tries again at " + r.machine.pause.Time().Format(time.RFC3339)
+		case at > now:
+			wake := at.Time()
+			v.Status, v.Wake, v.Reason = api.Idle, &wake, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
+		}
+	}
+	return v
+}
+
+// statusOf is the status that a worker's oplog tells, with its reason.
+func statusOf(s *oplog.Status) (api.Status, string) {
+	switch {
+	case s.Exited != nil:
+		return api.Exited, fmt.Sprintf("its program called exit with code %d", s.Exited.Code)
+	case s.Stuck != nil:
+		return api.Failed, s.Stuck.Reason
+	case s.Interrupted != nil:
+		return api.Interrupted, s.Interrupted.Reason
+	case s.Failed != nil:
+		return api.Retrying, fmt.Sprintf("attempt %d failed: %s; the next one begins at %s", s.Failed.Attempt, s.Failed.Reason, s.Failed.Retry.Time().Format(time.RFC3339))
+	case s.Suspended != nil:
+		return api.Suspended, "it waits until " + s.Suspended.Until.Time().Format(time.RFC3339)
+	case s.Attempt != nil:
+		return api.Running, fmt.Sprintf("in an invocation, attempt %d", s.Attempt.Attempt)
+	case s.Waiting > 0:
+		return api.Running, "about to begin an invocation"
+	}
+	return api.Idle, "nothing to do"
+}
+
+// maxLooked is how many workers one page of a list looks at.
+const maxLooked = 10_000
+
+// List gives up to limit workers behind cursor that the filter chooses. Next is
+// where to go on, "" at the end.
+func (ws *Workers) List(ctx context.Context, f api.WorkerFilter, skip func(component string) bool, cursor string, limit int) (api.Page[api.Worker], error) {
+	page := api.Page[api.Worker]{Items: []api.Worker{}}
+	after := id.Worker{Component: f.Component}
+	if cursor != "" {
+		w, err := id.ParseWorker(cursor)
+		if err != nil {
+			return page, api.NewProblem(api.CodeInvalid, fmt.Sprintf("cursor %q: it is not one that a list has given", cursor))
+		}
+		after = w
+	}
+	if _, err := path.Match(f.Name, ""); err != nil {
+		return page, api.NewProblem(api.CodeInvalid, fmt.Sprintf("name %q: it is no pattern: %v", f.Name, err))
+	}
+	looked := 0
+	for w, err := range ws.Store.Logs().Workers(ctx, after) {
+		if err != nil {
+			return page, err
+		}
+		if f.Component != "" && w.Component != f.Component {
+			if w.Component > f.Component {
+				break
+			}
+			continue
+		}
+		if skip(w.Component) {
+			continue
+		}
+		if looked++; looked > maxLooked || len(page.Items) == limit {
+			page.Next = after.String()
+			break
+		}
+		after = w
+		if f.Name != "" {
+			if ok, _ := path.Match(f.Name, w.Name); !ok {
+				continue
+			}
+		}
+		v, err := ws.glance(ctx, w)
+		if err != nil {
+			return page, err
+		}
+		if chosen(&f, &v) {
+			page.Items = append(page.Items, v)
+		}
+	}
+	return page, nil
+}
+
+// glance tells of a worker without reading its whole oplog.
+func (ws *Workers) glance(ctx context.Context, w id.Worker) (api.Worker, error) {
+	ws.mu.Lock()
+	r := ws.residents[w]
+	ws.mu.Unlock()
+	if r != nil {
+		r.mu.Lock()
+		if r.loaded && r.damage == nil && r.exists() {
+			defer r.mu.Unlock()
+			return ws.view(&r.machine.life.Status, r), nil
+		}
+		r.mu.Unlock()
+	}
+	s, err := oplog.ReadStatus(ctx, ws.Store.Logs(), w)
+	var corrupt *storage.CorruptError
+	if errors.As(err, &corrupt) {
+		return ws.damaged(ctx, w, err), nil
+	}
+	if err != nil {
+		return api.Worker{}, err
+	}
+	return ws.view(s, nil), nil
+}
+
+func chosen(f *api.WorkerFilter, v *api.Worker) bool {
+	switch {
+	case f.Revision != 0 && v.Revision != f.Revision,
+		f.Status != "" && v.Status != f.Status,
+		!f.CreatedAfter.IsZero() && !v.Created.After(f.CreatedAfter),
+		!f.CreatedBefore.IsZero() && !v.Created.Before(f.CreatedBefore):
+		return false
+	}
+	return f.Env == "" || slices.ContainsFunc(v.Env, func(s string) bool {
+		return s == f.Env || !strings.Contains(f.Env, "=") && strings.HasPrefix(s, f.Env+"=")
+	})
+}

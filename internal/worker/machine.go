@@ -1,0 +1,414 @@
+package worker
+
+import (
+	"math"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// machine decides what happens with a worker. It is pure: step takes what has
+// happened and gives what to do, in order; it reads no clock, starts nothing
+// and waits for nothing. What must survive is in life, which the one who
+// carries the actions out keeps up to date, entry by entry; the rest is what
+// only this process cares for.
+type machine struct {
+	life *oplog.Life
+	traits
+
+	phase  phase
+	wanted *halt      // why the job under way is to stop
+	over   *halt      // nothing more is to begin: the node stops, or the worker is deleted
+	pause  oplog.Time // before this nothing begins, after the host failed
+	faults int        // how often it did, in a row
+}
+
+// traits are what a machine knows of the worker's program and settings.
+type traits struct {
+	initializes bool // its instances have something to do before the first call
+	ephemeral   bool
+	retry       api.Retry
+}
+
+// phase is what a worker's instance does.
+type phase int
+
+const (
+	absent phase = iota // there is none
+	ready               // it waits for the next invocation
+	busy                // a job is under way
+)
+
+// event is something that has happened.
+type event interface{ isEvent() }
+
+type (
+	// tick asks what there is to do now.
+	tick struct{}
+	// ended is the end of the job that a start action began.
+	ended struct {
+		outcome
+		chance float64 // 0 to 1, for jitter
+	}
+	// interrupted, resumed and canceled are what people ask for; evicted is
+	// asked for by those who need the memory.
+	interrupted struct{ reason string }
+	resumed     struct{}
+	canceled    struct{ index oplog.Index }
+	evicted     struct{}
+	// closed ends everything without an entry.
+	closed struct{ why *halt }
+)
+
+func (tick) isEvent()        {}
+func (ended) isEvent()       {}
+func (interrupted) isEvent() {}
+func (resumed) isEvent()     {}
+func (canceled) isEvent()    {}
+func (evicted) isEvent()     {}
+func (closed) isEvent()      {}
+
+// outcome is how a job ended.
+type outcome struct {
+	// alive says that there is still an instance, in the state that the oplog
+	// has.
+	alive   bool
+	result  []byte     // of the attempt, if it has one
+	failure *failure   // the attempt's
+	exit    *uint32    // the program has ended, with this code
+	until   oplog.Time // the attempt waits until then
+	halted  *halt      // it was stopped
+	broken  error      // the oplog cannot be replayed
+	fault   error      // the host could not do its part
+}
+
+// failure is why an attempt failed.
+type failure struct {
+	code   api.FailureCode
+	reason string
+	stack  []string
+	stderr string
+	final  bool // trying again would be no different
+}
+
+// halt is why a job is stopped. It is an error to be the cause of a context.
+type halt struct {
+	reason    string
+	interrupt bool // by a person, who will resume it
+	cancel    bool // the invocation is not wanted any more
+}
+
+// Error is the reason.
+func (h *halt) Error() string { return h.reason }
+
+// action is something to do.
+type action interface{ isAction() }
+
+type (
+	// record appends an entry.
+	record struct{ body oplog.Body }
+	// start begins a job: the instance is built if there is none, the attempt
+	// that has begun is run, and the end of it all is an ended event.
+	start struct{}
+	// stop tells the job under way to end early.
+	stop struct{ why *halt }
+	// drop discards the instance.
+	drop struct{}
+	// tell answers those who wait for invocations that will not go on by
+	// themselves.
+	tell struct{ why error }
+)
+
+func (record) isAction() {}
+func (start) isAction()  {}
+func (stop) isAction()   {}
+func (drop) isAction()   {}
+func (tell) isAction()   {}
+
+// step takes an event that happened at now. When its actions are done, step is
+// called again with a tick, until there is nothing to do.
+func (m *machine) step(now oplog.Time, e event) []action {
+	switch e := e.(type) {
+	case ended:
+		return m.ended(now, e)
+	case interrupted:
+		return m.interrupt(now, e.reason)
+	case resumed:
+		m.pause, m.faults = 0, 0
+		return []action{record{&oplog.Resumed{At: now}}}
+	case canceled:
+		return m.cancel(now, e.index)
+	case evicted:
+		if m.phase == ready {
+			m.phase = absent
+			return []action{drop{}}
+		}
+	case closed:
+		m.over = e.why
+		if m.phase == busy {
+			return m.halt(e.why)
+		}
+	}
+	return m.tick(now)
+}
+
+// tick begins what is due, if nothing is under way.
+func (m *machine) tick(now oplog.Time) []action {
+	if m.phase == busy {
+		return nil
+	}
+	if m.blocked() != "" {
+		if m.phase == ready {
+			m.phase = absent
+			return []action{drop{}}
+		}
+		return nil
+	}
+	if m.pause > now {
+		return nil
+	}
+	if m.life.Begun != 0 {
+		return m.goOn(now)
+	}
+	next := m.next(now)
+	if next == nil || next.Retry > now {
+		return nil
+	}
+	begun := &oplog.InvocationStarted{At: now, Accepted: next.Index, Attempt: next.Failures + 1, Queue: m.life.Waiting}
+	if m.initializes && !m.life.Initialized && !m.ephemeral {
+		if f := m.life.Failed; f != nil && f.Retry > now {
+			return nil
+		}
+		begun.Accepted, begun.Attempt = 0, m.life.Failures+1
+	}
+	m.phase = busy
+	return []action{record{begun}, start{}}
+}
+
+// goOn continues the attempt that has begun.
+func (m *machine) goOn(now oplog.Time) []action {
+	if s := m.life.Suspended; s != nil && s.Until > now {
+		return nil
+	}
+	if m.ephemeral {
+		// Nothing that it did was recorded: it begins anew, and that is no
+		// failure of its.
+		a := m.life.Attempt
+		return []action{record{&oplog.InvocationFailed{
+			At: now, Accepted: a.Accepted, Started: m.life.Begun, Attempt: a.Attempt - 1, Code: string(api.FailedHost),
+			Reason: "the process ended during it", Stack: []string{}, Retry: now, Queue: m.life.Waiting,
+		}}}
+	}
+	m.phase = busy
+	return []action{start{}}
+}
+
+// next is the first invocation that is due, in the order in which they were
+// accepted.
+func (m *machine) next(now oplog.Time) *oplog.Pending {
+	for _, p := range m.life.Queue {
+		if p.Due <= now {
+			return p
+		}
+	}
+	return nil
+}
+
+// blocked says why nothing begins until a person acts, or "".
+func (m *machine) blocked() string {
+	switch {
+	case m.over != nil:
+		return m.over.reason
+	case m.life.Exited != nil:
+		return "its program has ended"
+	case m.life.Interrupted != nil:
+		return "it was interrupted: " + m.life.Interrupted.Reason
+	case m.life.Stuck != nil:
+		return m.life.Stuck.Reason
+	}
+	return ""
+}
+
+// soon is a time for what is to be done at once: it has always come.
+const soon oplog.Time = 1
+
+// wake is when, seen from now, the worker has to be looked at next; 0 if not
+// before something happens to it.
+func (m *machine) wake(now oplog.Time) oplog.Time {
+	switch {
+	case m.phase == busy:
+		return soon
+	case m.blocked() != "":
+		return 0
+	}
+	at := m.due(now)
+	if at != 0 && m.pause > at {
+		return m.pause
+	}
+	return at
+}
+
+// due is when there is something to begin or to go on with, 0 for never.
+func (m *machine) due(now oplog.Time) oplog.Time {
+	if m.life.Begun != 0 {
+		if s := m.life.Suspended; s != nil {
+			return s.Until
+		}
+		return soon
+	}
+	if p := m.next(now); p != nil {
+		at := max(p.Retry, soon)
+		if f := m.life.Failed; f != nil && !m.life.Initialized {
+			at = max(at, f.Retry)
+		}
+		return at
+	}
+	var at oplog.Time
+	for _, p := range m.life.Queue {
+		if at == 0 || p.Due < at {
+			at = p.Due
+		}
+	}
+	return at
+}
+
+func (m *machine) interrupt(now oplog.Time, reason string) []action {
+	if m.life.Interrupted != nil {
+		return nil
+	}
+	if m.phase == busy {
+		return m.halt(&halt{reason: reason, interrupt: true})
+	}
+	return []action{record{&oplog.Interrupted{At: now, Reason: reason}}}
+}
+
+// cancel takes back the invocation accepted at index.
+func (m *machine) cancel(now oplog.Time, index oplog.Index) []action {
+	p := m.life.Find(index)
+	switch {
+	case p == nil:
+		return nil
+	case m.life.Begun == 0 || m.life.Attempt.Accepted != index:
+		return []action{record{&oplog.InvocationCanceled{At: now, Accepted: index, Queue: m.life.Waiting - 1}}}
+	case m.phase == busy:
+		return m.halt(&halt{reason: "canceled", cancel: true})
+	}
+	return m.failed(now, &failure{code: api.FailedCanceled, reason: "canceled", final: true}, 0)
+}
+
+func (m *machine) halt(why *halt) []action {
+	if m.wanted == nil || m.over != nil {
+		m.wanted = why
+	}
+	return []action{stop{why}}
+}
+
+// ended takes the end of a job.
+func (m *machine) ended(now oplog.Time, e ended) []action {
+	wanted := m.wanted
+	m.wanted, m.phase = nil, absent
+	if e.alive {
+		m.phase = ready
+	}
+	if e.fault == nil {
+		m.faults = 0
+	}
+	var actions []action
+	switch {
+	case e.halted != nil:
+		return m.halted(now, e.halted)
+	case e.broken != nil:
+		stuck := &oplog.Stuck{At: now, Reason: e.broken.Error()}
+		return []action{record{stuck}, tell{&StuckError{stuck.Reason}}}
+	case e.fault != nil:
+		m.faults++
+		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
+		return nil
+	case e.exit != nil:
+		actions = m.exited(now, *e.exit)
+	case e.until != 0:
+		actions = []action{record{&oplog.Suspended{At: now, Until: e.until}}}
+	case e.failure != nil:
+		actions = m.failed(now, e.failure, e.chance)
+	case e.result != nil:
+		actions = []action{record{&oplog.InvocationFinished{
+			At: now, Accepted: m.life.Attempt.Accepted, Started: m.life.Begun, Result: e.result, Queue: m.remaining(),
+		}}}
+	}
+	if wanted != nil && wanted.interrupt {
+		// It came to an end before it could be stopped.
+		actions = append(actions, record{&oplog.Interrupted{At: now, Reason: wanted.reason}})
+	}
+	return actions
+}
+
+// remaining is the length of the queue without the invocation under way.
+func (m *machine) remaining() uint64 {
+	if m.life.Attempt.Accepted == 0 {
+		return m.life.Waiting
+	}
+	return m.life.Waiting - 1
+}
+
+func (m *machine) halted(now oplog.Time, why *halt) []action {
+	switch {
+	case why.interrupt:
+		return []action{record{&oplog.Interrupted{At: now, Reason: why.reason}}}
+	case why.cancel && m.life.Begun != 0:
+		return m.failed(now, &failure{code: api.FailedCanceled, reason: why.reason, final: true}, 0)
+	}
+	return nil
+}
+
+// failed takes the attempt back, and says when the next one begins, if one does.
+func (m *machine) failed(now oplog.Time, f *failure, chance float64) []action {
+	a := m.life.Attempt
+	entry := &oplog.InvocationFailed{
+		At: now, Accepted: a.Accepted, Started: m.life.Begun, Attempt: a.Attempt, Code: string(f.code),
+		Reason: f.reason, Stack: f.stack, Stderr: f.stderr, Queue: m.life.Waiting,
+	}
+	if !f.final && a.Attempt < m.retry.Attempts {
+		entry.Retry = now + oplog.Time(backoff(m.retry, int(min(a.Attempt, math.MaxInt32)), chance))
+		return []action{record{entry}}
+	}
+	entry.Queue = m.remaining()
+	if a.Accepted == 0 {
+		stuck := &oplog.Stuck{At: now, Reason: "it cannot be initialized: " + f.reason}
+		return []action{record{entry}, record{stuck}, tell{&StuckError{stuck.Reason}}}
+	}
+	return []action{record{entry}}
+}
+
+// exited ends a library that has called exit: no function of it can be called
+// any more.
+func (m *machine) exited(now oplog.Time, code uint32) []action {
+	actions := m.failed(now, &failure{
+		code: api.FailedTrap, reason: "the program called exit, which ends the worker", final: true,
+	}, 0)
+	queue := m.remaining()
+	for _, p := range m.life.Queue {
+		if p.Index != m.life.Attempt.Accepted {
+			queue--
+			actions = append(actions, record{&oplog.InvocationCanceled{At: now, Accepted: p.Index, Queue: queue}})
+		}
+	}
+	return append(actions, record{&oplog.Exited{At: now, Code: uint64(code)}})
+}
+
+// StuckError tells those who wait that the worker cannot go on until a person
+// acts. What it has accepted, it keeps.
+type StuckError struct{ Reason string }
+
+// Error is the reason.
+func (e *StuckError) Error() string { return e.Reason }
+
+// hostRetry is how often the host tries again what it could not do.
+var hostRetry = api.Retry{Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(30 * time.Second), Factor: 2, Jitter: 0.2}
+
+// backoff is the pause after the n-th failure, from 1.
+func backoff(r api.Retry, n int, chance float64) time.Duration {
+	pause := float64(r.Initial) * math.Pow(max(r.Factor, 1), float64(n-1))
+	pause = min(pause, float64(max(r.Max, r.Initial)))
+	return time.Duration(pause * (1 - r.Jitter*chance))
+}

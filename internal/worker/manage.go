@@ -1,0 +1,420 @@
+package worker
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+)
+
+// openExisting is open for a worker that has to be there.
+func (ws *Workers) openExisting(ctx context.Context, w id.Worker) (*resident, error) {
+	r, err := ws.open(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	exists := r.exists()
+	r.mu.Unlock()
+	if !exists {
+		ws.release(r)
+		return nil, noWorker(w)
+	}
+	return r, nil
+}
+
+func noWorker(w id.Worker) *api.Problem {
+	return api.NewProblem(api.CodeNoWorker, fmt.Sprintf("there is no worker %s; `waterbear worker list` shows those there are", w))
+}
+
+// openOrCreate makes the worker if it is not there.
+func (ws *Workers) openOrCreate(ctx context.Context, w id.Worker) (*resident, error) {
+	r, err := ws.open(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	exists := r.exists()
+	r.mu.Unlock()
+	if !exists {
+		if _, err := ws.create(ctx, r, api.NewWorker{}); err != nil {
+			ws.release(r)
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Create makes a worker. If it exists and was created alike, created is false.
+func (ws *Workers) Create(ctx context.Context, w id.Worker, n api.NewWorker) (created bool, err error) {
+	r, err := ws.open(ctx, w)
+	if err != nil {
+		return false, err
+	}
+	defer ws.release(r)
+	if created, err = ws.create(ctx, r, n); err != nil {
+		return false, err
+	}
+	if err := r.writer.Commit(ctx); err != nil {
+		return false, Unavailable(err)
+	}
+	return created, nil
+}
+
+// create records that the worker exists, if it does not yet. It is not durable
+// before the writer's next commit.
+func (ws *Workers) create(ctx context.Context, r *resident, n api.NewWorker) (created bool, err error) {
+	entry, err := ws.first(ctx, r.worker, n)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone || r.machine.over != nil {
+		return false, api.NewProblem(api.CodeWorkerBusy, r.worker.String()+" is being deleted")
+	}
+	if r.exists() {
+		return false, r.alike(entry, n)
+	}
+	if err := ws.Committer.Stalled(); err != nil {
+		return false, Unavailable(err)
+	}
+	if _, err := r.record(entry); err != nil {
+		return false, Unavailable(err)
+	}
+	r.refresh()
+	return true, nil
+}
+
+// first is the entry that makes a worker.
+func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker) (*oplog.Create, error) {
+	number := n.Revision
+	if number == 0 {
+		latest, ok := ws.Catalog.Latest(w.Component)
+		if !ok {
+			return nil, api.NewProblem(api.CodeNoComponent, fmt.Sprintf("there is no component %q; deploy it first: waterbear deploy FILE.wasm --name %s", w.Component, w.Component))
+		}
+		number = latest.Number
+	}
+	revision, err := ws.Catalog.Revision(ctx, w.Component, number)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNew(n); err != nil {
+		return nil, err
+	}
+	own, err := json.Marshal(n.Settings)
+	if err != nil {
+		return nil, err
+	}
+	limits := ws.settings(w.Component, own).Limits
+	c := &oplog.Create{
+		At: oplog.At(ws.Sched.Now()), Epoch: ws.Committer.Epoch(), Args: n.Args, Env: n.Env,
+		Memory: limits.Memory, Storage: limits.Storage, Files: limits.Files,
+		Revision: number, Ephemeral: n.Ephemeral, Settings: own,
+	}
+	if c.Program, err = parseHash(revision.Hash); err != nil {
+		return nil, err
+	}
+	if err := ws.Entropy(c.Seed[:]); err != nil {
+		return nil, fmt.Errorf("draw a seed: %w", err)
+	}
+	if len(n.Files) > 0 {
+		if c.Initial, err = ws.keepFiles(ctx, n.Files, limits.Storage); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func parseHash(hex string) (h storage.Hash, err error) {
+	return h, h.UnmarshalText([]byte(hex))
+}
+
+// Bounds of what a worker is created with.
+const (
+	maxVectorBytes = 256 << 10
+	maxNewFiles    = 10_000
+)
+
+func checkNew(n api.NewWorker) error {
+	size := 0
+	for _, s := range slices.Concat(n.Args, n.Env) {
+		if strings.IndexByte(s, 0) >= 0 {
+			return api.NewProblem(api.CodeInvalid, fmt.Sprintf("%q has a zero byte, which arguments and variables cannot have", s))
+		}
+		size += len(s) + 1
+	}
+	for _, s := range n.Env {
+		if i := strings.IndexByte(s, '='); i <= 0 {
+			return api.NewProblem(api.CodeInvalid, fmt.Sprintf("environment %q: write KEY=VALUE", s))
+		}
+	}
+	if size > maxVectorBytes {
+		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("arguments and environment have %d bytes, more than %d", size, maxVectorBytes))
+	}
+	if len(n.Files) > maxNewFiles {
+		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the worker would begin with %d files, more than %d; let its program fetch them, or put them into one", len(n.Files), maxNewFiles))
+	}
+	return nil
+}
+
+// keepFiles makes the file system that a worker begins with.
+func (ws *Workers) keepFiles(ctx context.Context, files map[string]string, limit uint64) (storage.Hash, error) {
+	now := uint64(max(ws.Sched.Now().UnixNano(), 0))
+	fs := filesystem.New(filesystem.Config{
+		Now: func() uint64 { return now }, Packs: packs{ctx, ws.Store.Blobs()}, Limits: filesystem.Limits{Bytes: limit},
+	})
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := addFile(fs, name, files[name]); err != nil {
+			return storage.Hash{}, api.NewProblem(api.CodeInvalid, fmt.Sprintf("initial file %q: %v", name, err))
+		}
+	}
+	manifest, err := fs.Encode()
+	if err != nil {
+		return storage.Hash{}, err
+	}
+	h, _, err := ws.Store.Blobs().Put(ctx, bytes.NewReader(manifest))
+	return h, err
+}
+
+func addFile(fs *filesystem.FS, name, content string) error {
+	if !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
+		return errors.New("it is not a clean absolute path, such as /data/words.txt")
+	}
+	raw, err := base64.StdEncoding.DecodeString(content)
+	if err != nil {
+		return fmt.Errorf("its content is no base64: %w", err)
+	}
+	if _, err := fs.MkdirAll(filesystem.Root, path.Dir(name)); err != nil {
+		return err
+	}
+	file, err := fs.Open(filesystem.Root, strings.TrimPrefix(name, "/"), filesystem.OpenOptions{Create: true})
+	if err != nil {
+		return err
+	}
+	if _, err := fs.WriteAt(file, raw, 0); err != nil {
+		return err
+	}
+	return fs.Release(file)
+}
+
+// alike refuses to take the worker there is for one that was to be made
+// otherwise. It is called with r.mu held.
+func (r *resident) alike(want *oplog.Create, n api.NewWorker) error {
+	had := &r.machine.life.Create
+	what := ""
+	switch {
+	case n.Revision != 0 && want.Revision != had.Revision:
+		what = "revision"
+	case !slices.Equal(want.Args, had.Args):
+		what = "arguments"
+	case !slices.Equal(want.Env, had.Env):
+		what = "environment"
+	case want.Ephemeral != had.Ephemeral:
+		what = "durability"
+	case (want.Initial == storage.Hash{}) != (had.Initial == storage.Hash{}):
+		what = "initial files"
+	case !bytes.Equal(want.Settings, had.Settings):
+		what = "settings"
+	default:
+		return nil
+	}
+	return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and was created with other %s; use another name, or delete it first", r.worker, what))
+}
+
+// settings are what holds for a worker: its own, else its component's, else the
+// node's.
+func (ws *Workers) settings(component string, own []byte) api.Settings {
+	var s api.Settings
+	if len(own) > 0 && json.Unmarshal(own, &s) != nil {
+		s = api.Settings{}
+	}
+	return Merge(Merge(s, ws.Catalog.Settings(component)), ws.Defaults)
+}
+
+// Merge fills the fields that s leaves open.
+func Merge(s, otherwise api.Settings) api.Settings {
+	l, o := &s.Limits, &otherwise.Limits
+	l.Memory = cmp.Or(l.Memory, o.Memory)
+	l.Storage = cmp.Or(l.Storage, o.Storage)
+	l.Files = cmp.Or(l.Files, o.Files)
+	l.CPUTime = cmp.Or(l.CPUTime, o.CPUTime)
+	l.LogRate = cmp.Or(l.LogRate, o.LogRate)
+	l.OplogRate = cmp.Or(l.OplogRate, o.OplogRate)
+	l.Queue = cmp.Or(l.Queue, o.Queue)
+	r, p := &s.Retry, &otherwise.Retry
+	r.Attempts = cmp.Or(r.Attempts, p.Attempts)
+	r.Initial = cmp.Or(r.Initial, p.Initial)
+	r.Max = cmp.Or(r.Max, p.Max)
+	r.Factor = cmp.Or(r.Factor, p.Factor)
+	r.Jitter = cmp.Or(r.Jitter, p.Jitter)
+	return s
+}
+
+// kindOf is the kind of a revision that a worker was made of.
+func (ws *Workers) kindOf(component string, number uint64) api.Kind {
+	revision, err := ws.Catalog.Revision(context.Background(), component, number)
+	if err != nil {
+		return ""
+	}
+	return revision.Kind
+}
+
+// remember puts a worker on the agenda.
+func (ws *Workers) remember(w id.Worker, at oplog.Time) {
+	if at == soon {
+		// It is in mind: only after a crash it has to be found again.
+		ws.Agenda.Hold(w)
+		return
+	}
+	ws.Agenda.Set(w, at)
+}
+
+// Interrupt stops a worker until Resume. It returns when it stands still.
+func (ws *Workers) Interrupt(ctx context.Context, w id.Worker, reason string) error {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	if r.machine.life.Exited != nil {
+		r.mu.Unlock()
+		return api.NewProblem(api.CodeWorkerExited, w.String()+" has ended: there is nothing to interrupt")
+	}
+	r.apply(interrupted{reason})
+	r.mu.Unlock()
+	if err := r.changed.Wait(ctx, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return !r.driving || r.machine.over != nil
+	}); err != nil {
+		return err
+	}
+	return r.commit(ctx)
+}
+
+func (r *resident) commit(ctx context.Context) error {
+	if err := r.writer.Commit(ctx); err != nil {
+		return Unavailable(err)
+	}
+	return nil
+}
+
+// Resume lets an interrupted worker go on, Retry one that has failed or is
+// about to try again: it does so at once.
+func (ws *Workers) Resume(ctx context.Context, w id.Worker) error {
+	return ws.goOn(ctx, w, func(l *oplog.Life) string {
+		if l.Interrupted == nil {
+			return "it is not interrupted"
+		}
+		return ""
+	})
+}
+
+// Retry is like Resume for a worker that has failed, or pauses before its next
+// attempt.
+func (ws *Workers) Retry(ctx context.Context, w id.Worker) error {
+	return ws.goOn(ctx, w, func(l *oplog.Life) string {
+		switch {
+		case l.Interrupted != nil:
+			return "it is interrupted: resume it"
+		case l.Stuck == nil && l.Failed == nil:
+			return "it has not failed"
+		}
+		return ""
+	})
+}
+
+// goOn records that a person lets the worker go on, unless why not.
+func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*oplog.Life) string) error {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	why := refuse(r.machine.life)
+	if why == "" {
+		ws.remember(w, soon)
+		r.apply(resumed{})
+	}
+	r.mu.Unlock()
+	if why != "" {
+		return api.NewProblem(api.CodeWorkerBusy, fmt.Sprintf("%s: %s", w, why))
+	}
+	return r.commit(ctx)
+}
+
+// Delete forgets a worker, whatever it does.
+func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
+	r, err := ws.open(ctx, w)
+	var corrupt *storage.CorruptError
+	if errors.As(err, &corrupt) {
+		return ws.erase(ctx, w) // nobody can go on with it
+	}
+	if err != nil {
+		return err
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	if !r.exists() || r.gone {
+		r.mu.Unlock()
+		return noWorker(w)
+	}
+	r.gone = true
+	r.apply(closed{&halt{reason: "it was deleted"}})
+	r.mu.Unlock()
+	// From here on it is deleted, also if the caller does not wait for that.
+	ctx = context.WithoutCancel(ctx)
+	if err := r.changed.Wait(ctx, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return !r.driving
+	}); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.drop()
+	for index := range r.waiters {
+		r.settle(index, oplog.Entry{}, &StuckError{"it was deleted"})
+	}
+	r.mu.Unlock()
+	err = r.commit(ctx) // nothing may follow what is about to be deleted
+	if err == nil {
+		err = ws.erase(ctx, w)
+	}
+	ws.mu.Lock()
+	if ws.residents[w] == r {
+		delete(ws.residents, w)
+	}
+	ws.mu.Unlock()
+	ws.changed.Wake()
+	return err
+}
+
+func (ws *Workers) erase(ctx context.Context, w id.Worker) error {
+	if err := ws.Store.Logs().Delete(ctx, ws.Committer.Shard(), ws.Committer.Epoch(), w); err != nil {
+		return fmt.Errorf("delete the oplog of %s: %w", w, err)
+	}
+	ws.Agenda.Set(w, 0)
+	return nil
+}

@@ -1,0 +1,351 @@
+package worker
+
+import (
+	"container/list"
+	"context"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/sched"
+)
+
+// Config is what the workers of deployed components live by.
+type Config struct {
+	Runtime
+	Catalog *catalog.Catalog
+	Agenda  *agenda.Agenda
+	// Defaults are the settings where neither a component nor a worker has its
+	// own; all of them are set.
+	Defaults api.Settings
+	// MaxInstances bounds the instances in memory, MaxRunning the invocations
+	// that compute at once, MaxResident the workers that the node has in mind.
+	MaxInstances, MaxRunning, MaxResident int
+	// IdleAfter is how long an instance stays in memory with nothing to do.
+	// SuspendAfter is the wait for which it leaves.
+	IdleAfter, SuspendAfter time.Duration
+}
+
+// Workers are the workers of a node: those it has in mind, and the way to all
+// others.
+type Workers struct {
+	Config
+	slots   *slots
+	drivers gate // tasks that carry out jobs
+	stats   stats
+	tasks   []sched.Task
+	end     context.CancelCauseFunc // of the tasks
+
+	changed sched.Condition // when there is room, or a record is gone
+
+	mu        sync.Mutex
+	residents map[id.Worker]*resident
+	idle      *list.List // of *resident with an instance at rest, the longest first
+	places    map[*resident]*list.Element
+	instances int
+	closing   bool
+}
+
+// wakers is how many tasks look after workers whose time has come.
+const wakers = 4
+
+// NewWorkers starts looking after what the agenda has.
+func NewWorkers(c Config) *Workers {
+	ws := &Workers{
+		Config: c, slots: newSlots(c.Sched, c.MaxRunning), changed: c.Sched.NewCondition(),
+		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
+	}
+	ws.drivers.changed = c.Sched.NewCondition()
+	ctx, end := context.WithCancelCause(context.Background())
+	ws.end = end
+	for range wakers {
+		ws.tasks = append(ws.tasks, c.Sched.Go("wake", func() { ws.wakeDue(ctx) }))
+	}
+	ws.tasks = append(ws.tasks, c.Sched.Go("evict", func() { ws.evictIdle(ctx) }))
+	return ws
+}
+
+// Close stops every worker where it is, once those that are in an invocation
+// have had until grace is done. They go on when the node is opened again.
+func (ws *Workers) Close(grace context.Context) {
+	ws.mu.Lock()
+	ws.closing = true
+	ws.mu.Unlock()
+	ws.end(errClosing)
+	for _, t := range ws.tasks {
+		t.Wait()
+	}
+	_ = ws.drivers.wait(grace)
+	for _, r := range ws.all() {
+		r.mu.Lock()
+		if r.machine.life != nil {
+			r.apply(closed{errClosing})
+		}
+		r.mu.Unlock()
+	}
+	_ = ws.drivers.wait(context.Background())
+	for _, r := range ws.all() {
+		r.mu.Lock()
+		r.drop()
+		r.mu.Unlock()
+	}
+}
+
+var errClosing = &halt{reason: "the node is stopping"}
+
+// all are the workers the node has in mind.
+func (ws *Workers) all() []*resident {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	all := make([]*resident, 0, len(ws.residents))
+	for _, r := range ws.residents {
+		all = append(all, r)
+	}
+	return all
+}
+
+// open gives the resident of w, reading its oplog if the node does not have it
+// in mind. The caller releases it.
+func (ws *Workers) open(ctx context.Context, w id.Worker) (*resident, error) {
+	for {
+		ws.mu.Lock()
+		if ws.closing {
+			ws.mu.Unlock()
+			return nil, api.NewProblem(api.CodeStopping, "the server is stopping; the request can be sent again when it is back")
+		}
+		r, found := ws.residents[w]
+		if !found {
+			if len(ws.residents) >= 2*ws.MaxResident {
+				ws.mu.Unlock()
+				ws.stats.refused.Add(1)
+				return nil, api.NewProblem(api.CodeOverloaded, "too many workers are active at once; try again later")
+			}
+			r = &resident{ws: ws, worker: w, changed: ws.Sched.NewCondition(), waiters: map[oplog.Index]*waiter{}}
+			ws.residents[w] = r
+		}
+		r.users++
+		ws.mu.Unlock()
+		if !found {
+			r.load(context.WithoutCancel(ctx))
+		}
+		var gone bool
+		var damage error
+		err := r.changed.Wait(ctx, func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			gone, damage = r.gone, r.damage
+			return r.loaded
+		})
+		if err == nil {
+			err = damage
+		}
+		if err == nil && !gone {
+			return r, nil
+		}
+		ws.release(r)
+		if err != nil {
+			return nil, err
+		}
+		// It is being deleted: wait for its successor.
+		if err := ws.changed.Wait(ctx, func() bool {
+			ws.mu.Lock()
+			defer ws.mu.Unlock()
+			return ws.residents[w] != r
+		}); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// release ends what open began. A worker that does not exist, or cannot be
+// read, is not kept in mind.
+func (ws *Workers) release(r *resident) {
+	r.mu.Lock()
+	keep := r.loaded && r.damage == nil && r.exists()
+	r.mu.Unlock()
+	ws.mu.Lock()
+	r.users--
+	if !keep && r.users == 0 && ws.residents[r.worker] == r {
+		delete(ws.residents, r.worker)
+	}
+	ws.mu.Unlock()
+}
+
+// forget drops the record of a worker that nobody uses and that has nothing to
+// do. It reports whether it could.
+func (ws *Workers) forget(r *resident) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.loaded || r.driving || r.machine.phase != absent || len(r.waiters) > 0 || r.gone || r.damage != nil {
+		return false
+	}
+	now := oplog.At(ws.Sched.Now())
+	at := r.machine.wake(now)
+	if at != 0 && at <= now || r.writer.Committed() < r.writer.Last() {
+		return false
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if r.users > 0 || ws.residents[r.worker] != r {
+		return false
+	}
+	ws.Agenda.Set(r.worker, at)
+	delete(ws.residents, r.worker)
+	ws.changed.Wake()
+	return true
+}
+
+// wakeDue looks after the workers whose time has come.
+func (ws *Workers) wakeDue(ctx context.Context) {
+	for {
+		w, err := ws.Agenda.Next(ctx)
+		if err != nil {
+			return
+		}
+		// Those who come back after a restart come in turns.
+		if ws.changed.Wait(ctx, func() bool {
+			ws.mu.Lock()
+			defer ws.mu.Unlock()
+			return len(ws.residents) < ws.MaxResident
+		}) != nil {
+			return
+		}
+		r, err := ws.open(ctx, w)
+		if err != nil {
+			continue // it is damaged, which whoever asks for it is told
+		}
+		r.mu.Lock()
+		if r.exists() {
+			r.apply(tick{})
+		} else {
+			ws.Agenda.Set(w, 0)
+		}
+		r.mu.Unlock()
+		ws.release(r)
+	}
+}
+
+// evictIdle drops instances and records that have had nothing to do for a
+// while.
+func (ws *Workers) evictIdle(ctx context.Context) {
+	every := min(max(ws.IdleAfter/4, 10*time.Millisecond), time.Second)
+	for ws.Sched.Sleep(ctx, every) == nil {
+		now := ws.Sched.Monotonic()
+		for _, r := range ws.all() {
+			r.mu.Lock()
+			old := r.loaded && now-r.lastUsed >= ws.IdleAfter
+			r.mu.Unlock()
+			if old {
+				ws.evict(r)
+				ws.forget(r)
+			}
+		}
+	}
+}
+
+// evict drops an instance that is at rest.
+func (ws *Workers) evict(r *resident) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.damage != nil || r.machine.phase != ready {
+		return false
+	}
+	used := r.lastUsed
+	r.apply(evicted{})
+	r.lastUsed = used // being evicted is no use
+	if r.machine.phase == absent {
+		ws.stats.evictions.Add(1)
+	}
+	return true
+}
+
+// room waits until there may be one instance more, and counts it.
+func (ws *Workers) room(ctx context.Context) error {
+	for {
+		ws.mu.Lock()
+		if ws.instances < ws.MaxInstances {
+			ws.instances++
+			ws.mu.Unlock()
+			return nil
+		}
+		oldest := ws.idle.Front()
+		ws.mu.Unlock()
+		if oldest != nil {
+			if r := oldest.Value.(*resident); !ws.evict(r) {
+				ws.busy(r)
+			}
+			continue
+		}
+		if err := ws.changed.Wait(ctx, func() bool {
+			ws.mu.Lock()
+			defer ws.mu.Unlock()
+			return ws.instances < ws.MaxInstances || ws.idle.Len() > 0
+		}); err != nil {
+			return err
+		}
+	}
+}
+
+// rested notes that an instance has nothing to do, busy that it has again, and
+// dropped that it is gone.
+func (ws *Workers) rested(r *resident) {
+	ws.mu.Lock()
+	if ws.places[r] == nil {
+		ws.places[r] = ws.idle.PushBack(r)
+	}
+	ws.mu.Unlock()
+	ws.changed.Wake()
+}
+
+func (ws *Workers) busy(r *resident) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if e := ws.places[r]; e != nil {
+		ws.idle.Remove(e)
+		delete(ws.places, r)
+	}
+}
+
+func (ws *Workers) dropped(r *resident) {
+	ws.busy(r)
+	ws.mu.Lock()
+	ws.instances--
+	ws.mu.Unlock()
+	ws.changed.Wake()
+}
+
+// chance is a number from 0 to 1 that differs every time.
+func (ws *Workers) chance() float64 {
+	var b [8]byte
+	if ws.Entropy(b[:]) != nil {
+		return 0
+	}
+	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
+}
+
+// gate counts, and lets wait for zero.
+type gate struct {
+	changed sched.Condition
+	mu      sync.Mutex
+	n       int
+}
+
+func (g *gate) add(n int) {
+	g.mu.Lock()
+	g.n += n
+	g.mu.Unlock()
+	g.changed.Wake()
+}
+
+func (g *gate) wait(ctx context.Context) error {
+	return g.changed.Wait(ctx, func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.n == 0
+	})
+}
