@@ -64,8 +64,8 @@ type Deployed struct {
 // when that is created. A field that is absent takes the component's value, or
 // the platform's.
 type Settings struct {
-	Limits Limits `json:"limits"`
-	Retry  Retry  `json:"retry"`
+	Limits Limits `json:"limits,omitzero"`
+	Retry  Retry  `json:"retry,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
 
 // Problem is an error as REST sends it (RFC 9457, application/problem+json).
 // Code is stable; Title and Detail are for people.
@@ -98,6 +102,9 @@ var problems = map[Code]struct {
 	CodeDamaged:          {http.StatusInternalServerError, "Stored data is damaged"},
 	CodeInternal:         {http.StatusInternalServerError, "Internal error"},
 }
+
+// Codes lists them all, in alphabetical order.
+func Codes() []Code { return slices.Sorted(maps.Keys(problems)) }
 
 // NewProblem makes the problem of code. Where waiting helps it says for how
 // long.
