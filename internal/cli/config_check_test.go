@@ -66,7 +66,7 @@ func TestSettingsThatDoNotFitTogetherAreRefused(t *testing.T) {
 		{"--admin-token-file: " + file + ": want one line of 32 to 512 characters", map[string]string{"admin-token-file": file, "auth": authOn}},
 		{"--admin-token-file: open nowhere", map[string]string{"admin-token-file": "nowhere", "auth": authOn}},
 		{"--retry-initial: 2m is more than retry.max, which is 1m", map[string]string{"retry.initial": "120s"}},
-		{"retry.initial: 500ms is more than retry.max, which is 1ms", map[string]string{"retry.max": "1ms"}},
+		{"retry.initial: 100ms is more than retry.max, which is 1ms", map[string]string{"retry.max": "1ms"}},
 		{"--limits-memory: 3GiB is more than workers.max-memory, which is 2GiB", map[string]string{"limits.memory": "3GiB"}},
 	} {
 		wrong := configured(t, test.flags).check()
