@@ -3,3 +3,210 @@
 // document of it all, generated from the code. It hides HTTP from the platform
 // and the platform's inside from HTTP.
 package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// The limits of a Config that leaves them out.
+const (
+	DefaultMaxBody     = 1 << 20
+	DefaultMaxModule   = 256 << 20
+	DefaultMaxRequests = 10_000
+	DefaultTimeout     = time.Minute
+)
+
+// What a client may take its time for. What it sends and does not read is
+// bounded, and so must be how long it takes.
+const (
+	headerWait = 10 * time.Second // to send a request's header, or to shake hands
+	bodyWait   = 30 * time.Second // to send a JSON body
+	uploadWait = 10 * time.Minute // to send a module
+	writeWait  = 15 * time.Second // to take a piece of an answer that is a stream
+	idleWait   = 2 * time.Minute  // between two requests
+	heartbeat  = 15 * time.Second // between signs of life on a stream of events
+	lastWait   = 2 * time.Second  // to take answers when Grace is over
+)
+
+const (
+	maxHeader  = 64 << 10 // bytes of a request's header
+	maxDeploys = 4        // under way at once: each may hold a whole module
+)
+
+// errStopping is the cause of contexts that end because the server stops.
+var errStopping = errors.New("the server is stopping")
+
+// Config is what a Server is made of.
+type Config struct {
+	Platform Platform
+	Auth     bool         // a token is required
+	Log      *slog.Logger // nil: nothing is logged
+	Version  string       // of the program, for people
+	// Hosts are names by which clients may reach a server without Auth, besides
+	// localhost and IP addresses. Others are refused: a web page can make its own
+	// name point here, and its visitors' browsers then think the page may speak
+	// to us.
+	Hosts       []string
+	MaxBody     int64 // bytes of arguments and other JSON; 0: DefaultMaxBody
+	MaxModule   int64 // bytes of a module; 0: DefaultMaxModule
+	MaxRequests int   // under way at once; 0: DefaultMaxRequests
+	// Timeout is the longest that a client waits for an answer; 0:
+	// DefaultTimeout. A client may ask for less.
+	Timeout time.Duration
+	Grace   time.Duration // that requests have to end in when Serve is to
+}
+
+// Server is the REST interface. It serves one Platform.
+type Server struct {
+	Config
+	api     huma.API
+	mux     *http.ServeMux
+	metrics *metrics
+	// handlers serve operations in place of huma, by operation.
+	handlers map[string]handler
+	document document
+
+	started  time.Time
+	requests atomic.Uint64 // so far, for their ids
+	underWay atomic.Int64
+	deploys  chan struct{} // holds one per deployment under way
+	cross    *http.CrossOriginProtection
+
+	// stopping ends when Serve is to return: streams end then.
+	stopping context.Context
+	stop     context.CancelCauseFunc
+
+	// Tests make these short.
+	heartbeat, writeWait time.Duration
+}
+
+// New makes a server.
+func New(c Config) (*Server, error) {
+	if c.Platform == nil {
+		return nil, errors.New("make a REST server: it has no platform to serve")
+	}
+	if c.MaxBody < 0 || c.MaxModule < 0 || c.MaxRequests < 0 || c.Timeout < 0 || c.Grace < 0 {
+		return nil, errors.New("make a REST server: its limits must not be negative: leave out a limit to have the default")
+	}
+	c.Log = orElse(c.Log, slog.New(slog.DiscardHandler))
+	c.MaxBody = orElse(c.MaxBody, DefaultMaxBody)
+	c.MaxModule = orElse(c.MaxModule, DefaultMaxModule)
+	c.MaxRequests = orElse(c.MaxRequests, DefaultMaxRequests)
+	c.Timeout = orElse(c.Timeout, DefaultTimeout)
+	s := &Server{
+		Config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
+		started: time.Now(), deploys: make(chan struct{}, maxDeploys),
+		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait,
+	}
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.register()
+	if err := s.document.write(s.api.OpenAPI()); err != nil {
+		return nil, fmt.Errorf("make a REST server: write its OpenAPI document: %w", err)
+	}
+	return s, nil
+}
+
+// orElse is v, or other if v is the zero value.
+func orElse[T comparable](v, other T) T {
+	var zero T
+	if v == zero {
+		return other
+	}
+	return v
+}
+
+// Handler serves requests; streams are not told when the program stops, as they
+// are by Serve.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// Serve answers requests that come through l, with TLS unless secure is nil,
+// until ctx is done. Then it takes no more of them, ends streams, lets requests
+// that are under way end for Grace, and tells those still waiting that the server
+// is stopping. It closes l. A server serves once.
+func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(errStopping)
+	h := &http.Server{
+		Handler:           s.Handler(),
+		BaseContext:       func(net.Listener) context.Context { return base },
+		TLSConfig:         secure,
+		ReadHeaderTimeout: headerWait,
+		// Handlers that may take longer set their own deadline.
+		WriteTimeout:   s.Timeout + 2*bodyWait,
+		IdleTimeout:    idleWait,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() {
+		if secure != nil {
+			ended <- h.ServeTLS(l, "", "")
+		} else {
+			ended <- h.Serve(l)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve REST on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.stop(errStopping)
+	err := shutDown(h, s.Grace)
+	if err != nil {
+		cancel(errStopping)
+		err = shutDown(h, lastWait)
+	}
+	if err != nil {
+		s.Log.Warn("closed connections with requests under way", "underWay", s.underWay.Load())
+		err = h.Close()
+	}
+	<-ended
+	if err != nil {
+		return fmt.Errorf("stop serving REST on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// shutDown lets requests end for so long.
+func shutDown(h *http.Server, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return h.Shutdown(ctx)
+}
+
+// requestID is the one that the client gave the request, if it is fit to be
+// logged, or a new one: unique on this node, since two processes of a node do not
+// start at the same nanosecond.
+func (s *Server) requestID(given string) string {
+	if sane(given) {
+		return given
+	}
+	var b [48]byte
+	id := strconv.AppendInt(b[:0], s.started.UnixNano(), 36)
+	id = append(id, '-')
+	return string(strconv.AppendUint(id, s.requests.Add(1), 36))
+}
+
+// maxRequestID is the longest request id that a client can choose.
+const maxRequestID = 64
+
+func sane(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxRequestID
+}

@@ -1,0 +1,25 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/waterbear-run/waterbear/api"
+)
+
+func (s *Server) addTokens() {
+	add(s, "list-tokens", func(ctx context.Context, _ *exchange, _ *none) (*body[api.Page[api.Token]], error) {
+		list, err := s.Platform.Tokens(ctx)
+		return page(list, ""), err
+	})
+	add(s, "create-token", func(ctx context.Context, _ *exchange, in *struct{ Body api.NewToken }) (*created[api.CreatedToken], error) {
+		t, err := s.Platform.CreateToken(ctx, in.Body)
+		return &created[api.CreatedToken]{http.StatusCreated, t}, err
+	})
+	add(s, "delete-token", func(ctx context.Context, _ *exchange, in *struct {
+		Token string `path:"token" maxLength:"128" doc:"Name of the token"`
+	},
+	) (*none, error) {
+		return nil, s.Platform.DeleteToken(ctx, in.Token)
+	})
+}

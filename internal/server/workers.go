@@ -1,0 +1,138 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/id"
+)
+
+// OfWorker is what operations on a worker take.
+type OfWorker struct {
+	Component string `path:"component" doc:"Name of the component" example:"shop"`
+	Worker    string `path:"worker" doc:"Name of the worker" example:"alice"`
+}
+
+func (s *Server) addWorkers() {
+	add(s, "list-workers", s.listWorkers)
+	add(s, "create-worker", func(ctx context.Context, _ *exchange, in *struct {
+		OfWorker
+		Body *api.NewWorker
+	},
+	) (*created[api.WorkerDetail], error) {
+		w, isNew, err := s.Platform.CreateWorker(ctx, in.Component, in.Worker, orZero(in.Body))
+		status := http.StatusOK
+		if isNew {
+			status = http.StatusCreated
+		}
+		return &created[api.WorkerDetail]{status, w}, err
+	})
+	add(s, "get-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*body[api.WorkerDetail], error) {
+		w, err := s.Platform.Worker(ctx, in.Component, in.Worker)
+		return &body[api.WorkerDetail]{w}, err
+	})
+	add(s, "delete-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
+		return nil, s.Platform.DeleteWorker(ctx, in.Component, in.Worker)
+	})
+	add(s, "interrupt-worker", func(ctx context.Context, _ *exchange, in *struct {
+		OfWorker
+		Body *interruption
+	},
+	) (*none, error) {
+		return nil, s.Platform.Interrupt(ctx, in.Component, in.Worker, orZero(in.Body).Reason)
+	})
+	add(s, "resume-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
+		return nil, s.Platform.Resume(ctx, in.Component, in.Worker)
+	})
+	add(s, "retry-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
+		return nil, s.Platform.Retry(ctx, in.Component, in.Worker)
+	})
+}
+
+// interruption is the body of an interrupt.
+type interruption struct {
+	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"Shown with the worker's status"`
+}
+
+// orZero is what a body that may be left out has.
+func orZero[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// workerQuery is a WorkerFilter and a place in the list, as query parameters.
+type workerQuery struct {
+	Component     string     `query:"component" maxLength:"128" doc:"Of this component"`
+	Revision      uint64     `query:"revision" doc:"Of this revision"`
+	Status        api.Status `query:"status" enum:"Idle,Running,Suspended,Interrupted,Retrying,Failed,Exited"`
+	Name          string     `query:"name" maxLength:"256" doc:"A glob: * and ?" example:"cart-*"`
+	Env           string     `query:"env" maxLength:"4096" doc:"KEY, or KEY=VALUE"`
+	CreatedAfter  time.Time  `query:"createdAfter" doc:"Exclusive"`
+	CreatedBefore time.Time  `query:"createdBefore" doc:"Exclusive"`
+	Cursor        string     `query:"cursor" maxLength:"1024" doc:"The next of the page before"`
+	Limit         int        `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Of workers in a page"`
+}
+
+func (q *workerQuery) filter() api.WorkerFilter {
+	return api.WorkerFilter{
+		Component: q.Component, Revision: q.Revision, Status: q.Status, Name: q.Name, Env: q.Env,
+		CreatedAfter: q.CreatedAfter, CreatedBefore: q.CreatedBefore,
+	}
+}
+
+// listWorkers never shows a worker of a component that the token is not for, nor
+// a cursor, which may have the name of one.
+func (s *Server) listWorkers(ctx context.Context, x *exchange, q *workerQuery) (*body[api.Page[api.Worker]], error) {
+	if q.Component != "" {
+		if err := id.CheckName(q.Component); err != nil {
+			return nil, invalid("query.component", "%v", err)
+		}
+	}
+	if s.Auth && q.Component == "" {
+		if all, some := allowedComponents(x.token, x.route.needs.action); !all {
+			return s.listAllowed(ctx, some, q)
+		}
+	}
+	if s.Auth && q.Component != "" && !allows(x.token, x.route.needs.action, q.Component) {
+		return nil, forbidden(x)
+	}
+	p, err := s.Platform.Workers(ctx, q.filter(), q.Cursor, q.Limit)
+	return page(p.Items, p.Next), err
+}
+
+// listAllowed lists the workers of some components, one after the other: its
+// cursors say in which component to go on, and where in it.
+func (s *Server) listAllowed(ctx context.Context, components []string, q *workerQuery) (*body[api.Page[api.Worker]], error) {
+	slices.Sort(components)
+	components = slices.Compact(components)
+	in, cursor := components[0], ""
+	if q.Cursor != "" {
+		text, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+		var ok bool
+		in, cursor, ok = strings.Cut(string(text), "/")
+		if err != nil || !ok || !slices.Contains(components, in) {
+			return nil, invalid("query.cursor", "it is not the next of a page that this token got")
+		}
+	}
+	filter := q.filter()
+	filter.Component = in
+	p, err := s.Platform.Workers(ctx, filter, cursor, q.Limit)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if after := slices.Index(components, in) + 1; p.Next != "" {
+		next = in + "/" + p.Next
+	} else if after < len(components) {
+		next = components[after] + "/"
+	}
+	return page(p.Items, base64.RawURLEncoding.EncodeToString([]byte(next))), nil
+}
