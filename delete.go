@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -47,10 +48,11 @@ func (n *Node) delete(ctx context.Context, w id.Worker) error {
 	return n.housekeep(ctx)
 }
 
-// sweep deletes the blobs that no worker needs. While another worker runs it
-// does nothing: what that one has just kept is in no committed entry yet.
+// sweep deletes the blobs that nobody needs. While another worker runs it does
+// nothing: what that one has just kept is in no committed entry yet. Nor does it
+// where workers come and go all the time.
 func (n *Node) sweep(ctx context.Context) error {
-	if !n.beginSweep() {
+	if n.platform != nil || !n.beginSweep() {
 		return nil
 	}
 	defer n.endSweep()
@@ -74,9 +76,16 @@ func (n *Node) sweep(ctx context.Context) error {
 	return nil
 }
 
-// used is every blob that some worker needs.
+// used is every blob that some worker or component needs.
 func (n *Node) used(ctx context.Context) (map[storage.Hash]bool, error) {
-	used := map[storage.Hash]bool{}
+	deployed, err := catalog.Open(ctx, catalog.Config{Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs()})
+	if err != nil {
+		return nil, err
+	}
+	used, err := deployed.Hashes(ctx)
+	if err = errors.Join(err, deployed.Close()); err != nil {
+		return nil, err
+	}
 	for w, err := range n.store.Logs().Workers(ctx, id.Worker{}) {
 		if err != nil {
 			return nil, err

@@ -35,6 +35,8 @@ type Node struct {
 	store   storage.Store
 	runtime worker.Runtime
 
+	platform *Platform // nil if the options do not ask for it
+
 	mu       sync.Mutex         // guards the making of runtime.Engine, claimed and sweeping
 	claimed  map[id.Worker]bool // by calls under way
 	sweeping bool               // nobody may claim a worker, for what it keeps would be swept away
@@ -69,12 +71,27 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		},
 	}
 	if !o.ReadOnly {
-		n.runtime.Committer, err = oplog.NewCommitter(ctx, n.sched, n.store.Logs(), shard)
-		if err != nil {
+		if err := n.take(ctx); err != nil {
 			return nil, errors.Join(err, n.store.Close())
 		}
 	}
 	return n, nil
+}
+
+// take makes the node the owner of what is stored, and begins to look after it.
+func (n *Node) take(ctx context.Context) (err error) {
+	if n.options.Platform == nil {
+		n.runtime.Committer, err = oplog.NewCommitter(ctx, n.sched, n.store.Logs(), shard)
+		return err
+	}
+	n.runtime.Committer, err = oplog.NewCommitter(ctx, n.sched, n.store.Logs(), shard, oplog.Retry)
+	if err != nil {
+		return err
+	}
+	if err = n.openPlatform(ctx); err != nil {
+		return errors.Join(fmt.Errorf("open the platform: %w", err), n.runtime.Committer.Close())
+	}
+	return nil
 }
 
 var errNoDir = errors.New("open a state directory: Options.Dir does not name one")
@@ -93,7 +110,11 @@ func (n *Node) engine(ctx context.Context) error {
 	if n.runtime.Engine != nil {
 		return nil
 	}
-	engine, err := wasm.New(ctx, wasm.Config{CacheDir: filepath.Join(n.options.Dir, "cache")})
+	config := wasm.Config{CacheDir: filepath.Join(n.options.Dir, "cache")}
+	if n.options.Platform != nil {
+		config.MaxMemory = n.options.Platform.MaxMemory
+	}
+	engine, err := wasm.New(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -109,8 +130,11 @@ func (n *Node) engine(ctx context.Context) error {
 // call may be under way. It may be called twice.
 func (n *Node) Close() error {
 	n.close.Do(func() {
+		if n.platform != nil {
+			n.closed = n.platform.close()
+		}
 		if n.runtime.Committer != nil {
-			n.closed = n.runtime.Committer.Close()
+			n.closed = errors.Join(n.closed, n.runtime.Committer.Close())
 		}
 		if n.runtime.Engine != nil {
 			n.closed = errors.Join(n.closed, n.runtime.Engine.Close())

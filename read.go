@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
@@ -41,7 +42,7 @@ func (n *Node) Oplog(ctx context.Context, name string, o ReadOptions) iter.Seq2[
 		for entry, err := range n.entries(ctx, name, o) {
 			var v OplogEntry
 			if err == nil {
-				n.recall(ctx, name, r, entry)
+				n.recall(ctx, id.Worker{Component: runComponent, Name: name}, r, entry)
 				v, err = r.entry(entry)
 			}
 			if !yield(v, err) {
@@ -53,13 +54,9 @@ func (n *Node) Oplog(ctx context.Context, name string, o ReadOptions) iter.Seq2[
 
 // recall lets r know the intent of an outcome that it has not seen because
 // reading began behind it. One that cannot be read stays unknown.
-func (n *Node) recall(ctx context.Context, name string, r *reader, e oplog.Entry) {
+func (n *Node) recall(ctx context.Context, w id.Worker, r *reader, e oplog.Entry) {
 	finished, ok := e.Body.(*oplog.HostCallFinished)
 	if !ok || r.knows(finished.Started) {
-		return
-	}
-	w, err := workerID(name)
-	if err != nil {
 		return
 	}
 	for intent, err := range oplog.Read(ctx, n.store.Logs(), w, finished.Started, finished.Started) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
@@ -129,6 +130,9 @@ func line(c call) string {
 func text(b oplog.Body) string {
 	switch b := b.(type) {
 	case *oplog.Create:
+		if b.Revision != 0 {
+			return fmt.Sprintf("revision %d, arguments %q", b.Revision, b.Args)
+		}
 		return fmt.Sprintf("program %.12s…, arguments %q", b.Program, b.Args)
 	case *oplog.Log:
 		return fmt.Sprintf("%s %q", b.Stream, []byte(b.Bytes))
@@ -140,6 +144,43 @@ func text(b oplog.Body) string {
 		return b.Reason
 	case *oplog.Recovered:
 		return fmt.Sprintf("by owner %d", b.Epoch)
+	}
+	return invocationText(b)
+}
+
+// invocationText is an entry of an invocation's life on one line.
+func invocationText(b oplog.Body) string {
+	switch b := b.(type) {
+	case *oplog.InvocationAccepted:
+		text := b.Function + string(b.Args)
+		if b.Key != "" {
+			text += fmt.Sprintf(" key %q", b.Key)
+		}
+		if b.Due != 0 {
+			text += " due " + b.Due.Time().Format(time.RFC3339)
+		}
+		return text
+	case *oplog.InvocationStarted:
+		if b.Accepted == 0 {
+			return fmt.Sprintf("initialization, attempt %d", b.Attempt)
+		}
+		return fmt.Sprintf("of %d, attempt %d", b.Accepted, b.Attempt)
+	case *oplog.InvocationFinished:
+		return fmt.Sprintf("of %d → %s", b.Accepted, b.Result)
+	case *oplog.InvocationFailed:
+		text := fmt.Sprintf("of %d, %s: %s", b.Accepted, b.Code, b.Reason)
+		if b.Retry != 0 {
+			text += ", again at " + b.Retry.Time().Format(time.RFC3339)
+		}
+		return text
+	case *oplog.InvocationCanceled:
+		return fmt.Sprintf("of %d", b.Accepted)
+	case *oplog.Suspended:
+		return "until " + b.Until.Time().Format(time.RFC3339)
+	case *oplog.Stuck:
+		return b.Reason
+	case *oplog.Due:
+		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}
 	return ""
 }

@@ -32,6 +32,9 @@ type Options struct {
 	ReadOnly bool
 	// Progress, if set, hears of work that a person waits for.
 	Progress func(Progress)
+	// Platform, if set, lets the node look after deployed components and their
+	// workers: see Node.Platform.
+	Platform *PlatformOptions
 }
 
 // Progress tells how far some long work is.

@@ -1,0 +1,69 @@
+package waterbear
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/id"
+)
+
+// Deploy makes module the newest revision of a component, unless it is that
+// already. progress, which may be nil, is told how far compiling is.
+func (p *Platform) Deploy(ctx context.Context, component string, module []byte, progress func(api.Progress)) (api.Deployed, error) {
+	return p.catalog.Deploy(ctx, component, module, progress)
+}
+
+// Components lists all components, by name.
+func (p *Platform) Components(ctx context.Context) ([]api.Component, error) {
+	return p.catalog.Components(ctx)
+}
+
+// Component tells of one component.
+func (p *Platform) Component(ctx context.Context, component string) (api.Component, error) {
+	return p.catalog.Component(ctx, component)
+}
+
+// Revisions lists the revisions of a component, the newest first.
+func (p *Platform) Revisions(ctx context.Context, component string) ([]api.Revision, error) {
+	return p.catalog.Revisions(ctx, component)
+}
+
+// Configure sets a component's settings, all of them.
+func (p *Platform) Configure(ctx context.Context, component string, s api.Settings) (api.Component, error) {
+	return p.catalog.Configure(ctx, component, s)
+}
+
+// DeleteComponent forgets a component that has no workers.
+func (p *Platform) DeleteComponent(ctx context.Context, component string) error {
+	for w, err := range p.node.store.Logs().Workers(ctx, id.Worker{Component: component}) {
+		if err != nil {
+			return err
+		}
+		if w.Component == component {
+			return api.NewProblem(api.CodeComponentInUse, fmt.Sprintf("component %s has workers, %s for one; delete them first", component, w))
+		}
+		break
+	}
+	return p.catalog.Delete(ctx, component)
+}
+
+// CreateToken makes a token. Its secret is shown this once.
+func (p *Platform) CreateToken(ctx context.Context, t api.NewToken) (api.CreatedToken, error) {
+	return p.tokens.Create(ctx, t)
+}
+
+// Tokens lists the tokens, by name.
+func (p *Platform) Tokens(ctx context.Context) ([]api.Token, error) {
+	return p.tokens.List(ctx)
+}
+
+// DeleteToken makes a token worthless.
+func (p *Platform) DeleteToken(ctx context.Context, name string) error {
+	return p.tokens.Delete(ctx, name)
+}
+
+// Authenticate finds the token whose secret it is.
+func (p *Platform) Authenticate(_ context.Context, secret string) (api.Token, error) {
+	return p.tokens.Authenticate(secret)
+}

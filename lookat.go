@@ -1,0 +1,294 @@
+package waterbear
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// Worker tells of one worker of a component all there is.
+func (p *Platform) Worker(ctx context.Context, component, name string) (api.WorkerDetail, error) {
+	w, err := workerOf(component, name)
+	if err != nil {
+		return api.WorkerDetail{}, err
+	}
+	return p.workers.Worker(ctx, w)
+}
+
+// Workers gives up to limit workers of components behind cursor ("": from the
+// first) that the filter chooses. A page may have fewer, even none, and still a
+// Next: looking costs time too.
+func (p *Platform) Workers(ctx context.Context, f api.WorkerFilter, cursor string, limit int) (api.Page[api.Worker], error) {
+	return p.workers.List(ctx, f, func(component string) bool {
+		return component == runComponent || component == agenda.Worker.Component
+	}, cursor, limit)
+}
+
+// Logs yields what a worker of a component has printed, as far as it is
+// committed. After an error the consumer may go on: damage concerns the entries
+// it names.
+func (p *Platform) Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error] {
+	return func(yield func(api.LogChunk, error) bool) {
+		for entry, err := range p.follow(ctx, component, name, r) {
+			var c api.LogChunk
+			if err == nil {
+				log, ok := entry.Body.(*oplog.Log)
+				if !ok || !contains(string(log.Bytes), r.Search) {
+					continue
+				}
+				c = api.LogChunk{Index: entry.Index, At: entry.At.Time(), Stream: log.Stream.String()}
+				if utf8.Valid(log.Bytes) {
+					c.Text = string(log.Bytes)
+				} else {
+					c.Base64 = log.Bytes
+				}
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// Oplog yields the committed entries of a worker of a component. Damage
+// is as in Logs.
+func (p *Platform) Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error] {
+	return func(yield func(api.Entry, error) bool) {
+		views := newReader()
+		for entry, err := range p.follow(ctx, component, name, r) {
+			var v OplogEntry
+			if err == nil {
+				p.node.recall(ctx, id.Worker{Component: component, Name: name}, views, entry)
+				v, err = views.entry(entry)
+				if err == nil && !contains(v.Kind+" "+v.Text, r.Search) {
+					continue
+				}
+			}
+			if !yield(api.Entry{Index: v.Index, At: v.At, Kind: v.Kind, Text: v.Text, Body: v.Body}, err) {
+				return
+			}
+		}
+	}
+}
+
+// contains reports whether text has what is searched for, in any case.
+func contains(text, search string) bool {
+	return search == "" || strings.Contains(strings.ToLower(text), strings.ToLower(search))
+}
+
+// follow yields the entries that r chooses, and waits for more if it says so.
+func (p *Platform) follow(ctx context.Context, component, name string, r api.Range) iter.Seq2[oplog.Entry, error] {
+	return func(yield func(oplog.Entry, error) bool) {
+		w, err := workerOf(component, name)
+		last := oplog.Index(0)
+		if err == nil {
+			_, last, err = p.node.store.Logs().Bounds(ctx, w)
+		}
+		if err == nil && last == 0 {
+			err = api.NewProblem(api.CodeNoWorker, fmt.Sprintf("there is no worker %s; `waterbear worker list` shows those there are", w))
+		}
+		for next := max(r.From, 1); err == nil; {
+			to := last
+			if r.To != 0 {
+				to = min(to, r.To)
+			}
+			if next <= to {
+				for entry, err := range oplog.Read(ctx, p.node.store.Logs(), w, next, to) {
+					if !yield(entry, err) {
+						return
+					}
+				}
+				next = to + 1
+			}
+			if !r.Follow || r.To != 0 && next > r.To {
+				return
+			}
+			if p.node.sched.Sleep(ctx, followEvery) != nil {
+				return
+			}
+			if _, last, err = p.node.store.Logs().Bounds(ctx, w); err == nil && last < next-1 {
+				return // it was deleted
+			}
+		}
+		yield(oplog.Entry{}, err)
+	}
+}
+
+// files opens the files of a worker of a component.
+func (p *Platform) files(ctx context.Context, component, name string) (fs.ReadLinkFS, error) {
+	w, err := workerOf(component, name)
+	if err != nil {
+		return nil, err
+	}
+	return p.workers.Files(ctx, w)
+}
+
+// Files lists all files of a worker of a component, by path.
+func (p *Platform) Files(ctx context.Context, component, name string) ([]api.File, error) {
+	files, err := p.files(ctx, component, name)
+	if err != nil {
+		return nil, err
+	}
+	all := []api.File{}
+	err = fs.WalkDir(files, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || file == "." {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			all = append(all, fileOf(file, info))
+		}
+		return err
+	})
+	return all, err
+}
+
+func fileOf(p string, info fs.FileInfo) api.File {
+	kind := "file"
+	switch {
+	case info.IsDir():
+		kind = "directory"
+	case info.Mode()&fs.ModeSymlink != 0:
+		kind = "link"
+	}
+	return api.File{Path: "/" + p, Kind: kind, Size: info.Size(), Modified: info.ModTime()}
+}
+
+// File opens a file of a worker of a component. The caller closes it.
+func (p *Platform) File(ctx context.Context, component, name, file string) (api.File, io.ReadCloser, error) {
+	files, err := p.files(ctx, component, name)
+	if err != nil {
+		return api.File{}, nil, err
+	}
+	file = strings.TrimPrefix(path.Clean("/"+file), "/")
+	missing := api.NewProblem(api.CodeNoFile, fmt.Sprintf("%s/%s has no file %s", component, name, "/"+file))
+	f, err := files.Open(file)
+	if err != nil {
+		return api.File{}, nil, missing
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = missing
+	}
+	if err != nil {
+		return api.File{}, nil, errors.Join(err, f.Close())
+	}
+	return fileOf(file, info), f, nil
+}
+
+// Export writes all there is of a worker of a component as a tar archive: what
+// the API tells of it (worker.json), its oplog (oplog.jsonl, one entry a line)
+// and its files (files/…).
+func (p *Platform) Export(ctx context.Context, component, name string, to io.Writer) error {
+	detail, err := p.Worker(ctx, component, name)
+	if err != nil {
+		return err
+	}
+	archive := tar.NewWriter(to)
+	head, err := json.MarshalIndent(detail, "", "  ")
+	if err == nil {
+		err = addToTar(archive, "worker.json", detail.Changed, head)
+	}
+	if err == nil {
+		err = p.exportOplog(ctx, archive, component, name, detail)
+	}
+	if err == nil {
+		err = p.exportFiles(ctx, archive, component, name)
+	}
+	return errors.Join(err, archive.Close())
+}
+
+func addToTar(archive *tar.Writer, name string, at time.Time, content []byte) error {
+	err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content)), ModTime: at})
+	if err == nil {
+		_, err = archive.Write(content)
+	}
+	return err
+}
+
+// oplogPart is about how much of an oplog is one file of an export: a tar
+// archive has to know a file's size before its content.
+const oplogPart = 4 << 20
+
+func (p *Platform) exportOplog(ctx context.Context, archive *tar.Writer, component, name string, detail api.WorkerDetail) error {
+	var part []byte
+	number := 0
+	flush := func() error {
+		number++
+		err := addToTar(archive, fmt.Sprintf("oplog-%04d.jsonl", number), detail.Changed, part)
+		part = part[:0]
+		return err
+	}
+	for entry, err := range p.Oplog(ctx, component, name, api.Range{To: detail.Entries}) {
+		if err != nil && !damaged(err) {
+			return err
+		}
+		line, marshalErr := json.Marshal(entry)
+		if err != nil {
+			line, marshalErr = json.Marshal(map[string]string{"damage": err.Error()})
+		}
+		if marshalErr != nil {
+			return marshalErr
+		}
+		if part = append(append(part, line...), '\n'); len(part) >= oplogPart {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+func (p *Platform) exportFiles(ctx context.Context, archive *tar.Writer, component, name string) error {
+	files, err := p.files(ctx, component, name)
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(files, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || file == "." {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		target := ""
+		if info.Mode()&fs.ModeSymlink != 0 {
+			if target, err = files.ReadLink(file); err != nil {
+				return err
+			}
+		}
+		header, err := tar.FileInfoHeader(info, target)
+		if err != nil {
+			return err
+		}
+		header.Name = "files/" + file
+		if err := archive.WriteHeader(header); err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		return copyFile(archive, files, file)
+	})
+}
+
+func copyFile(to io.Writer, files fs.FS, p string) error {
+	f, err := files.Open(p)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, f)
+	return errors.Join(err, f.Close())
+}

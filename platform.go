@@ -1,0 +1,206 @@
+package waterbear
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/access"
+	"github.com/waterbear-run/waterbear/internal/agenda"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/sched"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+// PlatformOptions say how a node looks after the workers of deployed
+// components. A zero field means its default.
+type PlatformOptions struct {
+	// MaxInstances bounds the instances in memory, MaxMemory their linear
+	// memories together, in bytes, and MaxRunning how many compute at once.
+	MaxInstances int
+	MaxMemory    uint64
+	MaxRunning   int
+	// IdleAfter is how long an instance stays in memory with nothing to do, and
+	// SuspendAfter the wait for which it leaves memory in the middle of an
+	// invocation.
+	IdleAfter    time.Duration
+	SuspendAfter time.Duration
+	// Defaults are the settings of workers whose component has none.
+	Defaults api.Settings
+	// Grace is how long Close lets invocations go on before it stops them
+	// where they are.
+	Grace time.Duration
+	Log   *slog.Logger
+}
+
+// The defaults of PlatformOptions.
+const (
+	DefaultMaxInstances = 4096
+	DefaultMaxRunning   = 64
+	DefaultIdleAfter    = time.Minute
+	DefaultSuspendAfter = 5 * time.Second
+)
+
+// maxResident is how many workers a node has in mind at once.
+const maxResident = 100_000
+
+// DefaultSettings are the settings of workers where nobody has set any.
+func DefaultSettings() api.Settings {
+	return api.Settings{
+		Limits: api.Limits{
+			Memory: DefaultMemory, Storage: DefaultStorage, Files: DefaultFiles,
+			CPUTime: api.Duration(time.Minute), LogRate: 1 << 20, OplogRate: 8 << 20, Queue: 1000,
+		},
+		Retry: api.Retry{
+			Attempts: 3, Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(time.Minute), Factor: 2, Jitter: 0.2,
+		},
+	}
+}
+
+// Platform is the part of a node that looks after deployed components and their
+// workers. Its methods may be called by any number of goroutines. Errors are an
+// *api.Problem where the caller is at fault or can do something.
+type Platform struct {
+	node    *Node
+	options PlatformOptions
+	catalog *catalog.Catalog
+	agenda  *agenda.Agenda
+	tokens  *access.Tokens
+	workers *worker.Workers
+	keeping sched.Task // keeps house
+	end     context.CancelCauseFunc
+}
+
+// Platform is where the node's deployed components are, or nil if it was opened
+// without PlatformOptions.
+func (n *Node) Platform() *Platform { return n.platform }
+
+// openPlatform begins to look after deployed components.
+func (n *Node) openPlatform(ctx context.Context) (err error) {
+	p := &Platform{node: n, options: *n.options.Platform}
+	if err := n.engine(ctx); err != nil {
+		return err
+	}
+	p.catalog, err = catalog.Open(ctx, catalog.Config{
+		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
+	})
+	if err != nil {
+		return err
+	}
+	if p.tokens, err = access.Open(ctx, n.sched, n.store.Cells(), n.runtime.Entropy); err != nil {
+		return err
+	}
+	if p.agenda, err = agenda.Open(ctx, agenda.Config{Sched: n.sched, Logs: n.store.Logs(), Committer: n.runtime.Committer}); err != nil {
+		return err
+	}
+	if p.agenda.Damaged() != nil {
+		if err := n.rebuildAgenda(ctx, p.agenda); err != nil {
+			return err
+		}
+	}
+	o := &p.options
+	p.workers = worker.NewWorkers(worker.Config{
+		Runtime: n.runtime, Catalog: p.catalog, Agenda: p.agenda,
+		Defaults:     worker.Merge(o.Defaults, DefaultSettings()),
+		MaxInstances: or(o.MaxInstances, DefaultMaxInstances), MaxRunning: or(o.MaxRunning, DefaultMaxRunning), MaxResident: maxResident,
+		IdleAfter: or(o.IdleAfter, DefaultIdleAfter), SuspendAfter: or(o.SuspendAfter, DefaultSuspendAfter),
+	})
+	ctx, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	p.keeping = n.sched.Go("keep house", func() { n.keepHouse(ctx) })
+	n.platform = p
+	return nil
+}
+
+// rebuildAgenda puts every worker of a component on an agenda that could not be
+// read whole: they are looked at, and those without work are taken off.
+func (n *Node) rebuildAgenda(ctx context.Context, a *agenda.Agenda) error {
+	for w, err := range n.store.Logs().Workers(ctx, id.Worker{}) {
+		if err != nil {
+			return err
+		}
+		if w.Component != runComponent && w.Component != agenda.Worker.Component {
+			a.Set(w, 1)
+		}
+	}
+	a.Rebuilt()
+	return nil
+}
+
+// housekeepEvery is how often the store may tidy up.
+const housekeepEvery = 10 * time.Second
+
+// keepHouse lets the store tidy up now and then. A disk that is full or broken
+// shows where something is to be kept; here it only waits.
+func (n *Node) keepHouse(ctx context.Context) {
+	h, ok := n.store.(storage.Housekeeper)
+	for ok && n.sched.Sleep(ctx, housekeepEvery) == nil {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = h.Housekeep(ctx); err != nil {
+				n.warn("the store could not be tidied up", err)
+				break
+			}
+		}
+	}
+}
+
+// warn tells whoever runs the node what it goes on in spite of.
+func (n *Node) warn(what string, err error) {
+	if log := n.options.Platform.Log; log != nil {
+		log.Warn(what, "error", err)
+	}
+}
+
+// close stops all workers where they are.
+func (p *Platform) close() error {
+	p.end(errClosed)
+	p.keeping.Wait()
+	grace, cancel := context.WithCancelCause(context.Background())
+	timer := p.node.sched.Go("grace", func() {
+		_ = p.node.sched.Sleep(grace, p.options.Grace)
+		cancel(errClosed)
+	})
+	p.workers.Close(grace)
+	cancel(errClosed)
+	timer.Wait()
+	p.agenda.Close()
+	return p.catalog.Close()
+}
+
+var errClosed = errors.New("the node is closed")
+
+// workerOf is the worker that component and name say.
+func workerOf(component, name string) (id.Worker, error) {
+	w := id.Worker{Component: component, Name: name}
+	if err := w.Check(); err != nil {
+		return w, api.NewProblem(api.CodeInvalid, err.Error())
+	}
+	if component == runComponent || component == agenda.Worker.Component {
+		return w, api.NewProblem(api.CodeNoComponent, fmt.Sprintf("component %q is kept for waterbear itself", component))
+	}
+	return w, nil
+}
+
+// Ready says why nothing can be accepted now, or nil.
+func (p *Platform) Ready() error {
+	if err := p.node.runtime.Committer.Stalled(); err != nil {
+		return worker.Unavailable(err)
+	}
+	return nil
+}
+
+// Stats are figures for monitoring.
+func (p *Platform) Stats() api.Stats {
+	s, c := p.workers.Stats(), p.node.runtime.Committer
+	s.Commits, s.CommitBytes = c.Flushes(), c.Bytes()
+	if err := c.Stalled(); err != nil {
+		s.Stalled = err.Error()
+	}
+	return s
+}
