@@ -2,10 +2,11 @@ package api
 
 import "time"
 
-// Scope is what a token allows: "admin" everything, "deploy" deploying and
-// settings, "read" looking at everything but tokens, "invoke" invoking, creating
-// and looking at workers. Behind a colon stands the component it is limited to,
-// as in "invoke:shop"; admin has none.
+// Scope is what a token allows: "admin" everything, "deploy" deploying, settings
+// and deleting, of components and workers, "read" looking at everything but
+// tokens, "invoke" invoking, creating, stopping and looking at workers. "deploy"
+// and "invoke" see the component, too. Behind a colon stands the component a
+// scope is limited to, as in "invoke:shop"; admin has none.
 type Scope string
 
 // NewToken asks for a token.
