@@ -80,7 +80,7 @@ type component struct {
 }
 
 // known reports whether the component's own record could be read.
-func (c *component) known() bool { return c.Latest > 0 }
+func (k *component) known() bool { return k.Latest > 0 }
 
 var errClosed = errors.New("the catalog is closed")
 
