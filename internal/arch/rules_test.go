@@ -24,13 +24,22 @@ var imports = map[string][]string{
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},
 	"internal/host/live":           {"internal/host/hostdir", "internal/sched"},
 	"internal/host/wasip1":         {"internal/host/ambient", "internal/host/filesystem", "internal/wasm"},
+	"api":                          {},
+	"client":                       {"api"},
+	"wit":                          {},
+	"internal/access":              {"api", "internal/id", "internal/sched", "internal/storage"},
+	"internal/agenda":              {"internal/id", "internal/oplog", "internal/sched", "internal/storage"},
+	"internal/catalog":             {"api", "internal/id", "internal/sched", "internal/storage", "internal/wasm", "wit"},
+	"internal/server":              {"api", "internal/access", "internal/id"},
 	"internal/worker": {
-		"internal/durable", "internal/host/ambient", "internal/host/filesystem", "internal/host/hostdir",
-		"internal/host/wasip1", "internal/id", "internal/oplog", "internal/sched", "internal/storage", "internal/wasm",
+		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/ambient",
+		"internal/host/filesystem", "internal/host/hostdir", "internal/host/wasip1", "internal/id",
+		"internal/oplog", "internal/sched", "internal/storage", "internal/wasm", "wit",
 	},
 	".": {
-		"internal/durable", "internal/host/ambient", "internal/host/hostdir", "internal/host/live",
-		"internal/host/wasip1", "internal/id", "internal/oplog", "internal/sched", "internal/storage",
+		"api", "internal/access", "internal/agenda", "internal/catalog", "internal/durable",
+		"internal/host/ambient", "internal/host/hostdir", "internal/host/live", "internal/host/wasip1",
+		"internal/id", "internal/oplog", "internal/sched", "internal/server", "internal/storage",
 		"internal/storage/local", "internal/vfs", "internal/wasm", "internal/worker",
 	},
 	"internal/sim": {
@@ -38,7 +47,7 @@ var imports = map[string][]string{
 		"internal/sched", "internal/storage", "internal/storage/local", "internal/storage/memory",
 		"internal/storage/storagetest", "internal/vfs", "internal/wasm", "internal/worker",
 	},
-	"internal/cli":  {"."},
+	"internal/cli":  {".", "api", "client"},
 	"cmd/waterbear": {"internal/cli"},
 }
 
@@ -61,25 +70,29 @@ var restricted = map[string][]string{
 	"os/exec":               {"internal/cli", "internal/guests"},
 	"os/signal":             {"internal/cli"},
 	"os/user":               {},
-	"net/...":               {},
-	"syscall":               {"internal/cli"},
+	"net/...":               {".", "api", "client", "internal/cli", "internal/server"},
+	"syscall":               {"client", "internal/cli"},
 	"golang.org/x/sys/unix": {"internal/vfs", "internal/wasm"},
 	"math/rand":             {},
-	"math/rand/v2":          {"internal/cli", "internal/sched", "internal/sim"},
-	"crypto/rand":           {".", "internal/vfs"},
+	"math/rand/v2":          {"client", "internal/cli", "internal/sched", "internal/sim"},
+	"crypto/rand":           {".", "client", "internal/vfs"},
 	// What gives up the guarantees of the language, or the static binary.
 	"unsafe":    {"internal/wasm"},
 	"plugin":    {},
 	"C":         {},
 	"io/ioutil": {},
 	// Other modules: each is hidden behind the packages named.
-	"github.com/dustin/go-humanize":       {"internal/cli"},
-	"github.com/spf13/cobra":              {"internal/cli"},
-	"github.com/tetratelabs/wazero/...":   {"internal/wasm"},
-	"golang.org/x/crypto/chacha20":        {"internal/host/ambient"},
-	"golang.org/x/term":                   {"internal/cli"},
-	"github.com/rogpeppe/go-internal/...": {},
-	"pgregory.net/rapid":                  {"internal/storage/storagetest"},
+	"github.com/danielgtaylor/huma/v2/...": {"internal/server"},
+	"github.com/dustin/go-humanize":        {"internal/cli"},
+	"github.com/prometheus/...":            {"internal/server"},
+	"go.yaml.in/yaml/v3":                   {"internal/cli"},
+	"github.com/anishathalye/porcupine":    {},
+	"github.com/spf13/cobra":               {"internal/cli"},
+	"github.com/tetratelabs/wazero/...":    {"internal/wasm"},
+	"golang.org/x/crypto/chacha20":         {"internal/host/ambient"},
+	"golang.org/x/term":                    {"internal/cli"},
+	"github.com/rogpeppe/go-internal/...":  {},
+	"pgregory.net/rapid":                   {"internal/storage/storagetest"},
 }
 
 // restrictedInTests lists the imports that even tests may not have, and the
@@ -107,18 +120,18 @@ var uses = []useRule{
 			"time.NewTimer", "time.NewTicker", "context.WithTimeout", "context.WithTimeoutCause",
 			"context.WithDeadline", "context.WithDeadlineCause",
 		},
-		users: []string{"internal/cli", "internal/sched", "internal/wasm"},
+		users: []string{"client", "internal/cli", "internal/sched", "internal/server", "internal/wasm"},
 	},
 	{
 		reason: "start tasks and wait through sched.Scheduler, so that simulation controls the order",
 		names:  []string{"sync.WaitGroup", "sync.Cond", "sync.NewCond", "context.AfterFunc"},
 		// Calls of the local store do not park, so waiting for them is short.
-		users: []string{"internal/cli", "internal/storage/local"},
+		users: []string{"internal/cli", "internal/server", "internal/storage/local"},
 	},
 }
 
 // goStatements lists the packages that may start goroutines.
-var goStatements = []string{"internal/cli", "internal/sched"}
+var goStatements = []string{"internal/cli", "internal/sched", "internal/server"}
 
 // forbiddenWords may not be part of the name of a package or of an exported
 // type: they name nothing, or they are another system's words.
