@@ -42,6 +42,9 @@ func (a *Agenda) Failure() error {
 func (a *Agenda) tidy() {
 	for a.work.Wait(a.closed, a.beginRewriting) == nil {
 		err := a.rewrite(a.closed)
+		if a.closed.Err() != nil {
+			return // and if that is why it failed, it has not
+		}
 		a.mu.Lock()
 		a.rewriting, a.failure = false, err
 		a.mu.Unlock()
