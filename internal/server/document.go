@@ -72,16 +72,17 @@ func (s *Server) describe(id string) huma.Operation {
 	}
 	op := huma.Operation{
 		OperationID: id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.about,
-		Tags:         []string{tagOf(o.path)},
-		MaxBodyBytes: -1, BodyReadTimeout: -1, // the body is read before, within our limits
+		Tags:          []string{tagOf(o.path)},
+		DefaultStatus: o.success,
+		MaxBodyBytes:  -1, BodyReadTimeout: -1, // the body is read before, within our limits
 		Responses: map[string]*huma.Response{},
 	}
 	if o.media != nil {
 		op.DefaultStatus = http.StatusOK
 	}
-	if o.needs.action != nothing {
+	if o.needs.of != anybody {
 		op.Security = []map[string][]string{{"token": {}}}
-		op.Description = strings.TrimSpace(op.Description + "\n\nA token needs: " + o.needs.String() + ".")
+		op.Description = strings.TrimSpace(op.Description + "\n\nA token must let its bearer " + o.needs.String() + ".")
 	}
 	schema := &huma.Schema{Ref: problemRef}
 	for _, code := range o.allCodes() {
@@ -125,7 +126,7 @@ func (o operation) allCodes() []api.Code {
 		return codes
 	}
 	codes = append(codes, api.CodeInvalid, api.CodeOverloaded, api.CodeStopping, api.CodeTimeout, api.CodeInternal)
-	if o.needs.action != nothing {
+	if o.needs.of != anybody {
 		codes = append(codes, api.CodeUnauthorized)
 	}
 	if o.method != http.MethodGet {

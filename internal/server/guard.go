@@ -75,7 +75,7 @@ func (s *Server) admit(x *exchange, r *http.Request) *api.Problem {
 // authorize finds the token of the request and looks what it allows.
 func (s *Server) authorize(x *exchange, r *http.Request) *api.Problem {
 	need := x.route.needs
-	if !s.Auth || need.action == nothing {
+	if !s.Auth || need.of == anybody {
 		return nil
 	}
 	header := r.Header.Values("Authorization")
@@ -92,26 +92,10 @@ func (s *Server) authorize(x *exchange, r *http.Request) *api.Problem {
 		return s.explain(r.Context(), x, err)
 	}
 	x.token = t
-	allowed := false
-	switch need.of {
-	case everything:
-		allowed = allows(t, need.action, "")
-	case oneComponent:
-		allowed = allows(t, need.action, r.PathValue("component"))
-	case listed:
-		all, some := allowedComponents(t, need.action)
-		allowed = all || len(some) > 0
-	}
-	if !allowed {
-		return forbidden(x)
+	if err := need.check(t, r.PathValue("component")); err != nil {
+		return s.explain(r.Context(), x, err)
 	}
 	return nil
-}
-
-// forbidden is the same whether what was asked for exists or not.
-func forbidden(x *exchange) *api.Problem {
-	return api.NewProblem(api.CodeForbidden, fmt.Sprintf(
-		"the scopes of token %q do not allow this: it needs %s", x.token.Name, x.route.needs))
 }
 
 // checkNames refuses names that nothing can have.

@@ -32,8 +32,8 @@ type invocationCall struct {
 	Key      string            `header:"Idempotency-Key" minLength:"1" maxLength:"256" pattern:"^[!-~]+$" doc:"The same key is the same invocation and gets the same answer, for ever. Without one, each request is another invocation."`
 	Async    bool              `query:"async" doc:"Answer as soon as it is accepted"`
 	At       time.Time         `query:"at" doc:"When to begin; the answer comes at once"`
-	In       api.Duration      `query:"in" doc:"After how long to begin; the answer comes at once" example:"1m30s"`
-	Timeout  api.Duration      `query:"timeout" doc:"How long to wait for the answer, at most as long as the server does" example:"10s"`
+	In       string            `query:"in" doc:"After how long to begin; the answer comes at once" example:"1m30s"`
+	Timeout  string            `query:"timeout" doc:"How long to wait for the answer, at most as long as the server does" example:"10s"`
 	Body     []json.RawMessage `required:"false" doc:"The arguments"`
 }
 
@@ -47,17 +47,20 @@ func (s *Server) addInvocations() {
 	addRaw[invocationCall, answered](s, "invoke", s.invoke)
 	add(s, "get-invocation", func(ctx context.Context, _ *exchange, in *struct {
 		OfInvocation
-		Wait    bool         `query:"wait" doc:"Answer once it is done"`
-		Timeout api.Duration `query:"timeout" doc:"How long to wait, at most as long as the server does" example:"10s"`
+		Wait    bool   `query:"wait" doc:"Answer once it is done"`
+		Timeout string `query:"timeout" doc:"How long to wait, at most as long as the server does" example:"10s"`
 	},
 	) (*body[api.Invocation], error) {
 		if p := checkKey("path.key", in.Key); p != nil {
 			return nil, p
 		}
-		if in.Timeout < 0 {
-			return nil, invalid("query.timeout", "it must be more than 0")
+		wait := s.Timeout
+		if in.Timeout != "" {
+			if p := readTimeout(&wait, in.Timeout); p != nil {
+				return nil, p
+			}
 		}
-		ctx, cancel := context.WithTimeout(ctx, orElse(time.Duration(in.Timeout), s.Timeout))
+		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
 		i, err := s.Platform.Invocation(ctx, in.Component, in.Worker, in.Key, in.Wait)
 		return &body[api.Invocation]{i}, timedOut(ctx, err)
@@ -204,14 +207,20 @@ func readParameter(call *api.Call, timeout *time.Duration, name, value string) *
 		}
 		call.Due = time.Now().Add(in)
 	case "timeout":
-		wait, err := time.ParseDuration(value)
-		if err != nil || wait <= 0 {
-			return invalid(location, "%q is no duration over 0: write it as in 10s", value)
-		}
-		*timeout = min(*timeout, wait)
+		return readTimeout(timeout, value)
 	default:
 		return invalid(location, "there is no such parameter: the call has async, at, in and timeout")
 	}
+	return nil
+}
+
+// readTimeout shortens how long to wait to what the client wants.
+func readTimeout(timeout *time.Duration, value string) *api.Problem {
+	wait, err := time.ParseDuration(value)
+	if err != nil || wait <= 0 {
+		return invalid("query.timeout", "%q is no duration over 0: write it as in 10s", value)
+	}
+	*timeout = min(*timeout, wait)
 	return nil
 }
 

@@ -1,74 +1,64 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
-)
-
-// action is what an operation does, as far as tokens are concerned.
-type action string
-
-const (
-	nothing    action = ""
-	administer action = "admin"
-	deploy     action = "deploy"
-	read       action = "read"
-	invoke     action = "invoke"
-	look       action = "look" // at components and workers: every scope allows it
+	"github.com/waterbear-run/waterbear/internal/access"
 )
 
 // extent is what a token must allow an action on.
 type extent int
 
 const (
-	everything   extent = iota // on the node
+	anybody      extent = iota // needs no token
+	wholeNode                  // on all there is
 	oneComponent               // on the component in the path
 	listed                     // on some component; the operation shows those alone
 )
 
 // need is what a token must allow for an operation.
 type need struct {
-	action action
+	action access.Action
 	of     extent
 }
 
 // String says it for a person.
 func (n need) String() string {
 	switch n.of {
-	case oneComponent:
-		return string(n.action) + " on the component"
-	case listed:
-		return string(n.action) + " on a component"
-	default:
+	case anybody:
+		return "nothing"
+	case wholeNode:
 		return string(n.action)
+	default:
+		return string(n.action) + ", for this component or for all"
 	}
 }
 
-// allows reports whether a token allows an action on a component, or on all of
-// them if that is "".
-func allows(t api.Token, a action, component string) bool {
-	for _, scope := range t.Scopes {
-		of, only, limited := strings.Cut(string(scope), ":")
-		if limited && (component == "" || only != component) {
-			continue
-		}
-		if allowed := action(of); allowed == administer && !limited || allowed == a || a == look {
-			return true
+// check says why a token does not allow what n says, on the component, if that is
+// one of the request's.
+func (n need) check(t api.Token, component string) error {
+	if n.of == listed && component == "" {
+		if all, some := n.allowed(t); all || len(some) > 0 {
+			return nil
 		}
 	}
-	return false
+	return access.Check(t, access.Need{Action: n.action, Component: component})
 }
 
-// allowedComponents are those that a token allows an action on: all, or some.
-func allowedComponents(t api.Token, a action) (all bool, some []string) {
-	if allows(t, a, "") {
+// allowed are the components that a token allows the action on: all, or some,
+// in order.
+func (n need) allowed(t api.Token) (all bool, some []string) {
+	if access.Allows(t, access.Need{Action: n.action}) {
 		return true, nil
 	}
 	for _, scope := range t.Scopes {
-		if _, only, limited := strings.Cut(string(scope), ":"); limited && allows(t, a, only) {
+		_, only, limited := strings.Cut(string(scope), ":")
+		if limited && only != "" && access.Allows(t, access.Need{Action: n.action, Component: only}) {
 			some = append(some, only)
 		}
 	}
-	return false, some
+	slices.Sort(some)
+	return false, slices.Compact(some)
 }

@@ -1,6 +1,11 @@
 package server
 
-import "github.com/waterbear-run/waterbear/api"
+import (
+	"net/http"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/access"
+)
 
 // The media types of bodies.
 const (
@@ -34,6 +39,8 @@ type operation struct {
 	// probe operations are answered also when the server is overloaded, and are
 	// not worth a line in the log.
 	probe bool
+	// success is the status of success, if it is not 200, or 204 without content.
+	success int
 	// codes are the problems it can answer with, besides those that many can.
 	codes []api.Code
 	// also are further statuses of success, with the same content as 200.
@@ -46,15 +53,15 @@ type operation struct {
 // nowhere else.
 var operations = byID(
 	operation{
-		id: "list-components", method: "GET", path: "/v1/components", needs: need{look, listed},
+		id: "list-components", method: "GET", path: "/v1/components", needs: need{access.LookAtComponent, listed},
 		summary: "List the components", about: "Those that the token may look at, by name.",
 	},
 	operation{
-		id: "get-component", method: "GET", path: componentPath, needs: need{look, oneComponent},
+		id: "get-component", method: "GET", path: componentPath, needs: need{access.LookAtComponent, oneComponent},
 		summary: "Get a component", codes: []api.Code{api.CodeNoComponent},
 	},
 	operation{
-		id: "deploy", method: "PUT", path: componentPath, needs: need{deploy, oneComponent},
+		id: "deploy", method: "PUT", path: componentPath, needs: need{access.Deploy, oneComponent},
 		summary: "Deploy a component", body: mediaWasm, raw: true,
 		about: "Makes the body, a WebAssembly module, the newest revision of the component: 201, or 200 if the same bytes are that already. With Accept: text/event-stream the answer is a stream that tells how far compiling is.",
 		codes: []api.Code{api.CodeBadProgram, api.CodeDiskFull, api.CodeDamaged},
@@ -62,53 +69,53 @@ var operations = byID(
 		media: map[string]string{mediaEvents: `Events "progress" with a Progress, and at the end one of "deployed" with a Deployed or "problem" with a Problem.`},
 	},
 	operation{
-		id: "delete-component", method: "DELETE", path: componentPath, needs: need{deploy, oneComponent},
+		id: "delete-component", method: "DELETE", path: componentPath, needs: need{access.DeleteComponent, oneComponent},
 		summary: "Delete a component that has no workers", codes: []api.Code{api.CodeNoComponent, api.CodeComponentInUse, api.CodeDiskFull},
 	},
 	operation{
-		id: "list-revisions", method: "GET", path: componentPath + "/revisions", needs: need{look, oneComponent},
+		id: "list-revisions", method: "GET", path: componentPath + "/revisions", needs: need{access.LookAtComponent, oneComponent},
 		summary: "List the revisions of a component, the newest first", codes: []api.Code{api.CodeNoComponent},
 	},
 	operation{
-		id: "configure", method: "PUT", path: componentPath + "/settings", needs: need{deploy, oneComponent},
+		id: "configure", method: "PUT", path: componentPath + "/settings", needs: need{access.Configure, oneComponent},
 		summary: "Set all settings of a component", body: mediaJSON, codes: []api.Code{api.CodeNoComponent, api.CodeDiskFull},
 		about: "What is left out gets the platform's default.",
 	},
 	operation{
-		id: "list-workers", method: "GET", path: "/v1/workers", needs: need{look, listed},
+		id: "list-workers", method: "GET", path: "/v1/workers", needs: need{access.LookAtWorkers, listed},
 		summary: "List workers", about: "Those that the token may look at. A page may have fewer than limit, even none, and still a next: it is the last one if next is absent.",
 	},
 	operation{
-		id: "create-worker", method: "PUT", path: workerPath, needs: need{invoke, oneComponent},
+		id: "create-worker", method: "PUT", path: workerPath, needs: need{access.CreateWorkers, oneComponent},
 		summary: "Create a worker", body: mediaJSON, about: "201, or 200 if it exists and was created alike.",
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoRevision, api.CodeWorkerExists, api.CodeDiskFull},
 		also:  map[int]string{201: "It was created"},
 	},
 	operation{
-		id: "get-worker", method: "GET", path: workerPath, needs: need{look, oneComponent},
+		id: "get-worker", method: "GET", path: workerPath, needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
 	},
 	operation{
-		id: "delete-worker", method: "DELETE", path: workerPath, needs: need{invoke, oneComponent},
+		id: "delete-worker", method: "DELETE", path: workerPath, needs: need{access.DeleteWorkers, oneComponent},
 		summary: "Delete a worker and all that is stored of it", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerBusy, api.CodeDiskFull},
 	},
 	operation{
-		id: "interrupt-worker", method: "POST", path: workerPath + "/interrupt", needs: need{invoke, oneComponent},
+		id: "interrupt-worker", method: "POST", path: workerPath + "/interrupt", needs: need{access.ControlWorkers, oneComponent},
 		summary: "Stop a worker until it is resumed", body: mediaJSON,
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerFailed, api.CodeWorkerExited, api.CodeDiskFull},
 	},
 	operation{
-		id: "resume-worker", method: "POST", path: workerPath + "/resume", needs: need{invoke, oneComponent},
+		id: "resume-worker", method: "POST", path: workerPath + "/resume", needs: need{access.ControlWorkers, oneComponent},
 		summary: "Let an interrupted worker go on",
 		codes:   []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerFailed, api.CodeWorkerExited, api.CodeDiskFull},
 	},
 	operation{
-		id: "retry-worker", method: "POST", path: workerPath + "/retry", needs: need{invoke, oneComponent},
+		id: "retry-worker", method: "POST", path: workerPath + "/retry", needs: need{access.ControlWorkers, oneComponent},
 		summary: "Let a failed or retrying worker try again at once",
 		codes:   []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerExited, api.CodeDiskFull},
 	},
 	operation{
-		id: "invoke", method: "POST", path: workerPath + "/invoke/{function}", needs: need{invoke, oneComponent},
+		id: "invoke", method: "POST", path: workerPath + "/invoke/{function}", needs: need{access.Invoke, oneComponent},
 		summary: "Invoke a function of a worker", body: mediaJSON, raw: true,
 		about: "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
 		codes: []api.Code{
@@ -118,50 +125,50 @@ var operations = byID(
 		also: map[int]string{202: "It is accepted, and not done: ask for it at the Location"},
 	},
 	operation{
-		id: "get-invocation", method: "GET", path: workerPath + "/invocations/{key}", needs: need{invoke, oneComponent},
+		id: "get-invocation", method: "GET", path: workerPath + "/invocations/{key}", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get an invocation", about: "With wait=true, once it is done.",
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeDamaged},
 	},
 	operation{
-		id: "cancel-invocation", method: "DELETE", path: workerPath + "/invocations/{key}", needs: need{invoke, oneComponent},
+		id: "cancel-invocation", method: "DELETE", path: workerPath + "/invocations/{key}", needs: need{access.Invoke, oneComponent},
 		summary: "Cancel an invocation that is not done", about: "One that runs is rolled back.",
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeNotCancelable, api.CodeDiskFull},
 	},
 	operation{
-		id: "get-logs", method: "GET", long: true, path: workerPath + "/logs", needs: need{read, oneComponent},
+		id: "get-logs", method: "GET", long: true, path: workerPath + "/logs", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get the output of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
 		media: map[string]string{mediaEvents: `Events "log" with a LogChunk, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
 	},
 	operation{
-		id: "get-oplog", method: "GET", long: true, path: workerPath + "/oplog", needs: need{read, oneComponent},
+		id: "get-oplog", method: "GET", long: true, path: workerPath + "/oplog", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get the oplog of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
 		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
 	},
 	operation{
-		id: "list-files", method: "GET", path: workerPath + "/files", needs: need{read, oneComponent},
+		id: "list-files", method: "GET", path: workerPath + "/files", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "List the files of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerBusy, api.CodeDamaged},
 	},
 	operation{
-		id: "get-file", method: "GET", long: true, path: workerPath + "/files/{path}", needs: need{read, oneComponent},
+		id: "get-file", method: "GET", long: true, path: workerPath + "/files/{path}", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get the content of a file of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoFile, api.CodeWorkerBusy, api.CodeDamaged},
 		media: map[string]string{mediaBytes: "The content of the file"},
 	},
 	operation{
-		id: "export-worker", method: "GET", long: true, path: workerPath + "/export", needs: need{read, oneComponent},
+		id: "export-worker", method: "GET", long: true, path: workerPath + "/export", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Export all there is of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
 		media: map[string]string{mediaTar: "A tar archive; the connection breaks off if it cannot be finished"},
 	},
 	operation{
-		id: "list-tokens", method: "GET", path: "/v1/tokens", needs: need{administer, everything}, summary: "List the tokens, without their secrets",
+		id: "list-tokens", method: "GET", path: "/v1/tokens", needs: need{access.ManageTokens, wholeNode}, summary: "List the tokens, without their secrets",
 	},
 	operation{
-		id: "create-token", method: "POST", path: "/v1/tokens", needs: need{administer, everything},
-		summary: "Create a token", about: "The secret is in this answer only.", body: mediaJSON, codes: []api.Code{api.CodeDiskFull},
+		id: "create-token", method: "POST", path: "/v1/tokens", needs: need{access.ManageTokens, wholeNode},
+		summary: "Create a token", about: "The secret is in this answer only.", body: mediaJSON, success: http.StatusCreated, codes: []api.Code{api.CodeDiskFull},
 	},
 	operation{
-		id: "delete-token", method: "DELETE", path: "/v1/tokens/{token}", needs: need{administer, everything},
+		id: "delete-token", method: "DELETE", path: "/v1/tokens/{token}", needs: need{access.ManageTokens, wholeNode},
 		summary: "Delete a token", codes: []api.Code{api.CodeNoToken, api.CodeDiskFull},
 	},
 	operation{
@@ -172,7 +179,7 @@ var operations = byID(
 		codes: []api.Code{api.CodeStopping, api.CodeDiskFull, api.CodeOverloaded},
 	},
 	operation{
-		id: "metrics", method: "GET", path: "/metrics", needs: need{read, everything}, raw: true,
+		id: "metrics", method: "GET", path: "/metrics", needs: need{access.LookAtNode, wholeNode}, raw: true,
 		summary: "Get figures for monitoring", media: map[string]string{"text/plain": "The text format of Prometheus"},
 	},
 	operation{

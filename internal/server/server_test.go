@@ -20,10 +20,11 @@ const module = "\x00asm module"
 
 // client speaks to a server under test.
 type client struct {
-	t     testing.TB
-	node  *node
-	url   string
-	token string
+	t      testing.TB
+	node   *node
+	server *server.Server
+	url    string
+	token  string
 }
 
 // start serves a fake node, which has the component shop with the worker alice.
@@ -46,8 +47,22 @@ func start(t testing.TB, change func(*server.Config)) *client {
 	}
 	h := httptest.NewServer(s.Handler())
 	t.Cleanup(h.Close)
-	return &client{t: t, node: n, url: h.URL}
+	return &client{t: t, node: n, server: s, url: h.URL}
 }
+
+// with is the client with a token of its own, which has these scopes.
+func (c *client) with(scopes ...api.Scope) *client {
+	c.t.Helper()
+	made, err := c.node.CreateToken(c.t.Context(), api.NewToken{Name: "test", Scopes: scopes})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	other := *c
+	other.token = made.Secret
+	return &other
+}
+
+func withTokens(c *server.Config) { c.Auth = true }
 
 // reply is an answer that was read to its end.
 type reply struct {

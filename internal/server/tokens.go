@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -12,9 +11,9 @@ func (s *Server) addTokens() {
 		list, err := s.Platform.Tokens(ctx)
 		return page(list, ""), err
 	})
-	add(s, "create-token", func(ctx context.Context, _ *exchange, in *struct{ Body api.NewToken }) (*created[api.CreatedToken], error) {
+	add(s, "create-token", func(ctx context.Context, _ *exchange, in *struct{ Body api.NewToken }) (*body[api.CreatedToken], error) {
 		t, err := s.Platform.CreateToken(ctx, in.Body)
-		return &created[api.CreatedToken]{http.StatusCreated, t}, err
+		return &body[api.CreatedToken]{t}, err
 	})
 	add(s, "delete-token", func(ctx context.Context, _ *exchange, in *struct {
 		Token string `path:"token" maxLength:"128" doc:"Name of the token"`

@@ -97,22 +97,22 @@ func (s *Server) listWorkers(ctx context.Context, x *exchange, q *workerQuery) (
 		}
 	}
 	if s.Auth && q.Component == "" {
-		if all, some := allowedComponents(x.token, x.route.needs.action); !all {
+		if all, some := x.route.needs.allowed(x.token); !all {
 			return s.listAllowed(ctx, some, q)
 		}
 	}
-	if s.Auth && q.Component != "" && !allows(x.token, x.route.needs.action, q.Component) {
-		return nil, forbidden(x)
+	if s.Auth && q.Component != "" {
+		if err := x.route.needs.check(x.token, q.Component); err != nil {
+			return nil, err
+		}
 	}
 	p, err := s.Platform.Workers(ctx, q.filter(), q.Cursor, q.Limit)
 	return page(p.Items, p.Next), err
 }
 
-// listAllowed lists the workers of some components, one after the other: its
-// cursors say in which component to go on, and where in it.
+// listAllowed lists the workers of some components, of which there is at least
+// one, one after the other: its cursors say in which component to go on, and where in it.
 func (s *Server) listAllowed(ctx context.Context, components []string, q *workerQuery) (*body[api.Page[api.Worker]], error) {
-	slices.Sort(components)
-	components = slices.Compact(components)
 	in, cursor := components[0], ""
 	if q.Cursor != "" {
 		text, err := base64.RawURLEncoding.DecodeString(q.Cursor)

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// SetPace makes streams faster than people need them.
+func (s *Server) SetPace(heartbeat, writeWait time.Duration) {
+	s.heartbeat, s.writeWait = heartbeat, writeWait
+}
+
+// Document is what the OpenAPI document is made from.
+func (s *Server) Document() *huma.OpenAPI { return s.api.OpenAPI() }
+
+// Operations are the ids of all declared operations.
+func Operations() []string {
+	var ids []string
+	for id := range operations {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// MaxDeploys and MaxPageBytes are limits that tests reach.
+const (
+	MaxDeploys   = maxDeploys
+	MaxPageBytes = maxPageBytes
+)
