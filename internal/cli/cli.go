@@ -114,9 +114,10 @@ func misuse(cmd *cobra.Command, format string, args ...any) error {
 }
 
 const (
-	groupRun  = "run"
-	groupRead = "read"
-	groupSelf = "self"
+	groupRun    = "run"
+	groupRead   = "read"
+	groupServer = "server"
+	groupSelf   = "self"
 )
 
 func (a *app) rootCommand() *cobra.Command {
@@ -125,11 +126,21 @@ func (a *app) rootCommand() *cobra.Command {
 		Short: "Run WebAssembly programs that nothing can stop for good",
 		Long: `Waterbear runs programs compiled to WebAssembly so that nothing can stop them
 for good: kill the process, pull the plug, and the same command resumes the
-program exactly where it left off.`,
+program exactly where it left off.
+
+Programs run either in this process, with their state in a directory ("run",
+and "ps" and others to look at them), or on a server that hosts many of them,
+each with any number of workers whose functions are invoked ("server", "deploy",
+"invoke").`,
 		Example: `  waterbear demo                        # see it survive kill -9
   waterbear run prog.wasm input.txt     # run a program; again to resume it
   waterbear ps                          # what has run here
-  waterbear logs prog                   # what it printed`,
+  waterbear logs prog                   # what it printed
+
+  waterbear server &                    # host many, on this machine
+  waterbear deploy shop.wasm            # as the component "shop"
+  waterbear invoke shop/alice add 2 3   # the worker "alice" is made by that
+  waterbear worker list                 # what the server has`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -147,6 +158,7 @@ program exactly where it left off.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Running programs:"},
 		&cobra.Group{ID: groupRead, Title: "Looking at them, also while they run:"},
+		&cobra.Group{ID: groupServer, Title: "Server's workers:"},
 		&cobra.Group{ID: groupSelf, Title: "About waterbear itself:"},
 	)
 	root.SetHelpCommandGroupID(groupSelf)
@@ -155,6 +167,8 @@ program exactly where it left off.`,
 		a.serverCommand(),
 		a.runCommand(), a.demoCommand(),
 		a.psCommand(), a.logsCommand(), a.oplogCommand(), a.inspectCommand(), a.cpCommand(), a.rmCommand(),
+		a.deployCommand(), a.componentsCommand(), a.componentCommand(), a.invokeCommand(), a.resultCommand(), a.cancelCommand(),
+		a.workerCommand(), a.tokenCommand(),
 		a.versionCommand(),
 	)
 	return root

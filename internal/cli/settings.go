@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waterbear-run/waterbear/api"
+)
+
+// settingsValues are the flags for what a component or a worker may be set to.
+type settingsValues struct {
+	memory, storage, logRate, oplogRate byteSize
+	files, queue, attempts              uint64
+	cpuTime, initial, longest           time.Duration
+	factor, jitter                      float64
+}
+
+// settingsFlags adds the flags for settings to cmd.
+func settingsFlags(cmd *cobra.Command) *settingsValues {
+	s := &settingsValues{}
+	f := cmd.Flags()
+	f.Var(&s.memory, "memory", "limit of the memory of a worker, such as 64MiB")
+	f.Var(&s.storage, "storage", "limit of the files of a worker together")
+	f.Uint64Var(&s.files, "files", 0, "limit of a worker's open files, a `NUMBER`")
+	f.DurationVar(&s.cpuTime, "cpu-time", 0, "limit of computing in one attempt, a `DURATION` such as 5s")
+	f.Var(&s.logRate, "log-rate", "limit of output, bytes a second")
+	f.Var(&s.oplogRate, "oplog-rate", "limit of recorded host calls, bytes a second")
+	f.Uint64Var(&s.queue, "queue", 0, "limit of invocations not finished, a `NUMBER`")
+	f.Uint64Var(&s.attempts, "retry-attempts", 0, "at most so many attempts, a `NUMBER`; 1: no retry")
+	f.DurationVar(&s.initial, "retry-initial", 0, "pause before the second attempt, a `DURATION`")
+	f.DurationVar(&s.longest, "retry-max", 0, "longest pause, a `DURATION`")
+	f.Float64Var(&s.factor, "retry-factor", 0, "by which `FACTOR` each pause is longer than the last")
+	f.Float64Var(&s.jitter, "retry-jitter", 0, "`PART` of each pause left to chance, 0 to 1")
+	return s
+}
+
+// apply puts the flags that were given into to, and says whether there are any.
+func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bool) {
+	l, r := &to.Limits, &to.Retry
+	for flag, set := range map[string]func(){
+		"memory":         func() { l.Memory = uint64(s.memory) },
+		"storage":        func() { l.Storage = uint64(s.storage) },
+		"files":          func() { l.Files = s.files },
+		"cpu-time":       func() { l.CPUTime = api.Duration(s.cpuTime) },
+		"log-rate":       func() { l.LogRate = uint64(s.logRate) },
+		"oplog-rate":     func() { l.OplogRate = uint64(s.oplogRate) },
+		"queue":          func() { l.Queue = s.queue },
+		"retry-attempts": func() { r.Attempts = s.attempts },
+		"retry-initial":  func() { r.Initial = api.Duration(s.initial) },
+		"retry-max":      func() { r.Max = api.Duration(s.longest) },
+		"retry-factor":   func() { r.Factor = s.factor },
+		"retry-jitter":   func() { r.Jitter = s.jitter },
+	} {
+		if cmd.Flags().Changed(flag) {
+			set()
+			changed = true
+		}
+	}
+	return changed
+}
+
+// namedText is one of the settings as a person reads it; an empty text is the
+// default.
+type namedText struct{ name, text string }
+
+func limitSettings(l api.Limits) []namedText {
+	return []namedText{
+		{"memory", sizeSetting(l.Memory)},
+		{"storage", sizeSetting(l.Storage)},
+		{"open files", numberSetting(l.Files)},
+		{"computing", durationSetting(l.CPUTime)},
+		{"output a second", sizeSetting(l.LogRate)},
+		{"oplog a second", sizeSetting(l.OplogRate)},
+		{"queue", numberSetting(l.Queue)},
+	}
+}
+
+func retrySettings(r api.Retry) []namedText {
+	factor, jitter := "", ""
+	if r.Factor != 0 {
+		factor = strconv.FormatFloat(r.Factor, 'g', -1, 64)
+	}
+	if r.Jitter != 0 {
+		jitter = strconv.FormatFloat(r.Jitter, 'g', -1, 64)
+	}
+	return []namedText{
+		{"attempts", numberSetting(r.Attempts)},
+		{"first pause", durationSetting(r.Initial)},
+		{"longest pause", durationSetting(r.Max)},
+		{"factor", factor},
+		{"jitter", jitter},
+	}
+}
+
+func sizeSetting(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return bytesText(n)
+}
+
+func numberSetting(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return commas(n)
+}
+
+func durationSetting(d api.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return time.Duration(d).String()
+}
+
+func limitsText(l api.Limits) string { return settingsText(limitSettings(l)) }
+func retryText(r api.Retry) string   { return settingsText(retrySettings(r)) }
+
+// settingsText gives on one line the settings that are not the default.
+func settingsText(all []namedText) string {
+	var texts []string
+	for _, s := range all {
+		if s.text != "" {
+			texts = append(texts, s.name+" "+s.text)
+		}
+	}
+	if len(texts) == 0 {
+		return "as the server has them by default"
+	}
+	return strings.Join(texts, ", ")
+}
+
+// addSettings adds a row for each setting; fallback is said of those that have
+// the default.
+func addSettings(t *table, s api.Settings, fallback string) {
+	row := func(prefix string, all []namedText) {
+		for _, one := range all {
+			if one.text == "" {
+				one.text = fallback
+			}
+			t.add(fmt.Sprintf("%s: %s", prefix, one.name), one.text)
+		}
+	}
+	row("Limit", limitSettings(s.Limits))
+	row("Retry", retrySettings(s.Retry))
+}

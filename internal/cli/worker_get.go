@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/client"
+)
+
+func (a *app) workerGetCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "get [flags] COMPONENT/WORKER",
+		Short: "Show all that is known of a worker",
+		Long: `Show all that is known of a worker: its status and why, what it was created
+with, its limits, and the invocations that are not done.
+
+--json prints one object: what "worker list --json" does, and settings, bytes,
+resident, memory, mode and pending.`,
+		Example: `  waterbear worker get shop/alice
+  waterbear worker get --json shop/alice | jq -r '.pending[].key'`,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.onWorker(cmd, func(cmd *cobra.Command, c *client.Client, w workerRef) error {
+		found, err := c.Worker(cmd.Context(), w.component, w.name)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return writeJSON(a.stdout, found)
+		}
+		return a.printWorkerDetail(found)
+	})
+}
+
+func (a *app) printWorkerDetail(w api.WorkerDetail) error {
+	paint := a.styleFor(a.stdout)
+	t := a.fields()
+	t.add("Worker", printable(w.Component+"/"+w.Name))
+	t.add("Status", paint.remoteStatus(w.Status, printable(string(w.Status))))
+	if w.Reason != "" {
+		t.add("Reason", printable(w.Reason))
+	}
+	if w.Wake != nil {
+		t.add("Goes on", a.when(*w.Wake))
+	}
+	t.add("Revision", revisionText(w.Revision))
+	if w.Ephemeral {
+		t.add("Ephemeral", "each invocation has a fresh instance")
+	}
+	t.add("Arguments", printable(shellWords(w.Args)))
+	label := "Environment"
+	for _, setting := range w.Env {
+		t.add(label, printable(shellQuote(setting)))
+		label = ""
+	}
+	t.add("Limits", limitsText(w.Settings.Limits))
+	t.add("Retry", retryText(w.Settings.Retry))
+	t.add("Created", a.when(w.Created))
+	t.add("Changed", a.when(w.Changed))
+	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
+	if w.Resident {
+		t.add("Memory", bytesText(w.Memory))
+	} else {
+		t.add("Memory", "none: it comes back when it is needed")
+	}
+	if w.Mode != "" {
+		t.add("Recovery", printable(w.Mode))
+	}
+	t.add("Queue", count(w.Queue, "invocation", "invocations"))
+	if err := t.write(a.stdout); err != nil || len(w.Pending) == 0 {
+		return err
+	}
+	if _, err := fmt.Fprintln(a.stdout); err != nil {
+		return err
+	}
+	return a.printPending(w.Pending)
+}
+
+// printPending lists invocations that are not done.
+func (a *app) printPending(pending []api.Invocation) error {
+	t := a.listing(3)
+	t.add("KEY", "FUNCTION", "STATE", "ATTEMPTS", "DUE", "LAST FAILURE")
+	for _, i := range pending {
+		due, failure := "-", ""
+		if i.Due != nil {
+			due = a.when(*i.Due)
+		}
+		if i.Failure != nil {
+			failure = printable(i.Failure.Reason)
+		}
+		t.add(printable(i.Key), printable(i.Function), printable(string(i.State)), commas(i.Attempts), due, failure)
+	}
+	return t.write(a.stdout)
+}
