@@ -7,21 +7,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/waterbear-run/waterbear/api"
 )
 
-// document is the OpenAPI document in its two forms.
-type document struct{ json, yaml []byte }
+// document gives the OpenAPI document in its two forms. Making it takes longer
+// than starting should, so it is made when somebody asks.
+type document struct{ json, yaml func() ([]byte, error) }
 
-func (d *document) write(o *huma.OpenAPI) (err error) {
-	if d.json, err = o.MarshalJSON(); err != nil {
-		return err
-	}
-	d.yaml, err = o.YAML()
-	return err
+func newDocument(o *huma.OpenAPI) document {
+	return document{json: sync.OnceValues(o.MarshalJSON), yaml: sync.OnceValues(o.YAML)}
 }
 
 // register makes the document and the router of all operations.
@@ -50,6 +48,7 @@ func (s *Server) register() {
 	for _, c := range api.Codes() {
 		code.Enum = append(code.Enum, string(c))
 	}
+	s.document = newDocument(s.api.OpenAPI())
 }
 
 const problemRef = "#/components/schemas/Problem"

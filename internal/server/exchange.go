@@ -73,8 +73,8 @@ func (x *exchange) json(status int, v any) error {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
 	h := x.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(b)))
+	h["Content-Type"] = typeJSON
+	h["Content-Length"] = []string{strconv.Itoa(len(b))}
 	x.WriteHeader(status)
 	_, _ = x.Write(b) // that the client is gone is not ours to mend
 	return nil
@@ -97,13 +97,19 @@ func (x *exchange) problem(p *api.Problem) {
 	_, _ = x.Write(b)
 }
 
+// Values of headers that nearly every answer has. Nobody changes them in place.
+var (
+	noSniff  = []string{"nosniff"}
+	noStore  = []string{"no-store"}
+	typeJSON = []string{mediaJSON}
+)
+
 // serve answers one request, whatever it is.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, id: s.requestID(r.Header.Get("X-Request-Id")), began: time.Now()}
 	h := w.Header()
-	h.Set("X-Request-Id", x.id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+	h["X-Request-Id"] = []string{x.id}
+	h["X-Content-Type-Options"], h["Cache-Control"] = noSniff, noStore
 	defer s.finish(x, r)
 	if p := s.refuse(r); p != nil {
 		x.route = unrouted

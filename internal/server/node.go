@@ -43,10 +43,18 @@ func (s *Server) addNode() {
 		return nil
 	})
 	addRaw[none, status200](s, "openapi-json", func(x *exchange, _ *http.Request) error {
-		return x.content("application/openapi+json", s.document.json)
+		b, err := s.document.json()
+		if err != nil {
+			return err
+		}
+		return x.content("application/openapi+json", b)
 	})
 	addRaw[none, status200](s, "openapi-yaml", func(x *exchange, _ *http.Request) error {
-		return x.content("application/openapi+yaml", s.document.yaml)
+		b, err := s.document.yaml()
+		if err != nil {
+			return err
+		}
+		return x.content("application/openapi+yaml", b)
 	})
 	add(s, "index", func(context.Context, *exchange, *none) (*body[index], error) {
 		return &body[index]{index{Name: "waterbear", Version: s.Version, OpenAPI: "/openapi.json"}}, nil

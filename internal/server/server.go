@@ -111,9 +111,6 @@ func New(c Config) (*Server, error) {
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.register()
-	if err := s.document.write(s.api.OpenAPI()); err != nil {
-		return nil, fmt.Errorf("make a REST server: write its OpenAPI document: %w", err)
-	}
 	return s, nil
 }
 
