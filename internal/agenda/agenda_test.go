@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/memory"
 )
 
 func TestWorkersAreHandedOutWhenTheyAreDueAndInThatOrder(t *testing.T) {
@@ -204,4 +206,52 @@ func TestSeveralTasksShareTheWork(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTheAgendaMayBeUsedBySeveralTasksAtOnce(t *testing.T) {
+	s := sched.NewGoroutines()
+	logs := memory.New().Logs()
+	p := start(t, s, logs, hasty)
+	consumer := s.Go("consumer", func() {
+		for {
+			w, err := p.Next(context.Background())
+			if err != nil {
+				return
+			}
+			p.Forget(w)
+		}
+	})
+	const users, rounds, later = 4, 300, 1 << 62
+	var tasks []sched.Task
+	for i := range users {
+		tasks = append(tasks, s.Go("user", func() {
+			own := p.c.NewWriter(worker(i), 0)
+			for n := range rounds {
+				p.Set(worker(1000*(i+1)+n), in(s, time.Duration(n%3)*time.Millisecond))
+				p.Set(worker(i), oplog.Time(later+n))
+				if n%10 == 0 {
+					p.commit(own)
+				}
+			}
+			p.commit(own)
+		}))
+	}
+	for _, task := range tasks {
+		task.Wait()
+	}
+	if err := p.untilLen(users); err != nil {
+		t.Error(err)
+	}
+	p.stop()
+	consumer.Wait()
+	p = start(t, s, logs, hasty)
+	for i := range users {
+		if at, ok := p.Due(worker(i)); !ok || at != later+rounds-1 {
+			t.Errorf("worker %d: Due() = %d, %v", i, at, ok)
+		}
+	}
+	if p.Len() != users {
+		t.Errorf("Len() = %d, want %d", p.Len(), users)
+	}
+	p.stop()
 }

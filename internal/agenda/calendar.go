@@ -14,7 +14,7 @@ import (
 type calendar struct {
 	items []item
 	free  []int32 // places in items that nobody has
-	index map[key]int32
+	index index
 	heap  []int32 // places in items
 }
 
@@ -32,15 +32,24 @@ type item struct {
 
 const handedOut = -1
 
-func newCalendar() calendar { return calendar{index: map[key]int32{}} }
+func newCalendar() calendar { return calendar{index: newIndex()} }
 
 func (k key) worker() id.Worker { return id.Worker{Component: k.component.Value(), Name: k.name} }
 
 // size is how many workers it has, those included that were handed out.
-func (c *calendar) size() int { return len(c.index) }
+func (c *calendar) size() int { return c.index.size }
+
+// find gives the place of w's item.
+func (c *calendar) find(w id.Worker) (place int32, ok bool) {
+	at, ok := c.index.find(c.items, key{unique.Make(w.Component), w.Name})
+	if !ok {
+		return 0, false
+	}
+	return c.index.slots[at].place - 1, true
+}
 
 func (c *calendar) due(w id.Worker) (at oplog.Time, ok bool) {
-	place, ok := c.index[key{unique.Make(w.Component), w.Name}]
+	place, ok := c.find(w)
 	if !ok {
 		return 0, false
 	}
@@ -51,14 +60,12 @@ func (c *calendar) due(w id.Worker) (at oplog.Time, ok bool) {
 // is another time than before. A worker that was handed out is to be handed out
 // again, also if it is not.
 func (c *calendar) set(w id.Worker, at oplog.Time) (changed bool) {
-	k := key{unique.Make(w.Component), w.Name}
-	place, ok := c.index[k]
+	place, ok := c.find(w)
 	switch {
 	case !ok && at == 0:
 		return false
 	case !ok:
-		k.name = strings.Clone(k.name) // which may be a part of something large
-		place = c.add(k)
+		place = c.add(w)
 	case at == 0:
 		c.remove(place)
 		return true
@@ -74,16 +81,18 @@ func (c *calendar) set(w id.Worker, at oplog.Time) (changed bool) {
 	return changed
 }
 
-// add gives k an item, which is not in the heap yet.
-func (c *calendar) add(k key) (place int32) {
+// add gives w an item, which is not in the heap yet.
+func (c *calendar) add(w id.Worker) (place int32) {
 	if n := len(c.free); n > 0 {
 		place, c.free = c.free[n-1], c.free[:n-1]
 	} else {
 		place = int32(len(c.items))
 		c.items = append(c.items, item{})
 	}
+	// The name may be a part of something large.
+	k := key{unique.Make(w.Component), strings.Clone(w.Name)}
 	c.items[place] = item{key: k, rank: handedOut}
-	c.index[k] = place
+	c.index.insert(k, place)
 	return place
 }
 
@@ -92,7 +101,9 @@ func (c *calendar) remove(place int32) {
 	if it.rank != handedOut {
 		c.leave(it.rank)
 	}
-	delete(c.index, it.key)
+	if at, ok := c.index.find(c.items, it.key); ok {
+		c.index.remove(at)
+	}
 	*it = item{}
 	c.free = append(c.free, place)
 }

@@ -1,8 +1,6 @@
 package agenda
 
 import (
-	"unique"
-
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
@@ -27,12 +25,12 @@ func (a *Agenda) Hold(w id.Worker) {
 
 // hold is set for a worker that is not to be handed out.
 func (c *calendar) hold(w id.Worker, at oplog.Time) (changed bool) {
-	k := key{unique.Make(w.Component), w.Name}
-	if place, ok := c.index[k]; ok && c.items[place].at == at && c.items[place].rank == handedOut {
+	if place, ok := c.find(w); ok && c.items[place].at == at && c.items[place].rank == handedOut {
 		return false
 	}
 	changed = c.set(w, at)
-	if it := &c.items[c.index[k]]; it.rank != handedOut {
+	place, _ := c.find(w)
+	if it := &c.items[place]; it.rank != handedOut {
 		c.leave(it.rank)
 		it.rank = handedOut
 	}

@@ -113,3 +113,15 @@ func entries(t testing.TB, logs storage.Logs) uint64 {
 	}
 	return last + 1 - first
 }
+
+// untilLen waits until n workers are left.
+func (p *process) untilLen(n int) error {
+	ctx := context.Background()
+	for began := p.Sched.Monotonic(); p.Len() != n; {
+		if p.Sched.Monotonic()-began > 20*time.Second {
+			return fmt.Errorf("there are %d workers left after a long time, want %d", p.Len(), n)
+		}
+		_ = p.Sched.Sleep(ctx, time.Millisecond)
+	}
+	return nil
+}
