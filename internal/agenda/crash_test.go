@@ -12,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/storage/storagetest"
 	"github.com/waterbear-run/waterbear/internal/vfs"
 )
 
@@ -31,6 +32,9 @@ type world struct {
 	t    *testing.T
 	s    *sched.Simulation
 	disk *vfs.Memory
+
+	plan    func(call string) storagetest.Fault // of faults, or nil
+	options []oplog.Option
 }
 
 func (w *world) open() (*local.Store, error) {
@@ -45,11 +49,15 @@ func (w *world) live() error {
 	if err != nil {
 		return err
 	}
-	c, err := oplog.NewCommitter(context.Background(), w.s, store.Logs(), shard)
+	logs := store.Logs()
+	if w.plan != nil {
+		logs = storagetest.Faulty(store, w.plan).Logs()
+	}
+	c, err := oplog.NewCommitter(context.Background(), w.s, logs, shard, w.options...)
 	if err != nil {
 		return err
 	}
-	a, err := open(context.Background(), Config{Sched: w.s, Logs: store.Logs(), Committer: c}, hasty)
+	a, err := open(context.Background(), Config{Sched: w.s, Logs: logs, Committer: c}, hasty)
 	if err != nil {
 		return err
 	}
@@ -182,6 +190,37 @@ func TestNoCrashOfTheProcessLeavesTooLittleOnTheAgenda(t *testing.T) {
 			t.Errorf("the process ended after %d steps, so hardly anything was tried", k)
 		}
 		w.afterwards("crash at step", k)
+	}
+}
+
+// TestADiskThatFailsNowAndThenTakesNothingOffTheAgenda lets appends and
+// truncations fail, some after they are durable, beside each other.
+func TestADiskThatFailsNowAndThenTakesNothingOffTheAgenda(t *testing.T) {
+	for seed := range uint64(40) {
+		w := newWorld(t, seed)
+		r := rand.New(rand.NewPCG(seed, 2))
+		failed := map[string]int{}
+		w.options = []oplog.Option{oplog.Retry}
+		w.plan = func(call string) storagetest.Fault {
+			if call != "Append" && call != "Truncate" {
+				return storagetest.None
+			}
+			fault := []storagetest.Fault{storagetest.None, storagetest.None, storagetest.Before, storagetest.After}[r.IntN(4)]
+			if fault != storagetest.None {
+				failed[call]++
+			}
+			return fault
+		}
+		var ended error
+		err := errors.Join(w.s.Run(func() { ended = w.live() }), ended)
+		if err != nil && !errors.Is(err, storagetest.ErrInjected) { // at the end nothing is tried for long
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if failed["Append"] == 0 || failed["Truncate"] == 0 && seed == 0 {
+			t.Errorf("seed %d: too little has failed: %v", seed, failed)
+		}
+		w.plan = nil
+		w.afterwards("seed", seed)
 	}
 }
 
