@@ -45,6 +45,7 @@ var (
 	kindResumed   = declare[Resumed](16, "Resumed", true)
 	kindStuck     = declare[Stuck](17, "Stuck", true)
 	kindDue       = declare[Due](18, "Due", true)
+	kindImage     = declare[Image](19, "Image", true)
 )
 
 // kinds lists every kind at its number.
@@ -52,7 +53,7 @@ var kinds = [...]*kind{
 	1: kindCreate, kindHostCall, kindCallStarted, kindCallFinished, kindLog,
 	kindExited, kindError, kindInterrupted, kindRecovered,
 	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
-	kindSuspended, kindResumed, kindStuck, kindDue,
+	kindSuspended, kindResumed, kindStuck, kindDue, kindImage,
 }
 
 // Time is nanoseconds since 1970 UTC.

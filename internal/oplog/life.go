@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -23,8 +24,11 @@ type Life struct {
 	// counts its attempts before that.
 	Initialized bool
 	Failures    uint64
-	// Undone are the attempts that failed: replay leaves their entries out.
+	// Undone are the attempts that failed, those in a row as one: replay leaves
+	// their entries out.
 	Undone []Span
+
+	finished Index // the newest end of an attempt that did not fail
 }
 
 // Pending is an invocation that has not ended.
@@ -47,13 +51,7 @@ func NewLife(w id.Worker) *Life {
 // whose Last is 0.
 func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error) {
 	l := NewLife(w)
-	for entry, err := range Read(ctx, logs, w, 1, 0) {
-		if err != nil {
-			return nil, err
-		}
-		l.Apply(entry)
-	}
-	return l, nil
+	return l, l.Continue(ctx, logs)
 }
 
 // Apply adds the next entry. The life keeps its body.
@@ -71,14 +69,14 @@ func (l *Life) Apply(e Entry) {
 	case *InvocationStarted:
 		l.Begun = e.Index
 	case *InvocationFinished:
-		l.Begun = 0
+		l.Begun, l.finished = 0, e.Index
 		if b.Accepted == 0 {
 			l.Initialized = true
 		}
 		l.remove(b.Accepted)
 	case *InvocationFailed:
 		l.Begun = 0
-		l.Undone = append(l.Undone, Span{b.Started, e.Index})
+		l.undo(Span{b.Started, e.Index})
 		l.fail(b)
 	case *InvocationCanceled:
 		l.remove(b.Accepted)
@@ -92,15 +90,38 @@ func (l *Life) Apply(e Entry) {
 
 // Find gives the invocation accepted at index, if it has not ended.
 func (l *Life) Find(index Index) *Pending {
-	i := slices.IndexFunc(l.Queue, func(p *Pending) bool { return p.Index == index })
-	if i < 0 {
-		return nil
+	if i, ok := l.place(index); ok {
+		return l.Queue[i]
 	}
-	return l.Queue[i]
+	return nil
+}
+
+// place finds an invocation in the queue, which has them in the order of their
+// indexes.
+func (l *Life) place(index Index) (int, bool) {
+	return slices.BinarySearchFunc(l.Queue, index, func(p *Pending, index Index) int { return cmp.Compare(p.Index, index) })
 }
 
 func (l *Life) remove(index Index) {
-	l.Queue = slices.DeleteFunc(l.Queue, func(p *Pending) bool { return p.Index == index })
+	i, ok := l.place(index)
+	switch {
+	case !ok:
+	case i == 0: // as nearly always: the others stay where they are
+		l.Queue[0] = nil
+		l.Queue = l.Queue[1:]
+	default:
+		l.Queue = slices.Delete(l.Queue, i, i+1)
+	}
+}
+
+// undo notes an attempt that failed. If none has finished since the one before,
+// they make one span: what lies between does not steer replay.
+func (l *Life) undo(s Span) {
+	if n := len(l.Undone); n > 0 && l.Undone[n-1].To > l.finished {
+		l.Undone[n-1].To = s.To
+		return
+	}
+	l.Undone = append(l.Undone, s)
 }
 
 func (l *Life) fail(b *InvocationFailed) {

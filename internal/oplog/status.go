@@ -137,11 +137,14 @@ func (s *Status) apply(entry Entry) {
 		}
 	case *InvocationCanceled:
 		s.Waiting = b.Queue
+		if f := s.Failed; f != nil && (f.Accepted == b.Accepted || b.Queue == 0) {
+			s.Failed = nil // no attempt follows it any more
+		}
 	case *Suspended:
 		s.Suspended = b
 	case *Stuck:
 		s.Stuck = b
 	case *Resumed:
-		s.Interrupted, s.Stuck = nil, nil
+		s.Interrupted, s.Stuck, s.Failed = nil, nil, nil
 	}
 }
