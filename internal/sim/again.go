@@ -44,9 +44,7 @@ func (w *World) Again(keep func(last oplog.Index) oplog.Index) (*World, error) {
 	if err := errors.Join(err, failed); err != nil {
 		return nil, fmt.Errorf("seed %#x: copy a prefix: %w", w.Seed, err)
 	}
-	again := New(w.host, Options{
-		Seed: w.Seed, Calm: true, Backing: &inMemory{store: prefix}, Programs: programs, Trace: w.Trace,
-	})
+	again := New(w.host, programs, Options{Seed: w.Seed, Calm: true, Backing: &inMemory{store: prefix}, Trace: w.Trace})
 	again.jumped = true // its clocks have nothing to do with those of this world
 	return again, nil
 }

@@ -57,7 +57,7 @@ func (d *onDisk) begin(p *plan) {
 	d.disk.SetFault(p.operation)
 	d.disk.SetCapacity(0)
 	if p.full {
-		d.disk.SetCapacity(d.disk.Used() + 4096*p.world.random.Int64N(spare))
+		d.disk.SetCapacity(d.disk.Used() + 4096*p.machine.random.Int64N(spare))
 	}
 }
 

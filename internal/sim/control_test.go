@@ -68,7 +68,7 @@ func TestStoreThatLosesWhatItAcknowledgedIsFoundOut(t *testing.T) {
 	found := 0
 	for seed := range uint64(20) {
 		l := &liar{inMemory: inMemory{store: memory.New()}}
-		_, err := New(host(), Options{Seed: seed, Backing: l, Programs: programs(t)[:3]}).Run()
+		_, err := New(host(), programs(t)[:3], Options{Seed: seed, Backing: l}).Run()
 		if errors.Is(err, errBroken) {
 			found++
 		} else if err != nil {

@@ -10,7 +10,7 @@ import (
 // everyEffect is the world of one program that has every kind of effect.
 func everyEffect(t *testing.T, backing Backing, seed uint64) *World {
 	t.Helper()
-	return New(host(), Options{Seed: seed, Backing: backing, Programs: programs(t)[:1]})
+	return New(host(), programs(t)[:1], Options{Seed: seed, Backing: backing})
 }
 
 func TestEveryPrefixOfAnOplogLeadsToTheSameEnd(t *testing.T) {

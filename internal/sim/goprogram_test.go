@@ -19,7 +19,7 @@ func TestGoProgramSurvivesToo(t *testing.T) {
 		Name: "pipeline", Module: guests.Go(t, "examples/pipeline"),
 		Args: []string{"pipeline", "-jobs", "6", "-rounds", "20"}, Input: "some words to hash, and some more words\n",
 	}}
-	want, err := New(host(), Options{Calm: true, Backing: Memory(), Programs: program}).Run()
+	want, err := New(host(), program, Options{Calm: true, Backing: Memory()}).Run()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestGoProgramSurvivesToo(t *testing.T) {
 		t.Fatalf("undisturbed it ends with %s\n%s", exit, want["pipeline"].Stderr)
 	}
 	for _, seed := range []uint64{1, 2, 3, rand.Uint64()} {
-		got, err := New(host(), Options{Seed: seed, Backing: Local(seed), Programs: program}).Run()
+		got, err := New(host(), program, Options{Seed: seed, Backing: Local(seed)}).Run()
 		if err != nil {
 			t.Fatal(err)
 		}

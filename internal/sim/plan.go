@@ -21,7 +21,7 @@ var (
 
 // plan is what goes wrong in one process.
 type plan struct {
-	world   *World
+	machine *machine
 	steps   uint64 // so far
 	dark    bool   // the power has failed
 	judging bool   // no faults now: the state is being looked at
@@ -40,16 +40,16 @@ type plan struct {
 
 // plan draws what goes wrong in the next process. Each fault is absent more
 // often than not, so that it also appears alone.
-func (w *World) plan() *plan {
-	p := w.calm()
-	if w.script != nil {
-		w.script(p)
+func (m *machine) plan() *plan {
+	p := m.calm()
+	if m.script != nil {
+		m.script(p)
 		return p
 	}
-	if w.Calm || w.life > maxFaultyLives {
+	if m.Calm || m.life > maxFaultyLives {
 		return p
 	}
-	r := w.random
+	r := m.random
 	likely := func(p float64) bool { return r.Float64() < p }
 	if likely(0.5) {
 		p.down = time.Duration(magnitude(r, 3, 14))
@@ -83,7 +83,7 @@ func (w *World) plan() *plan {
 }
 
 // calm is a plan without faults.
-func (w *World) calm() *plan { return &plan{world: w, powerOff: -1, kill: -1} }
+func (m *machine) calm() *plan { return &plan{machine: m, powerOff: -1, kill: -1} }
 
 // magnitude draws a number between two powers of ten, each magnitude being as
 // likely as the others.
@@ -98,20 +98,20 @@ func (p *plan) String() string {
 
 // step is called before each step of the scheduler.
 func (p *plan) step(s sched.Step) {
-	w := p.world
+	m := p.machine
 	p.steps = s.Number
 	if s.Number == p.crash {
-		w.sim.Crash()
+		m.sim.Crash()
 		return
 	}
-	if p.jumps > 0 && w.random.Float64() < p.jumps {
-		d := time.Duration(magnitude(w.random, 6, 15))
-		if w.random.IntN(2) == 0 {
+	if p.jumps > 0 && m.random.Float64() < p.jumps {
+		d := time.Duration(magnitude(m.random, 6, 15))
+		if m.random.IntN(2) == 0 {
 			d = -d
 		}
-		w.note("wall clock jumps by %v", d)
-		w.jumped = true
-		w.sim.JumpWall(d)
+		m.note("wall clock jumps by %v", d)
+		m.jumped = true
+		m.sim.JumpWall(d)
 	}
 }
 
@@ -127,10 +127,10 @@ func (p *plan) call(name string) storagetest.Fault {
 		return storagetest.None
 	}
 	fault := storagetest.Before
-	if p.world.random.IntN(2) == 0 {
+	if p.machine.random.IntN(2) == 0 {
 		fault = storagetest.After
 	}
-	p.world.note("%s fails, fault %d", name, fault)
+	p.machine.note("%s fails, fault %d", name, fault)
 	return fault
 }
 
@@ -140,29 +140,29 @@ func (p *plan) operation(op vfs.Op) error {
 	case p.judging:
 		return nil
 	case op.Change == p.powerOff && op.Change >= 0:
-		p.world.note("power fails during operation %d on %s", op.Kind, op.Name)
-		p.world.sim.Crash()
+		p.machine.note("power fails during operation %d on %s", op.Kind, op.Name)
+		p.machine.sim.Crash()
 		p.dark = true
 		return vfs.ErrPowerOff
 	case p.fails():
-		p.world.note("operation %d on %s fails", op.Kind, op.Name)
+		p.machine.note("operation %d on %s fails", op.Kind, op.Name)
 		return errDisk
 	}
 	return nil
 }
 
 func (p *plan) fails() bool {
-	return p.failures > 0 && p.world.random.Float64() < p.failures
+	return p.failures > 0 && p.machine.random.Float64() < p.failures
 }
 
 // pause lets time pass, and other tasks run.
 func (p *plan) pause() {
-	w := p.world
+	m := p.machine
 	if p.slow == 0 {
-		w.sim.Yield()
+		m.sim.Yield()
 		return
 	}
-	_ = w.sim.Sleep(context.Background(), time.Duration(w.random.Int64N(int64(p.slow))))
+	_ = m.sim.Sleep(context.Background(), time.Duration(m.random.Int64N(int64(p.slow))))
 }
 
 // excuses reports whether a process may end with err: because of a fault that

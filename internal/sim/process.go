@@ -21,7 +21,7 @@ type process struct {
 
 // alive reports whether the process may do something with the disk.
 func (p *process) alive() error {
-	if p.plan.world.sim.Crashed() {
+	if p.plan.machine.sim.Crashed() {
 		return errKilled
 	}
 	return nil
@@ -30,8 +30,8 @@ func (p *process) alive() error {
 // changing is alive for what changes the disk.
 func (p *process) changing(what string) error {
 	if p.changes == p.plan.kill && !p.plan.judging {
-		p.plan.world.note("killed before %s", what)
-		p.plan.world.sim.Crash()
+		p.plan.machine.note("killed before %s", what)
+		p.plan.machine.sim.Crash()
 	}
 	p.changes++
 	return p.alive()

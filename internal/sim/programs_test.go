@@ -102,7 +102,7 @@ func programs(t *testing.T) []Program {
 			{Name: "patient", Module: patient, Args: []string{"patient", "1"}, Input: strings.Repeat("drop by drop ", 30)},
 			{Name: "trap", Module: guests.Wasm(t, "hostile"), Args: []string{"hostile", "trap-after-output"}},
 		}
-		calm, err = New(host(), Options{Calm: true, Backing: Memory(), Programs: loaded}).Run()
+		calm, err = New(host(), loaded, Options{Calm: true, Backing: Memory()}).Run()
 		if err != nil {
 			t.Fatal(err)
 		}

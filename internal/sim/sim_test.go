@@ -117,11 +117,12 @@ func newWorld(t *testing.T, backing string, seed uint64) *World {
 	r := rand.New(rand.NewPCG(seed, 0x90067a35))
 	some := slices.Clone(programs(t))
 	r.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
-	o := Options{Seed: seed, Backing: backings[backing](seed), Programs: some[:1+r.IntN(3)]}
+	some = some[:1+r.IntN(3)]
+	o := Options{Seed: seed, Backing: backings[backing](seed)}
 	if *oneSeed != "" {
 		o.Trace = func(event string) { fmt.Println(event) }
 	}
-	return New(host(), o)
+	return New(host(), some, o)
 }
 
 // again recovers the programs from all that was recorded but their end, and
