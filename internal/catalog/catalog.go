@@ -192,7 +192,7 @@ func (c *Catalog) find(name string) *component {
 // write sets the component's own cell and remembers it. That is the moment from
 // which a change holds. Its caller has taken the component.
 func (c *Catalog) write(ctx context.Context, k *component) error {
-	version, err := c.put(ctx, componentKey(k.Name), k.version, k.encode())
+	version, err := c.Cells.Put(ctx, componentKey(k.Name), k.version, k.encode())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {

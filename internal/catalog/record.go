@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -149,19 +148,6 @@ func parseHash(text string) (h storage.Hash, err error) {
 	return h, err
 }
 
-// put sets a cell. If the outcome is not known, it looks.
-func (c *Catalog) put(ctx context.Context, key string, expected uint64, value []byte) (uint64, error) {
-	version, err := c.Cells.Put(ctx, key, expected, value)
-	if err == nil || errors.Is(err, storage.ErrConflict) {
-		return version, err
-	}
-	found, version, getErr := c.Cells.Get(context.WithoutCancel(ctx), key)
-	if getErr == nil && version > expected && bytes.Equal(found, value) {
-		return version, nil
-	}
-	return 0, err
-}
-
 // replace sets a cell whatever it holds: that of a revision which no component
 // names, as its deployment or deletion was not finished.
 func (c *Catalog) replace(ctx context.Context, key string, value []byte) error {
@@ -169,7 +155,7 @@ func (c *Catalog) replace(ctx context.Context, key string, value []byte) error {
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	_, err = c.put(ctx, key, version, value)
+	_, err = c.Cells.Put(ctx, key, version, value)
 	return err
 }
 

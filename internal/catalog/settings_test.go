@@ -1,0 +1,62 @@
+package catalog_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+)
+
+func TestSettingsWithinTheirBoundsAreAccepted(t *testing.T) {
+	most := api.Settings{
+		Limits: api.Limits{
+			Memory: 4 << 30, Storage: 1 << 44, Files: 1 << 20, CPUTime: api.Duration(7 * 24 * time.Hour),
+			LogRate: 1 << 40, OplogRate: 1 << 40, Queue: 1_000_000,
+		},
+		Retry: api.Retry{Attempts: 1_000_000, Initial: api.Duration(365 * 24 * time.Hour), Max: api.Duration(365 * 24 * time.Hour), Factor: 1000, Jitter: 1},
+	}
+	least := api.Settings{
+		Limits: api.Limits{Memory: 65536, Storage: 1, Files: 1, CPUTime: api.Duration(time.Millisecond), LogRate: 1, OplogRate: 1, Queue: 1},
+		Retry:  api.Retry{Attempts: 1, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Millisecond), Factor: 1, Jitter: 0.001},
+	}
+	for _, s := range []api.Settings{{}, least, most} {
+		if err := catalog.CheckSettings("body", s); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
+
+func TestSettingsOutOfTheirBoundsAreRefusedOneByOne(t *testing.T) {
+	bad := api.Settings{
+		Limits: api.Limits{
+			Memory: 4<<30 + 1, Storage: 1<<44 + 1, Files: 1<<20 + 1, CPUTime: -1, LogRate: math.MaxUint64, OplogRate: 1<<40 + 1, Queue: 1_000_001,
+		},
+		Retry: api.Retry{Attempts: 1_000_001, Initial: api.Duration(366 * 24 * time.Hour), Max: 1, Factor: 0.5, Jitter: 1.1},
+	}
+	err := catalog.CheckSettings("body.settings", bad)
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Code != api.CodeInvalid {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, e := range p.Errors {
+		got = append(got, strings.TrimPrefix(e.Location, "body.settings."))
+	}
+	want := "limits.memory limits.storage limits.files limits.cpuTime limits.logRate limits.oplogRate limits.queue " +
+		"retry.attempts retry.initial retry.max retry.max retry.factor retry.jitter"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, " "), want)
+	}
+	if want := "the settings cannot be used: body.settings.limits.memory: 4294967297 is not from 65536 to 4294967296, nor 0 for the default, and 12 more"; p.Detail != want {
+		t.Errorf("got %s, want %s", p.Detail, want)
+	}
+	for _, r := range []api.Retry{{Factor: math.NaN()}, {Factor: math.Inf(1)}, {Jitter: -0.1}, {Factor: -1}} {
+		if catalog.CheckSettings("body", api.Settings{Retry: r}) == nil {
+			t.Errorf("%+v is accepted", r)
+		}
+	}
+}
