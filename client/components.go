@@ -16,6 +16,8 @@ func (c *Client) Deploy(ctx context.Context, component string, module []byte, pr
 	if err != nil {
 		return api.Deployed{}, err
 	}
+	ctx, heard, forget := listening(ctx)
+	defer forget()
 	answer, err := c.send(ctx, request{
 		method: http.MethodPut, url: at, body: module, media: typeWasm,
 		accepts: typeEvents + ", " + typeJSON + ";q=0.5, " + typeProblem,
@@ -33,14 +35,13 @@ func (c *Client) Deploy(ctx context.Context, component string, module []byte, pr
 		}
 		return c.checked(d)
 	}
-	return c.deployment(ctx, answer, progress)
+	return c.deployment(ctx, hear(answer.Body, heard), progress)
 }
 
 // deployment reads the events of a deployment up to the last.
-func (c *Client) deployment(ctx context.Context, answer *http.Response, progress func(api.Progress)) (api.Deployed, error) {
-	events := newEvents(answer.Body)
+func (c *Client) deployment(ctx context.Context, from *events, progress func(api.Progress)) (api.Deployed, error) {
 	for {
-		e, err := events.next()
+		e, err := from.next()
 		if err != nil {
 			return api.Deployed{}, c.unreached(ctx, err)
 		}

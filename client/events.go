@@ -3,11 +3,13 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -26,6 +28,43 @@ type event struct {
 	name string
 	id   string
 	data []byte
+}
+
+// longestSilence bounds how long a stream may say nothing at all. Servers send a
+// sign of life every few seconds; one that does not has lost its power, or the
+// network has.
+const longestSilence = time.Minute
+
+// listening gives a context that ends when nothing was heard for longestSilence.
+// It counts from the first call of heard on, and forget ends it.
+func listening(ctx context.Context) (listened context.Context, heard, forget func()) {
+	listened, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(longestSilence, func() { cancel(errNoAnswer) })
+	timer.Stop()
+	return listened, func() { timer.Reset(longestSilence) }, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
+// hear gives the events of a stream, and tells of everything that is read.
+func hear(r io.Reader, heard func()) *events {
+	heard()
+	return newEvents(heardReader{r, heard})
+}
+
+// heardReader tells of everything that is read.
+type heardReader struct {
+	io.Reader
+	heard func()
+}
+
+func (r heardReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.heard()
+	}
+	return n, err
 }
 
 // events reads a stream of server-sent events, as the HTML standard has them in

@@ -102,6 +102,8 @@ type stream struct {
 // read connects and gives events to use until use wants no more or the stream
 // ends, which is no error.
 func (s *stream) read(ctx context.Context, pause *pauses, use func(event) (more bool, err error)) error {
+	ctx, heard, forget := listening(ctx)
+	defer forget()
 	if s.last != "" {
 		s.request.header = http.Header{"Last-Event-Id": {s.last}}
 	}
@@ -114,7 +116,7 @@ func (s *stream) read(ctx context.Context, pause *pauses, use func(event) (more 
 		return s.client.nonsense("the media type %q instead of a stream", media)
 	}
 	s.connected, s.events = true, 0
-	events := newEvents(answer.Body)
+	events := hear(answer.Body, heard)
 	for {
 		e, err := events.next()
 		switch {

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -181,6 +184,50 @@ func TestEventsAreReadAsTheStandardHasThem(t *testing.T) {
 	}
 }
 
+// silent is a transport whose first stream has an event and signs of life for
+// five minutes, and then nothing; the next ends with another event.
+type silent struct{ asked []time.Time }
+
+func (s *silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.asked = append(s.asked, time.Now())
+	body, w := io.Pipe()
+	go func() {
+		if len(s.asked) > 1 {
+			sendEvent(w, "entry", "2", api.Entry{Index: 2})
+			_ = w.Close()
+			return
+		}
+		sendEvent(w, "entry", "1", api.Entry{Index: 1})
+		for range 20 {
+			time.Sleep(15 * time.Second)
+			_, _ = io.WriteString(w, ": alive\n\n")
+		}
+		<-r.Context().Done()
+		_ = w.CloseWithError(r.Context().Err())
+	}()
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Request: r, Header: http.Header{"Content-Type": {typeEvents}}, Body: body,
+	}, nil
+}
+
+func TestAStreamThatFallsSilentIsConnectedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &silent{}
+		c, err := New(Config{HTTP: &http.Client{Transport: s}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for e, err := range c.Oplog(t.Context(), "shop", "alice", api.Range{}) {
+			got.WriteString(fmt.Sprintf("%d %v ", e.Index, err))
+		}
+		want := 5*time.Minute + longestSilence
+		if took := s.asked[1].Sub(s.asked[0]); got.String() != "1 <nil> 2 <nil> " || took < want || took > want+time.Second {
+			t.Errorf("got %q, connected anew after %v, want after %v", got.String(), took, want)
+		}
+	})
+}
+
 func TestWorkersAreListedPageByPageThroughFaults(t *testing.T) {
 	pages := map[string]api.Page[api.Worker]{
 		"":  {Items: []api.Worker{{Name: "a"}, {Name: "b"}}, Next: "1"},
@@ -196,16 +243,16 @@ func TestWorkersAreListedPageByPageThroughFaults(t *testing.T) {
 		}
 		answer(w, http.StatusOK, pages[q.Get("cursor")])
 	}), none, dropBefore, refuse(api.CodeOverloaded)))
-	names := ""
+	var names strings.Builder
 	filter := api.WorkerFilter{Component: "shop", Revision: 2, Status: api.Idle, Name: "a*", Env: "A=1&2", CreatedAfter: after}
 	for w, err := range c.Workers(t.Context(), filter) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names += w.Name
+		names.WriteString(w.Name)
 	}
-	if names != "abc" {
-		t.Errorf("got %q, want abc", names)
+	if names.String() != "abc" {
+		t.Errorf("got %q, want abc", names.String())
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 const (
 	waitSlice   = 30 * time.Second
 	answerGrace = 15 * time.Second
+	// atOnce is how soon a server says that a result is still to come if it does
+	// not wait for it at all.
+	atOnce = time.Second
 )
 
 // Invoke calls a function of a worker, which is made if it is not there.
@@ -151,9 +154,9 @@ func (c *Client) untilDone(ctx context.Context, r request, known api.Invocation)
 		case ctx.Err() != nil:
 			return known, unfinished(known, context.Cause(ctx))
 		case err == nil || isTimeout(err):
-			// The result is still to come. A server that says so at once, each
-			// time, must not make us spin.
-			if time.Since(began) >= slice/2 {
+			// The result is still to come. A server that says so without having
+			// waited must not make us spin.
+			if time.Since(began) >= atOnce {
 				pause.reset()
 			} else if err := pause.sleep(ctx, pause.grow()); err != nil {
 				return known, unfinished(known, err)
