@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -223,10 +224,8 @@ func checkName(name string) error {
 	if err := id.CheckName(name); err != nil {
 		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("component %v", err))
 	}
-	for _, reserved := range []string{"run", "waterbear"} {
-		if name == reserved {
-			return api.NewProblem(api.CodeInvalid, fmt.Sprintf("component name %q is kept for waterbear itself: choose another", name))
-		}
+	if slices.Contains([]string{"run", "waterbear"}, name) {
+		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("component name %q is kept for waterbear itself: choose another", name))
 	}
 	return nil
 }
