@@ -134,11 +134,14 @@ func (a *Agenda) Rebuilt() {
 }
 
 // Set makes w due at at, in place of what was set before; 0 forgets it. It
-// never waits, and may be called with a lock held. The caller calls it before it commits
-// the entry that this is about, to whichever oplog of the shard: the agenda is
-// then durable no later, and a crash can leave it with a worker too many,
-// never with one too few. For the same reason a worker is forgotten only after
-// what ended its work is committed.
+// never waits, and may be called with a lock held. The caller calls it before it
+// appends the entry that this is about, to whichever oplog of the shard: the
+// agenda is then durable no later, and a crash can leave it with a worker too
+// many, never with one too few.
+//
+// To forget a worker, or to set a later time than before, takes something back.
+// So it is the other way round: what makes it so is committed before, or has at
+// least joined before (oplog.Writer.Join), so that it goes along.
 //
 // Once the committer has ended it is remembered and not written; neither can
 // be what it is about.

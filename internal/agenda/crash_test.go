@@ -17,16 +17,18 @@ import (
 )
 
 // A life of the world below: each of some workers has an oplog whose entry n
-// says "I am to be looked at at time n", but for every fourth, by which it is
-// done until the next. So a crash leaves, whenever it comes, an agenda that
-// must have a worker for which the last entry says so, not before that time
-// and at most one entry ahead.
+// says "I am to be looked at at time due(n)", each time earlier than before,
+// but for every fourth, by which it is done until the next. So a crash leaves,
+// whenever it comes, an agenda that must have a worker for which the last entry
+// says so, not later than that and at most one entry ahead.
 const (
 	sleepers = 4
 	naps     = 12
 )
 
 func done(n uint64) bool { return n%4 == 0 }
+
+func due(n uint64) oplog.Time { return oplog.Time(1000 - n) }
 
 type world struct {
 	t    *testing.T
@@ -85,9 +87,9 @@ func (w *world) nap(logs storage.Logs, c *oplog.Committer, a *Agenda, i int) err
 	own := c.NewWriter(worker(i), last)
 	for n := last + 1; n <= naps; n++ {
 		if !done(n) {
-			a.Set(worker(i), oplog.Time(n))
+			a.Set(worker(i), due(n))
 		}
-		if _, err := own.Append(ctx, &oplog.Resumed{At: oplog.Time(n)}); err != nil {
+		if _, err := own.Append(ctx, &oplog.Resumed{At: due(n)}); err != nil {
 			return err
 		}
 		if err := own.Commit(ctx); err != nil {
@@ -124,9 +126,9 @@ func (w *world) check() error {
 		at, ok := a.Due(worker(i))
 		switch {
 		case !ok && last > 0 && !done(last):
-			return fmt.Errorf("%s is to be looked at at %d and not on the agenda", worker(i), last)
-		case ok && (uint64(at) < last && !done(last) || uint64(at) > last+1):
-			return fmt.Errorf("%s is to be looked at at %d, and on the agenda for %d", worker(i), last, at)
+			return fmt.Errorf("%s is to be looked at at %d and not on the agenda", worker(i), due(last))
+		case ok && (at > due(last) && !done(last) || at < due(last+1)):
+			return fmt.Errorf("%s is to be looked at at %d, and on the agenda for %d", worker(i), due(last), at)
 		}
 	}
 	return nil

@@ -251,9 +251,9 @@ func (c *Committer) append() error {
 	}
 	err := c.logs.Append(context.Background(), c.shard, c.epoch, c.head, c.segment)
 	if err != nil {
-		err = fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
-		c.stalled.Store(&err)
-		return err
+		stalled := fmt.Errorf("append to the oplog of shard %d: %w", c.shard, err)
+		c.stalled.Store(&stalled)
+		return stalled
 	}
 	c.stalled.Store(nil)
 	c.head++
@@ -294,7 +294,8 @@ func (c *Committer) finish(err error) {
 		err = ErrClosed
 	}
 	if err != nil {
-		c.ended.Store(&err)
+		ended := err // a copy, so that only the end costs an allocation
+		c.ended.Store(&ended)
 	}
 	wakeTask := err != nil || len(c.wanted) > 0 || c.closing
 	c.mu.Unlock()

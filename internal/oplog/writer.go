@@ -154,9 +154,10 @@ func (w *Writer) Committed() Index { return w.committed.Load() }
 func (w *Writer) Request() { w.c.want(w) }
 
 // Join lets everything appended so far go with the next flush, without causing
-// one. What is appended to any writer afterwards, and committed by whomever, is
-// durable no earlier: it is in the same segment or in a later one, also when a
-// flush takes only some of what waits for it.
+// one. What is appended afterwards to a writer that is committed is durable no
+// earlier: it is in the same segment or in a later one, also when a flush takes
+// only some of what waits for it. All that joined is in one segment, unless it
+// is more than one flush takes.
 func (w *Writer) Join() { w.c.join(w) }
 
 // Commit returns when everything appended so far is durable, or ctx is done.
