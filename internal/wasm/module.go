@@ -23,6 +23,7 @@ type Module struct {
 	globals   []string // the exports that are an instance's mutable globals
 	stack     string   // the export that counts what is left of the stack
 	minMemory uint64   // bytes
+	unimageable []string
 	// exceptionRefs tells that the module takes references to exceptions.
 	exceptionRefs bool
 }
@@ -38,7 +39,7 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		engine: e, compiled: compiled,
 		slots: make(map[string]int), start: r.Start, globals: r.Globals, stack: r.Stack,
 		minMemory:     uint64(r.MemoryMin) * wasmPage,
-		exceptionRefs: r.ExceptionRefs,
+		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
 	}
 	for _, i := range r.Imports {
 		m.imports = append(m.imports, Import{

@@ -164,6 +164,15 @@ func NewClocks(session *durable.Session, s sched.Scheduler, input Input, created
 	return c
 }
 
+// ClockState is all that the clocks of a worker at rest are: what it has seen.
+type ClockState struct{ Monotonic, Realtime, Stamp uint64 }
+
+// State is what an image keeps of the clocks.
+func (c *Clocks) State() ClockState { return ClockState{c.last, c.lastReal, c.stamp} }
+
+// Restore sets clocks that nobody has used yet to what State gave.
+func (c *Clocks) Restore(s ClockState) { c.last, c.lastReal, c.stamp = s.Monotonic, s.Realtime, s.Stamp }
+
 // Realtime reads the wall clock: nanoseconds since 1970.
 func (c *Clocks) Realtime() (uint64, error) {
 	t, err := durable.Run(c.session, &realtime, durable.None{}, c.readRealtime)

@@ -53,6 +53,13 @@ func NewStdio(session *durable.Session, input Input) *Stdio {
 // Input is the standard input as waits see it.
 func (s *Stdio) Input() Input { return s.input }
 
+// Ended reports whether the program has seen the end of its input; without any
+// before it, that is all an image keeps of the streams.
+func (s *Stdio) Ended() bool { return s.input.ended }
+
+// Restore sets streams that nobody has used yet to what Ended gave.
+func (s *Stdio) Restore(ended bool) { s.input.ended = ended }
+
 // Read waits for input and gives up to limit bytes, none at its end. They are
 // valid until the next recorded call.
 func (s *Stdio) Read(limit int) ([]byte, error) {

@@ -70,6 +70,9 @@ type Config struct {
 	Stdio     Stdio
 	Terminal  [3]bool // which of stdin, stdout and stderr look like a terminal
 	MaxFiles  int     // zero means DefaultMaxFiles
+	// Open, if set, is what AppendOpen gave of another system over the same
+	// files: the descriptors are those, in place of the streams and Preopens.
+	Open []byte
 }
 
 // System is a program's view of the world: its descriptors and what they lead
@@ -106,6 +109,12 @@ func New(c Config) (*System, error) {
 	s.table.limit = c.MaxFiles
 	if c.MaxFiles == 0 {
 		s.table.limit = DefaultMaxFiles
+	}
+	if c.Open != nil {
+		if err := s.reopen(c.Open); err != nil {
+			return nil, fmt.Errorf("open the descriptors of an image: %w", err)
+		}
+		return s, nil
 	}
 	for stream, terminal := range c.Terminal {
 		if s.table.add(newStream(stream, terminal)) != success {

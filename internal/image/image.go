@@ -1,0 +1,255 @@
+// Package image is the stored form of a worker's whole state at rest: what its
+// oplog says, its instance's memory and globals, its files, descriptors and
+// clocks. docs/IMAGES.md specifies it. The package knows neither workers nor
+// guests; it hides the encoding, and that only what is not zero is kept.
+package image
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/waterbear-run/waterbear/internal/storage"
+)
+
+const (
+	magic = "WBIM"
+	// Version is the format that this build writes and reads.
+	Version = 1
+	// pageSize is the unit of memory that is left out when it is zero.
+	pageSize = 4 << 10
+	// maxHead bounds everything but the memory, in bytes.
+	maxHead = 1 << 30
+	// maxMemory is the largest memory a 32-bit module can have.
+	maxMemory = 1 << 32
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrDamaged is for bytes that are no image, or not a whole one.
+var ErrDamaged = errors.New("the image is damaged")
+
+// ErrNewerFormat is for an image that a newer Waterbear has written.
+var ErrNewerFormat = errors.New("the image was written by a newer version of waterbear")
+
+// Head is an image without the memory.
+type Head struct {
+	Life    []byte         // oplog.AppendLife
+	Memory  uint64         // size of the linear memory, bytes; 0 without an instance
+	Globals []uint64       // of the instance
+	Files   []byte         // manifest of the file system
+	Packs   []storage.Hash // what the image's own file content is in
+	Open    []byte         // wasip1.AppendOpen; empty without an instance
+	Random  uint64         // position in the random stream
+	Clocks  [3]uint64      // monotonic, realtime, stamp
+	Input   bool           // the end of the input was seen
+}
+
+// New gives the bytes of an image of head and memory, whose size head says. The
+// memory must not change until they are read.
+func New(head *Head, memory []byte) io.Reader {
+	b := append([]byte(magic), Version)
+	body := head.encode()
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
+	parts := []io.Reader{bytes.NewReader(append(b, body...))}
+	last := 0
+	for from, to := range runs(memory) {
+		run := binary.AppendUvarint(nil, uint64(from-last)/pageSize)
+		run = binary.AppendUvarint(run, uint64(to-from))
+		parts = append(parts, bytes.NewReader(run), bytes.NewReader(memory[from:to]))
+		last = to
+	}
+	return io.MultiReader(parts...)
+}
+
+var zeros [pageSize]byte
+
+// runs yields the parts of memory whose pages are not zero.
+func runs(memory []byte) func(yield func(from, to int) bool) {
+	return func(yield func(from, to int) bool) {
+		from := -1
+		for at := 0; at < len(memory); at += pageSize {
+			end := min(at+pageSize, len(memory))
+			zero := string(memory[at:end]) == string(zeros[:end-at])
+			switch {
+			case !zero && from < 0:
+				from = at
+			case zero && from >= 0:
+				if !yield(from, at) {
+					return
+				}
+				from = -1
+			}
+		}
+		if from >= 0 {
+			yield(from, len(memory))
+		}
+	}
+}
+
+// Reader reads an image: its head first.
+type Reader struct {
+	Head
+	r *bufio.Reader
+}
+
+// Open reads the head.
+func Open(r io.Reader) (*Reader, error) {
+	x := &Reader{r: bufio.NewReaderSize(r, 64<<10)}
+	var start [len(magic) + 1 + 8]byte
+	if _, err := io.ReadFull(x.r, start[:]); err != nil {
+		return nil, damaged(err)
+	}
+	if string(start[:len(magic)]) != magic {
+		return nil, ErrDamaged
+	}
+	if v := start[len(magic)]; v > Version {
+		return nil, fmt.Errorf("%w: format %d, and this one reads %d", ErrNewerFormat, v, Version)
+	} else if v != Version {
+		return nil, ErrDamaged
+	}
+	size, sum := binary.LittleEndian.Uint32(start[len(magic)+1:]), binary.LittleEndian.Uint32(start[len(magic)+5:])
+	if size > maxHead {
+		return nil, ErrDamaged
+	}
+	// A length that lies makes no more room than there are bytes.
+	body, err := io.ReadAll(io.LimitReader(x.r, int64(size)))
+	if err == nil && uint32(len(body)) != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, damaged(err)
+	}
+	if crc32.Checksum(body, castagnoli) != sum || !x.decode(body) {
+		return nil, ErrDamaged
+	}
+	return x, nil
+}
+
+// Load reads the rest into memory, which is all zero and of the head's size. It
+// reads to the end, so that a store can check all of it.
+func (x *Reader) Load(memory []byte) error {
+	at := uint64(0)
+	for {
+		gap, err := binary.ReadUvarint(x.r)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return damaged(err)
+		}
+		n, err := binary.ReadUvarint(x.r)
+		if err != nil {
+			return damaged(err)
+		}
+		left := uint64(len(memory)) - at
+		if gap > left/pageSize || n > left-gap*pageSize {
+			return ErrDamaged
+		}
+		at += gap * pageSize
+		if _, err := io.ReadFull(x.r, memory[at:at+n]); err != nil {
+			return damaged(err)
+		}
+		at += n
+	}
+}
+
+func damaged(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it ends early", ErrDamaged)
+	}
+	return err
+}
+
+func (h *Head) encode() []byte {
+	var b []byte
+	text := func(p []byte) { b = append(binary.AppendUvarint(b, uint64(len(p))), p...) }
+	text(h.Life)
+	b = binary.AppendUvarint(b, h.Memory)
+	b = binary.AppendUvarint(b, uint64(len(h.Globals)))
+	for _, g := range h.Globals {
+		b = binary.AppendUvarint(b, g)
+	}
+	text(h.Files)
+	b = binary.AppendUvarint(b, uint64(len(h.Packs)))
+	for _, p := range h.Packs {
+		b = append(b, p[:]...)
+	}
+	text(h.Open)
+	b = binary.AppendUvarint(b, h.Random)
+	for _, c := range h.Clocks {
+		b = binary.AppendUvarint(b, c)
+	}
+	if h.Input {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func (h *Head) decode(b []byte) bool {
+	d := decoder{b: b}
+	h.Life = d.text()
+	if h.Memory = d.uint(); h.Memory > maxMemory {
+		return false
+	}
+	h.Globals = make([]uint64, d.count(1))
+	for i := range h.Globals {
+		h.Globals[i] = d.uint()
+	}
+	h.Files = d.text()
+	h.Packs = make([]storage.Hash, d.count(len(storage.Hash{})))
+	for i := range h.Packs {
+		copy(h.Packs[i][:], d.take(uint64(len(storage.Hash{}))))
+	}
+	h.Open = d.text()
+	h.Random = d.uint()
+	for i := range h.Clocks {
+		h.Clocks[i] = d.uint()
+	}
+	input := d.uint()
+	h.Input = input == 1
+	return !d.failed && input <= 1 && len(d.b) == 0
+}
+
+// decoder reads fields; after a failure it reads zeros.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.failed, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// count reads how many elements follow, of which one takes least bytes or more.
+func (d *decoder) count(least int) uint64 {
+	n := d.uint()
+	if n > uint64(len(d.b)/least) {
+		d.failed, d.b = true, nil
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) take(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.failed, d.b = true, nil
+		return nil
+	}
+	p := d.b[:n:n]
+	d.b = d.b[n:]
+	return p
+}
+
+func (d *decoder) text() []byte { return d.take(d.uint()) }
