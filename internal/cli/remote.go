@@ -167,7 +167,7 @@ func (a *app) serverGroup(name, short, long, example string, below ...*cobra.Com
 func (a *app) remoteCommand(cmd *cobra.Command, do func(cmd *cobra.Command, args []string, r *remote, c *client.Client) error) *cobra.Command {
 	r := a.remoteFlags(cmd)
 	if cmd.ValidArgsFunction == nil {
-		cmd.ValidArgsFunction = cobra.NoFileCompletions
+		cmd.ValidArgsFunction = r.completion(cmd.Use)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return r.asking(func(c *client.Client) error { return do(cmd, args, r, c) })

@@ -91,3 +91,24 @@ func TestWhatIsWrongWithTheConnectionIsSaidWithTheNextStep(t *testing.T) {
 	s.typeTo("worker", "list", "--token-file", empty+"2").want(t, 1, "", "read the token")
 	s.typeTo("worker", "list", "--ca-file", empty).want(t, 1, "", "no certificate in PEM")
 }
+
+func TestNamesOnAServerAreCompleted(t *testing.T) {
+	s := newRemoteServer(t)
+	for words, want := range map[string]string{
+		"component get s":                         "shop\tlibrary\n:4\n",
+		"component delete report s":               "shop\tlibrary\n:4\n",
+		"component get shop ":                     ":4\n",
+		"worker get ":                             "shop/alice\tRunning\nshop/bob\tIdle\n:4\n",
+		"worker delete shop/bob shop/a":           "shop/alice\tRunning\n:4\n",
+		"invoke shop/b":                           "shop/bob\tIdle\n:4\n",
+		"invoke shop/alice a":                     "add\tadd(i32, i64) -> i64\n:4\n",
+		"invoke shop/alice add ":                  ":4\n",
+		"worker get --server http://127.0.0.1:1 ": ":4\n",
+		"token delete ":                           ":4\n",
+	} {
+		got := s.typeTo(append([]string{"__complete"}, strings.Split(words, " ")...)...)
+		if got.code != 0 || got.out != want {
+			t.Errorf("%s: got %q, want %q; %s", words, got.out, want, got.errs)
+		}
+	}
+}
