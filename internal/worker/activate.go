@@ -19,9 +19,7 @@ import (
 // begun, or what of it is not recorded yet.
 func (r *resident) activate(ctx context.Context, a call) outcome {
 	began := r.ws.Sched.Monotonic()
-	if err := r.ws.room(ctx); err != nil {
-		return r.classify(ctx, err)
-	}
+	r.meter.replay()
 	replay, err := r.embody(ctx, a)
 	if err != nil {
 		if r.body == nil {
@@ -32,7 +30,7 @@ func (r *resident) activate(ctx context.Context, a call) outcome {
 	unlink := r.link(ctx)
 	defer unlink()
 	if a.ephemeral {
-		r.body.meter.enforce()
+		r.meter.enforce()
 		if err := r.body.prepare(); err != nil {
 			return r.classify(ctx, err)
 		}
@@ -62,6 +60,10 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", err)
 	}
+	if program.Revision.Hash != create.Program.String() {
+		defer program.Release()
+		return nil, &programError{fmt.Sprintf("the component was deleted and deployed anew: revision %d was %s and is %s", create.Revision, create.Program, program.Revision.Hash)}
+	}
 	if !blank {
 		if err := r.writer.Commit(ctx); err != nil {
 			program.Release()
@@ -70,8 +72,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		p.entries = last
 	}
 	config := bodyConfig{
-		program: program, create: &create, settings: r.ws.settings(r.worker.Component, create.Settings),
-		park: r.park,
+		program: program, create: &create, meter: r.meter, park: r.park,
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
@@ -118,7 +119,7 @@ func (p *replay) pass(e *oplog.Entry) {
 // live is called when everything is replayed: limits hold from now on.
 func (p *replay) live() error {
 	p.lived = p.r.ws.Sched.Monotonic()
-	p.r.body.meter.enforce()
+	p.r.meter.enforce()
 	return nil
 }
 
@@ -188,15 +189,17 @@ func (r *resident) park(d time.Duration, sleep func() error) error {
 
 // pause waits without a slot.
 func (r *resident) pause(_ time.Duration, sleep func() error) error {
-	r.ws.slots.release()
-	err := sleep()
-	// The slot is given back by the job, so it is taken whatever happens; who
-	// holds one never waits for long.
-	if again := r.ws.slots.acquire(context.Background()); err == nil {
-		err = again
+	r.yieldSlot()
+	if err := sleep(); err != nil {
+		return err // what is left to do is no computing
 	}
-	return err
+	return r.takeSlot(r.body.session.Context())
 }
+
+// programError says why a worker's program is not there any more.
+type programError struct{ reason string }
+
+func (e *programError) Error() string { return e.reason }
 
 // classify says what an error means that ended a job.
 func (r *resident) classify(ctx context.Context, err error) outcome {
@@ -208,20 +211,36 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 	if errors.As(err, &suspended) {
 		return outcome{until: suspended.until}
 	}
-	if isFault(err) {
-		return outcome{fault: err}
+	b := r.body
+	if b == nil || isFault(err) {
+		return trouble(err)
 	}
+	if b.session.Replaying() {
+		// Unless the record ends here as well, it had not failed the first time.
+		if over := b.session.End(); over != nil {
+			if !errors.Is(err, over) {
+				over = fmt.Errorf("%w: %w", over, err)
+			}
+			return trouble(over)
+		}
+	}
+	return b.failure(err)
+}
+
+// trouble is the outcome where no instance could be had in the state that the
+// oplog says: because of what is stored, or because of the host.
+func trouble(err error) outcome {
 	var divergence *durable.DivergenceError
 	var corrupt *storage.CorruptError
 	var problem *api.Problem
-	if errors.As(err, &divergence) || errors.As(err, &corrupt) || errors.As(err, &problem) || r.body == nil {
+	var program *programError
+	if isFault(err) {
+		return outcome{fault: err}
+	}
+	if errors.As(err, &divergence) || errors.As(err, &corrupt) || errors.As(err, &problem) || errors.As(err, &program) || errors.Is(err, storage.ErrNotFound) {
 		return outcome{broken: err}
 	}
-	b := r.body
-	if over := b.session.End(); over != nil && b.session.Replaying() {
-		return outcome{broken: over} // it had not failed here the first time
-	}
-	return b.failure(err)
+	return outcome{fault: err}
 }
 
 // failure says how an attempt has failed.
@@ -246,8 +265,15 @@ func (b *body) failure(err error) outcome {
 
 // isFault reports whether err is the host's trouble of this moment.
 func isFault(err error) bool {
+	var problem *api.Problem
+	if errors.As(err, &problem) {
+		switch problem.Code {
+		case api.CodeOverloaded, api.CodeDiskFull, api.CodeStopping:
+			return true
+		}
+	}
 	for _, fault := range []error{
-		wasm.ErrMemoryExhausted, storage.ErrFull, storage.ErrClosed, storage.ErrFenced, oplog.ErrClosed, context.Canceled, errStopped,
+		wasm.ErrMemoryExhausted, storage.ErrFull, storage.ErrClosed, storage.ErrFenced, oplog.ErrClosed, context.Canceled,
 	} {
 		if errors.Is(err, fault) {
 			return true

@@ -32,14 +32,13 @@ const maxStderr = 4 << 10
 // body is a worker's instance and all that surrounds it, while it is in memory.
 // It is for one task at a time, but for stop.
 type body struct {
-	rt       *Runtime
-	program  *catalog.Program
-	create   *oplog.Create
-	settings api.Settings
-	session  *durable.Session
-	stop     context.CancelCauseFunc
-	meter    *meter
-	park     func(d time.Duration, sleep func() error) error
+	rt      *Runtime
+	program *catalog.Program
+	create  *oplog.Create
+	session *durable.Session
+	stop    context.CancelCauseFunc
+	meter   *meter
+	park    func(d time.Duration, sleep func() error) error
 
 	clocks *ambient.Clocks
 	random *ambient.Random
@@ -54,11 +53,11 @@ type body struct {
 
 // bodyConfig is what a body is made of.
 type bodyConfig struct {
-	program  *catalog.Program
-	create   *oplog.Create
-	settings api.Settings
-	session  durable.Config
-	park     func(d time.Duration, sleep func() error) error
+	program *catalog.Program
+	create  *oplog.Create
+	meter   *meter
+	session durable.Config
+	park    func(d time.Duration, sleep func() error) error
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
@@ -67,7 +66,7 @@ type bodyConfig struct {
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, settings: c.settings, park: c.park, meter: newMeter(rt.Sched, c.settings.Limits)}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter}
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
 	b.session = durable.NewSession(ctx, c.session)

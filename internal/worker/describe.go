@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -46,7 +47,7 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	defer r.mu.Unlock()
 	life := r.machine.life
 	v.Worker = ws.view(&life.Status, r)
-	v.Settings = ws.settings(w.Component, life.Create.Settings)
+	v.Settings = r.settings()
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
 	if v.Ephemeral {
 		v.Mode = "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
@@ -91,7 +92,7 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 		now := oplog.At(ws.Sched.Now())
 		switch at := r.machine.wake(now); {
 		case r.machine.pause > now:
-			v.Reason = "the host could not do its part; it tries again at " + r.machine.pause.Time().Format(time.RFC3339)
+			v.Reason = fmt.Sprintf("the host could not do its part: %v; it tries again at %s", r.machine.fault, r.machine.pause.Time().Format(time.RFC3339))
 		case at > now:
 			wake := at.Time()
 			v.Status, v.Wake, v.Reason = api.Idle, &wake, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
@@ -150,7 +151,7 @@ func (ws *Workers) List(ctx context.Context, f api.WorkerFilter, skip func(compo
 			}
 			continue
 		}
-		if skip(w.Component) {
+		if w == agenda.Worker || skip != nil && skip(w.Component) {
 			continue
 		}
 		if looked++; looked > maxLooked || len(page.Items) == limit {

@@ -24,7 +24,7 @@ const MaxArgs = 512 << 10
 // or scheduled. When ctx is done first the invocation goes on, and the error is
 // CodeTimeout with it.
 func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Invocation, error) {
-	r, err := ws.openOrCreate(ctx, w)
+	r, err := ws.open(ctx, w)
 	if err != nil {
 		return api.Invocation{}, err
 	}
@@ -41,30 +41,59 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 	}
 	if c.Async || !c.Due.IsZero() {
 		r.leave(wait)
-		if err := r.writer.Commit(ctx); err != nil {
-			return api.Invocation{}, r.late(ctx, index, err)
-		}
-		return r.pending(index)
+		return r.asItIs(ctx, index)
 	}
-	return r.await(ctx, index, wait)
+	return r.await(ctx, wait)
 }
 
 // check refuses a call that the worker's program cannot take, and gives its
-// arguments the form that two calls are compared in.
+// arguments the form that two calls are compared in. Then it makes the worker
+// if it is not there.
 func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 	r.mu.Lock()
-	number := r.machine.life.Create.Revision
+	revision, exists := r.revision, r.exists()
 	r.mu.Unlock()
-	revision, err := ws.Catalog.Revision(ctx, r.worker.Component, number)
-	if err != nil {
+	if revision == nil {
+		var err error
+		if revision, err = ws.find(ctx, r, exists); err != nil {
+			return err
+		}
+	}
+	if err := CheckCall(*revision, c); err != nil || exists {
 		return err
 	}
-	return CheckCall(revision, c)
+	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number})
+	return err
+}
+
+// find gives the revision of a worker, or the one that it would be made of.
+func (ws *Workers) find(ctx context.Context, r *resident, exists bool) (*api.Revision, error) {
+	if !exists {
+		latest, ok := ws.Catalog.Latest(r.worker.Component)
+		if !ok {
+			return nil, noComponent(r.worker.Component)
+		}
+		return &latest, nil
+	}
+	r.mu.Lock()
+	create := r.machine.life.Create
+	r.mu.Unlock()
+	revision, err := ws.revisionOf(ctx, r.worker.Component, &create)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.revision = revision
+	r.mu.Unlock()
+	return revision, nil
 }
 
 // CheckCall refuses a call that a revision cannot take, and gives its arguments
 // the form that two calls are compared in.
 func CheckCall(revision api.Revision, c *api.Call) error {
+	if err := checkKey(c.Key); err != nil {
+		return err
+	}
 	if len(c.Args) > MaxArgs {
 		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the arguments have %d bytes, more than %d", len(c.Args), MaxArgs))
 	}
@@ -91,6 +120,34 @@ func CheckCall(revision api.Revision, c *api.Call) error {
 		return api.NewProblem(api.CodeBadArguments, fmt.Sprintf("call %s: %v", c.Function, err))
 	}
 	return nil
+}
+
+// MaxKey bounds an idempotency key, in bytes.
+const MaxKey = 256
+
+// checkKey refuses keys that are too long, and those that are made for
+// invocations without one.
+func checkKey(key string) error {
+	if len(key) > MaxKey {
+		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("the idempotency key has %d bytes, more than %d", len(key), MaxKey))
+	}
+	if index := madeKey(key); index != 0 {
+		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("the idempotency key %q is one that the server makes for invocations without a key; choose another, not beginning with %q", key, KeyPrefix))
+	}
+	return nil
+}
+
+// madeKey is the index in a key that was made for an invocation, or 0.
+func madeKey(key string) oplog.Index {
+	number, ok := strings.CutPrefix(key, KeyPrefix)
+	if !ok || len(number) == 0 || number[0] < '1' || number[0] > '9' {
+		return 0
+	}
+	index, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return index
 }
 
 // maxNames is how many functions an error lists.
@@ -141,7 +198,7 @@ func (r *resident) accept(c *api.Call) (oplog.Index, *waiter, error) {
 func (r *resident) wait(index oplog.Index, a *oplog.InvocationAccepted) *waiter {
 	w := r.waiters[index]
 	if w == nil {
-		w = &waiter{changed: r.ws.Sched.NewCondition(), accepted: a}
+		w = &waiter{changed: r.ws.Sched.NewCondition(), accepted: a, index: index}
 		r.waiters[index] = w
 	}
 	w.users++
@@ -151,7 +208,7 @@ func (r *resident) wait(index oplog.Index, a *oplog.InvocationAccepted) *waiter 
 // announce puts the worker on the agenda if it is not there for a time as early.
 func (r *resident) announce(at, now oplog.Time) {
 	if due := r.machine.wake(now); due == 0 || at < due {
-		r.ws.remember(r.worker, at)
+		r.remember(at)
 	}
 }
 
@@ -161,13 +218,13 @@ func (r *resident) acceptable() error {
 	life, ws := r.machine.life, r.ws
 	switch {
 	case r.machine.over != nil:
-		return api.NewProblem(api.CodeStopping, r.worker.String()+" takes no invocation: "+r.machine.over.reason)
+		return r.ended()
 	case life.Exited != nil:
 		return api.NewProblem(api.CodeWorkerExited, fmt.Sprintf("%s takes no invocation: its program has ended with code %d; use another worker, or delete this one", r.worker, life.Exited.Code))
 	case life.Stuck != nil:
 		return r.stuck(life.Stuck.Reason)
 	}
-	if limit := ws.settings(r.worker.Component, life.Create.Settings).Limits.Queue; life.Waiting >= limit {
+	if limit := r.settings().Limits.Queue; life.Waiting >= limit {
 		ws.stats.refused.Add(1)
 		return api.NewProblem(api.CodeQueueFull, fmt.Sprintf("%s has %d invocations in its queue, and the limit is %d; wait, or raise limits.queue", r.worker, life.Waiting, limit))
 	}
@@ -175,11 +232,16 @@ func (r *resident) acceptable() error {
 		ws.stats.refused.Add(1)
 		return Unavailable(err)
 	}
-	if !r.writer.Room() {
+	if !r.writer.Room() || !ws.Agenda.Room() {
 		ws.stats.refused.Add(1)
 		return api.NewProblem(api.CodeOverloaded, "the disk is behind; try again later")
 	}
 	return nil
+}
+
+// ended says why nothing begins any more.
+func (r *resident) ended() *api.Problem {
+	return api.NewProblem(api.CodeStopping, fmt.Sprintf("%s takes no invocation now: %s; try again later", r.worker, r.machine.over.reason))
 }
 
 func (r *resident) stuck(reason string) *api.Problem {
@@ -203,32 +265,52 @@ func (r *resident) leave(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.users--
+	switch {
+	case w.users > 0:
+	case r.waiters[w.index] == w:
+		delete(r.waiters, w.index)
+	default:
+		r.writer.Request() // the end was left for this one to commit
+	}
 }
 
 // await waits for the end of an invocation, and until that is durable.
-func (r *resident) await(ctx context.Context, index oplog.Index, w *waiter) (api.Invocation, error) {
-	var end oplog.Entry
-	var stuck error
-	err := w.changed.Wait(ctx, func() bool {
+func (r *resident) await(ctx context.Context, w *waiter) (api.Invocation, error) {
+	if err := w.changed.Wait(ctx, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		end, stuck = w.end, w.err
-		return end.Body != nil || stuck != nil
-	})
-	r.leave(w)
-	if err == nil {
-		err = r.writer.Commit(ctx)
+		return w.end.Body != nil || w.err != nil
+	}); err != nil {
+		r.leave(w)
+		return api.Invocation{}, r.late(ctx, w.index, err)
 	}
-	if err == nil && stuck != nil {
-		err = r.stuck(stuck.Error())
+	// Once it is settled nobody changes w.
+	err := r.writer.Commit(ctx)
+	if err == nil {
+		err = w.err
 	}
 	if err != nil {
+		return api.Invocation{}, r.late(ctx, w.index, err)
+	}
+	v := accepted(r.worker, w.accepted, w.index)
+	v.Attempts = w.attempts
+	ending(&v, w.end)
+	return v, nil
+}
+
+// asItIs tells of an invocation what is durable.
+func (r *resident) asItIs(ctx context.Context, index oplog.Index) (api.Invocation, error) {
+	if err := r.writer.Commit(ctx); err != nil {
 		return api.Invocation{}, r.late(ctx, index, err)
 	}
-	v := accepted(r.worker, w.accepted, index)
-	v.Attempts = w.attempts
-	ending(&v, end)
-	return v, nil
+	if v, err := r.pending(index); err == nil {
+		return v, nil
+	}
+	// It may have ended since the commit.
+	if err := r.writer.Commit(ctx); err != nil {
+		return api.Invocation{}, r.late(ctx, index, err)
+	}
+	return r.past(ctx, index)
 }
 
 // late is what a caller is told who could not wait for the end.
@@ -338,13 +420,7 @@ func (ws *Workers) Invocation(ctx context.Context, w id.Worker, key string, wait
 	if wait {
 		return r.known(ctx, index, nil)
 	}
-	if err := r.writer.Commit(ctx); err != nil {
-		return api.Invocation{}, r.late(ctx, index, err)
-	}
-	if v, err := r.pending(index); err == nil {
-		return v, nil
-	}
-	return r.past(ctx, index)
+	return r.asItIs(ctx, index)
 }
 
 // find gives the entry that accepted the invocation with key.
@@ -354,9 +430,8 @@ func (r *resident) find(key string) (oplog.Index, error) {
 	if index, ok := r.machine.life.Keys[key]; ok {
 		return index, nil
 	}
-	number, ok := strings.CutPrefix(key, KeyPrefix)
-	index, err := strconv.ParseUint(number, 10, 64)
-	if !ok || err != nil || index == 0 || index > r.machine.life.Last {
+	index := madeKey(key)
+	if index == 0 || index > r.machine.life.Last {
 		return 0, r.unknown(key)
 	}
 	return index, nil
@@ -386,20 +461,17 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 	}
 	if c != nil && (c.Async || !c.Due.IsZero()) {
 		r.mu.Unlock()
-		if err := r.writer.Commit(ctx); err != nil {
-			return api.Invocation{}, r.late(ctx, index, err)
-		}
-		if v, err := r.pending(index); err == nil {
-			return v, nil
-		}
-		return r.past(ctx, index)
+		return r.asItIs(ctx, index)
 	}
 	w := r.wait(index, p.InvocationAccepted)
-	if s := r.machine.life.Stuck; s != nil {
-		r.settle(index, oplog.Entry{}, &StuckError{s.Reason})
+	switch {
+	case r.machine.life.Stuck != nil:
+		r.settle(index, oplog.Entry{}, r.stuck(r.machine.life.Stuck.Reason))
+	case r.machine.over != nil && !r.driving:
+		r.settle(index, oplog.Entry{}, r.ended())
 	}
 	r.mu.Unlock()
-	return r.await(ctx, index, w)
+	return r.await(ctx, w)
 }
 
 // same refuses another call under a key that was used.

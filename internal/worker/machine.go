@@ -18,10 +18,19 @@ type machine struct {
 	traits
 
 	phase  phase
-	wanted *halt      // why the job under way is to stop
+	wishes wishes
 	over   *halt      // nothing more is to begin: the node stops, or the worker is deleted
 	pause  oplog.Time // before this nothing begins, after the host failed
 	faults int        // how often it did, in a row
+	fault  error      // the last of them
+}
+
+// wishes are what has been asked of the job under way. They come true when it
+// ends, however it does.
+type wishes struct {
+	stop      *halt // why it is to end early: the first reason there was
+	cancel    bool  // its invocation is not wanted any more
+	interrupt *halt // nothing is to begin after it
 }
 
 // traits are what a machine knows of the worker's program and settings.
@@ -57,8 +66,10 @@ type (
 	resumed     struct{}
 	canceled    struct{ index oplog.Index }
 	evicted     struct{}
-	// closed ends everything without an entry.
-	closed struct{ why *halt }
+	// drained lets nothing more begin, without an entry; closed also ends what
+	// is under way.
+	drained struct{ why *halt }
+	closed  struct{ why *halt }
 )
 
 func (tick) isEvent()        {}
@@ -67,6 +78,7 @@ func (interrupted) isEvent() {}
 func (resumed) isEvent()     {}
 func (canceled) isEvent()    {}
 func (evicted) isEvent()     {}
+func (drained) isEvent()     {}
 func (closed) isEvent()      {}
 
 // outcome is how a job ended.
@@ -93,11 +105,7 @@ type failure struct {
 }
 
 // halt is why a job is stopped. It is an error to be the cause of a context.
-type halt struct {
-	reason    string
-	interrupt bool // by a person, who will resume it
-	cancel    bool // the invocation is not wanted any more
-}
+type halt struct{ reason string }
 
 // Error is the reason.
 func (h *halt) Error() string { return h.reason }
@@ -115,9 +123,9 @@ type (
 	stop struct{ why *halt }
 	// drop discards the instance.
 	drop struct{}
-	// tell answers those who wait for invocations that will not go on by
+	// tell answers those who wait for invocations: these will not go on by
 	// themselves.
-	tell struct{ why error }
+	tell struct{ reason string }
 )
 
 func (record) isAction() {}
@@ -135,7 +143,7 @@ func (m *machine) step(now oplog.Time, e event) []action {
 	case interrupted:
 		return m.interrupt(now, e.reason)
 	case resumed:
-		m.pause, m.faults = 0, 0
+		m.pause, m.faults, m.fault = 0, 0, nil
 		return []action{record{&oplog.Resumed{At: now}}}
 	case canceled:
 		return m.cancel(now, e.index)
@@ -144,6 +152,8 @@ func (m *machine) step(now oplog.Time, e event) []action {
 			m.phase = absent
 			return []action{drop{}}
 		}
+	case drained:
+		m.over = e.why
 	case closed:
 		m.over = e.why
 		if m.phase == busy {
@@ -171,19 +181,22 @@ func (m *machine) tick(now oplog.Time) []action {
 	if m.life.Begun != 0 {
 		return m.goOn(now)
 	}
-	next := m.next(now)
-	if next == nil || next.Retry > now {
+	next, at := m.turn(now)
+	if next == nil || at > now {
 		return nil
 	}
 	begun := &oplog.InvocationStarted{At: now, Accepted: next.Index, Attempt: next.Failures + 1, Queue: m.life.Waiting}
-	if m.initializes && !m.life.Initialized && !m.ephemeral {
-		if f := m.life.Failed; f != nil && f.Retry > now {
-			return nil
-		}
+	if m.uninitialized() {
 		begun.Accepted, begun.Attempt = 0, m.life.Failures+1
 	}
 	m.phase = busy
 	return []action{record{begun}, start{}}
+}
+
+// uninitialized reports whether the worker has to be initialized before its
+// first invocation.
+func (m *machine) uninitialized() bool {
+	return m.initializes && !m.life.Initialized && !m.ephemeral
 }
 
 // goOn continues the attempt that has begun.
@@ -204,15 +217,22 @@ func (m *machine) goOn(now oplog.Time) []action {
 	return []action{start{}}
 }
 
-// next is the first invocation that is due, in the order in which they were
-// accepted.
-func (m *machine) next(now oplog.Time) *oplog.Pending {
+// turn gives the invocation whose turn it is, the first accepted of those that
+// are due, and when it can begin. If none is due it gives when one will be, or 0.
+func (m *machine) turn(now oplog.Time) (next *oplog.Pending, at oplog.Time) {
 	for _, p := range m.life.Queue {
 		if p.Due <= now {
-			return p
+			at = max(p.Retry, soon)
+			if f := m.life.Failed; f != nil && m.uninitialized() {
+				at = max(at, f.Retry)
+			}
+			return p, at
+		}
+		if at == 0 || p.Due < at {
+			at = p.Due
 		}
 	}
-	return nil
+	return nil, at
 }
 
 // blocked says why nothing begins until a person acts, or "".
@@ -242,105 +262,94 @@ func (m *machine) wake(now oplog.Time) oplog.Time {
 	case m.blocked() != "":
 		return 0
 	}
-	at := m.due(now)
-	if at != 0 && m.pause > at {
-		return m.pause
-	}
-	return at
-}
-
-// due is when there is something to begin or to go on with, 0 for never.
-func (m *machine) due(now oplog.Time) oplog.Time {
-	if m.life.Begun != 0 {
-		if s := m.life.Suspended; s != nil {
-			return s.Until
-		}
-		return soon
-	}
-	if p := m.next(now); p != nil {
-		at := max(p.Retry, soon)
-		if f := m.life.Failed; f != nil && !m.life.Initialized {
-			at = max(at, f.Retry)
-		}
-		return at
-	}
 	var at oplog.Time
-	for _, p := range m.life.Queue {
-		if at == 0 || p.Due < at {
-			at = p.Due
-		}
+	switch {
+	case m.life.Begun == 0:
+		_, at = m.turn(now)
+	case m.life.Suspended != nil:
+		at = max(m.life.Suspended.Until, soon)
+	default:
+		at = soon
+	}
+	if at != 0 {
+		at = max(at, m.pause)
 	}
 	return at
 }
 
 func (m *machine) interrupt(now oplog.Time, reason string) []action {
-	if m.life.Interrupted != nil {
+	switch {
+	case m.life.Interrupted != nil || m.wishes.interrupt != nil:
 		return nil
-	}
-	if m.phase == busy {
-		return m.halt(&halt{reason: reason, interrupt: true})
+	case m.phase == busy:
+		m.wishes.interrupt = &halt{reason}
+		return m.halt(m.wishes.interrupt)
 	}
 	return []action{record{&oplog.Interrupted{At: now, Reason: reason}}}
 }
 
 // cancel takes back the invocation accepted at index.
 func (m *machine) cancel(now oplog.Time, index oplog.Index) []action {
-	p := m.life.Find(index)
 	switch {
-	case p == nil:
+	case m.life.Find(index) == nil:
 		return nil
 	case m.life.Begun == 0 || m.life.Attempt.Accepted != index:
 		return []action{record{&oplog.InvocationCanceled{At: now, Accepted: index, Queue: m.life.Waiting - 1}}}
 	case m.phase == busy:
-		return m.halt(&halt{reason: "canceled", cancel: true})
+		m.wishes.cancel = true
+		return m.halt(&halt{"canceled"})
 	}
-	return m.failed(now, &failure{code: api.FailedCanceled, reason: "canceled", final: true}, 0)
+	return m.canceled(now)
 }
 
+// halt tells the job under way to end early. Only the first reason is heard.
 func (m *machine) halt(why *halt) []action {
-	if m.wanted == nil || m.over != nil {
-		m.wanted = why
+	if m.wishes.stop == nil {
+		m.wishes.stop = why
 	}
 	return []action{stop{why}}
 }
 
 // ended takes the end of a job.
 func (m *machine) ended(now oplog.Time, e ended) []action {
-	wanted := m.wanted
-	m.wanted, m.phase = nil, absent
+	asked := m.wishes
+	m.wishes, m.phase = wishes{}, absent
 	if e.alive {
 		m.phase = ready
 	}
-	if e.fault == nil {
+	if m.fault = e.fault; e.fault == nil {
 		m.faults = 0
+	} else {
+		m.faults++
+		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}
 	var actions []action
 	switch {
-	case e.halted != nil:
-		return m.halted(now, e.halted)
-	case e.broken != nil:
-		stuck := &oplog.Stuck{At: now, Reason: e.broken.Error()}
-		return []action{record{stuck}, tell{&StuckError{stuck.Reason}}}
-	case e.fault != nil:
-		m.faults++
-		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
-		return nil
 	case e.exit != nil:
-		actions = m.exited(now, *e.exit)
-	case e.until != 0:
-		actions = []action{record{&oplog.Suspended{At: now, Until: e.until}}}
-	case e.failure != nil:
-		actions = m.failed(now, e.failure, e.chance)
+		return m.exited(now, *e.exit)
 	case e.result != nil:
 		actions = []action{record{&oplog.InvocationFinished{
 			At: now, Accepted: m.life.Attempt.Accepted, Started: m.life.Begun, Result: e.result, Queue: m.remaining(),
 		}}}
+	case asked.cancel:
+		actions = m.canceled(now)
+	case e.failure != nil:
+		actions = m.failed(now, e.failure, e.chance)
+	case e.until != 0:
+		actions = []action{record{&oplog.Suspended{At: now, Until: e.until}}}
 	}
-	if wanted != nil && wanted.interrupt {
-		// It came to an end before it could be stopped.
-		actions = append(actions, record{&oplog.Interrupted{At: now, Reason: wanted.reason}})
+	if e.broken != nil {
+		actions = append(actions, m.stuck(now, e.broken.Error())...)
+	}
+	if asked.interrupt != nil {
+		actions = append(actions, record{&oplog.Interrupted{At: now, Reason: asked.interrupt.reason}})
 	}
 	return actions
+}
+
+// stuck ends all that the worker does until a person acts.
+func (m *machine) stuck(now oplog.Time, reason string) []action {
+	return []action{record{&oplog.Stuck{At: now, Reason: reason}}, tell{reason}}
 }
 
 // remaining is the length of the queue without the invocation under way.
@@ -351,57 +360,50 @@ func (m *machine) remaining() uint64 {
 	return m.life.Waiting - 1
 }
 
-func (m *machine) halted(now oplog.Time, why *halt) []action {
-	switch {
-	case why.interrupt:
-		return []action{record{&oplog.Interrupted{At: now, Reason: why.reason}}}
-	case why.cancel && m.life.Begun != 0:
-		return m.failed(now, &failure{code: api.FailedCanceled, reason: why.reason, final: true}, 0)
-	}
-	return nil
-}
-
 // failed takes the attempt back, and says when the next one begins, if one does.
 func (m *machine) failed(now oplog.Time, f *failure, chance float64) []action {
-	a := m.life.Attempt
-	entry := &oplog.InvocationFailed{
-		At: now, Accepted: a.Accepted, Started: m.life.Begun, Attempt: a.Attempt, Code: string(f.code),
-		Reason: f.reason, Stack: f.stack, Stderr: f.stderr, Queue: m.life.Waiting,
-	}
-	if !f.final && a.Attempt < m.retry.Attempts {
+	entry := m.takenBack(now, f)
+	if a := m.life.Attempt; !f.final && a.Attempt < m.retry.Attempts {
+		entry.Queue = m.life.Waiting
 		entry.Retry = now + oplog.Time(backoff(m.retry, int(min(a.Attempt, math.MaxInt32)), chance))
 		return []action{record{entry}}
 	}
-	entry.Queue = m.remaining()
-	if a.Accepted == 0 {
-		stuck := &oplog.Stuck{At: now, Reason: "it cannot be initialized: " + f.reason}
-		return []action{record{entry}, record{stuck}, tell{&StuckError{stuck.Reason}}}
+	actions := []action{record{entry}}
+	if entry.Accepted == 0 {
+		actions = append(actions, m.stuck(now, "it cannot be initialized: "+f.reason)...)
 	}
-	return []action{record{entry}}
+	return actions
+}
+
+// takenBack is the end for good of the attempt that has begun.
+func (m *machine) takenBack(now oplog.Time, f *failure) *oplog.InvocationFailed {
+	a := m.life.Attempt
+	return &oplog.InvocationFailed{
+		At: now, Accepted: a.Accepted, Started: m.life.Begun, Attempt: a.Attempt, Code: string(f.code),
+		Reason: f.reason, Stack: f.stack, Stderr: f.stderr, Queue: m.remaining(),
+	}
+}
+
+func (m *machine) canceled(now oplog.Time) []action {
+	f := &failure{code: api.FailedCanceled, reason: "canceled", stack: []string{}}
+	return []action{record{m.takenBack(now, f)}}
 }
 
 // exited ends a library that has called exit: no function of it can be called
 // any more.
 func (m *machine) exited(now oplog.Time, code uint32) []action {
-	actions := m.failed(now, &failure{
-		code: api.FailedTrap, reason: "the program called exit, which ends the worker", final: true,
-	}, 0)
-	queue := m.remaining()
+	f := &failure{code: api.FailedTrap, reason: "the program called exit, which ends the worker", stack: []string{}}
+	entry := m.takenBack(now, f)
+	actions := []action{record{entry}}
+	queue := entry.Queue
 	for _, p := range m.life.Queue {
-		if p.Index != m.life.Attempt.Accepted {
+		if p.Index != entry.Accepted {
 			queue--
 			actions = append(actions, record{&oplog.InvocationCanceled{At: now, Accepted: p.Index, Queue: queue}})
 		}
 	}
 	return append(actions, record{&oplog.Exited{At: now, Code: uint64(code)}})
 }
-
-// StuckError tells those who wait that the worker cannot go on until a person
-// acts. What it has accepted, it keeps.
-type StuckError struct{ Reason string }
-
-// Error is the reason.
-func (e *StuckError) Error() string { return e.Reason }
 
 // hostRetry is how often the host tries again what it could not do.
 var hostRetry = api.Retry{Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(30 * time.Second), Factor: 2, Jitter: 0.2}

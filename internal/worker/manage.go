@@ -76,17 +76,23 @@ func (ws *Workers) Create(ctx context.Context, w id.Worker, n api.NewWorker) (cr
 // create records that the worker exists, if it does not yet. It is not durable
 // before the writer's next commit.
 func (ws *Workers) create(ctx context.Context, r *resident, n api.NewWorker) (created bool, err error) {
-	entry, err := ws.first(ctx, r.worker, n)
+	r.mu.Lock()
+	at := oplog.At(ws.Sched.Now())
+	if r.exists() {
+		at = r.machine.life.Create.At // so that the same files make the same manifest
+	}
+	r.mu.Unlock()
+	entry, revision, err := ws.first(ctx, r.worker, n, at)
 	if err != nil {
 		return false, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone || r.machine.over != nil {
-		return false, api.NewProblem(api.CodeWorkerBusy, r.worker.String()+" is being deleted")
-	}
-	if r.exists() {
+	switch {
+	case r.exists():
 		return false, r.alike(entry, n)
+	case r.machine.over != nil:
+		return false, r.ended()
 	}
 	if err := ws.Committer.Stalled(); err != nil {
 		return false, Unavailable(err)
@@ -94,49 +100,53 @@ func (ws *Workers) create(ctx context.Context, r *resident, n api.NewWorker) (cr
 	if _, err := r.record(entry); err != nil {
 		return false, Unavailable(err)
 	}
-	r.refresh()
+	r.adopt(revision)
 	return true, nil
 }
 
-// first is the entry that makes a worker.
-func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker) (*oplog.Create, error) {
+// first is the entry that makes a worker, and what it is made of.
+func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker, at oplog.Time) (*oplog.Create, *api.Revision, error) {
 	number := n.Revision
 	if number == 0 {
 		latest, ok := ws.Catalog.Latest(w.Component)
 		if !ok {
-			return nil, api.NewProblem(api.CodeNoComponent, fmt.Sprintf("there is no component %q; deploy it first: waterbear deploy FILE.wasm --name %s", w.Component, w.Component))
+			return nil, nil, noComponent(w.Component)
 		}
 		number = latest.Number
 	}
 	revision, err := ws.Catalog.Revision(ctx, w.Component, number)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkNew(n); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own, err := json.Marshal(n.Settings)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	limits := ws.settings(w.Component, own).Limits
+	limits := ws.settings(w.Component, n.Settings).Limits
 	c := &oplog.Create{
-		At: oplog.At(ws.Sched.Now()), Epoch: ws.Committer.Epoch(), Args: n.Args, Env: n.Env,
+		At: at, Epoch: ws.Committer.Epoch(), Args: n.Args, Env: n.Env,
 		Memory: limits.Memory, Storage: limits.Storage, Files: limits.Files,
 		Revision: number, Ephemeral: n.Ephemeral, Settings: own,
 	}
 	if c.Program, err = parseHash(revision.Hash); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := ws.Entropy(c.Seed[:]); err != nil {
-		return nil, fmt.Errorf("draw a seed: %w", err)
+		return nil, nil, fmt.Errorf("draw a seed: %w", err)
 	}
 	if len(n.Files) > 0 {
-		if c.Initial, err = ws.keepFiles(ctx, n.Files, limits.Storage); err != nil {
-			return nil, err
+		if c.Initial, err = ws.keepFiles(ctx, n.Files, limits.Storage, at); err != nil {
+			return nil, nil, err
 		}
 	}
-	return c, nil
+	return c, &revision, nil
+}
+
+func noComponent(name string) *api.Problem {
+	return api.NewProblem(api.CodeNoComponent, fmt.Sprintf("there is no component %q; deploy it first: waterbear deploy FILE.wasm --name %s", name, name))
 }
 
 func parseHash(hex string) (h storage.Hash, err error) {
@@ -172,8 +182,8 @@ func checkNew(n api.NewWorker) error {
 }
 
 // keepFiles makes the file system that a worker begins with.
-func (ws *Workers) keepFiles(ctx context.Context, files map[string]string, limit uint64) (storage.Hash, error) {
-	now := uint64(max(ws.Sched.Now().UnixNano(), 0))
+func (ws *Workers) keepFiles(ctx context.Context, files map[string]string, limit uint64, at oplog.Time) (storage.Hash, error) {
+	now := uint64(max(at, 0))
 	fs := filesystem.New(filesystem.Config{
 		Now: func() uint64 { return now }, Packs: packs{ctx, ws.Store.Blobs()}, Limits: filesystem.Limits{Bytes: limit},
 	})
@@ -230,7 +240,7 @@ func (r *resident) alike(want *oplog.Create, n api.NewWorker) error {
 		what = "environment"
 	case want.Ephemeral != had.Ephemeral:
 		what = "durability"
-	case (want.Initial == storage.Hash{}) != (had.Initial == storage.Hash{}):
+	case want.Initial != had.Initial:
 		what = "initial files"
 	case !bytes.Equal(want.Settings, had.Settings):
 		what = "settings"
@@ -240,14 +250,19 @@ func (r *resident) alike(want *oplog.Create, n api.NewWorker) error {
 	return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and was created with other %s; use another name, or delete it first", r.worker, what))
 }
 
+// ownSettings reads the settings that a worker was created with.
+func ownSettings(text []byte) api.Settings {
+	var s api.Settings
+	if len(text) > 0 && json.Unmarshal(text, &s) != nil {
+		return api.Settings{}
+	}
+	return s
+}
+
 // settings are what holds for a worker: its own, else its component's, else the
 // node's.
-func (ws *Workers) settings(component string, own []byte) api.Settings {
-	var s api.Settings
-	if len(own) > 0 && json.Unmarshal(own, &s) != nil {
-		s = api.Settings{}
-	}
-	return Merge(Merge(s, ws.Catalog.Settings(component)), ws.Defaults)
+func (ws *Workers) settings(component string, own api.Settings) api.Settings {
+	return Merge(Merge(own, ws.Catalog.Settings(component)), ws.Defaults)
 }
 
 // Merge fills the fields that s leaves open.
@@ -269,25 +284,6 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	return s
 }
 
-// kindOf is the kind of a revision that a worker was made of.
-func (ws *Workers) kindOf(component string, number uint64) api.Kind {
-	revision, err := ws.Catalog.Revision(context.Background(), component, number)
-	if err != nil {
-		return ""
-	}
-	return revision.Kind
-}
-
-// remember puts a worker on the agenda.
-func (ws *Workers) remember(w id.Worker, at oplog.Time) {
-	if at == soon {
-		// It is in mind: only after a crash it has to be found again.
-		ws.Agenda.Hold(w)
-		return
-	}
-	ws.Agenda.Set(w, at)
-}
-
 // Interrupt stops a worker until Resume. It returns when it stands still.
 func (ws *Workers) Interrupt(ctx context.Context, w id.Worker, reason string) error {
 	r, err := ws.openExisting(ctx, w)
@@ -302,28 +298,41 @@ func (ws *Workers) Interrupt(ctx context.Context, w id.Worker, reason string) er
 	}
 	r.apply(interrupted{reason})
 	r.mu.Unlock()
-	if err := r.changed.Wait(ctx, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return !r.driving || r.machine.over != nil
-	}); err != nil {
+	if err := r.stands(ctx); err != nil {
 		return err
 	}
 	return r.commit(ctx)
 }
 
-func (r *resident) commit(ctx context.Context) error {
-	if err := r.writer.Commit(ctx); err != nil {
-		return Unavailable(err)
+// stands waits until no job is under way.
+func (r *resident) stands(ctx context.Context) error {
+	err := r.changed.Wait(ctx, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return !r.driving
+	})
+	if err != nil {
+		return api.NewProblem(api.CodeTimeout, r.worker.String()+" has not stopped yet, but will; look at it again")
 	}
 	return nil
+}
+
+func (r *resident) commit(ctx context.Context) error {
+	err := r.writer.Commit(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return api.NewProblem(api.CodeTimeout, "it is not durable yet; look again, or send the request again")
+	}
+	return Unavailable(err)
 }
 
 // Resume lets an interrupted worker go on, Retry one that has failed or is
 // about to try again: it does so at once.
 func (ws *Workers) Resume(ctx context.Context, w id.Worker) error {
-	return ws.goOn(ctx, w, func(l *oplog.Life) string {
-		if l.Interrupted == nil {
+	return ws.goOn(ctx, w, func(m *machine) string {
+		if m.life.Interrupted == nil {
 			return "it is not interrupted"
 		}
 		return ""
@@ -333,11 +342,11 @@ func (ws *Workers) Resume(ctx context.Context, w id.Worker) error {
 // Retry is like Resume for a worker that has failed, or pauses before its next
 // attempt.
 func (ws *Workers) Retry(ctx context.Context, w id.Worker) error {
-	return ws.goOn(ctx, w, func(l *oplog.Life) string {
+	return ws.goOn(ctx, w, func(m *machine) string {
 		switch {
-		case l.Interrupted != nil:
+		case m.life.Interrupted != nil:
 			return "it is interrupted: resume it"
-		case l.Stuck == nil && l.Failed == nil:
+		case m.life.Stuck == nil && m.life.Failed == nil && m.fault == nil:
 			return "it has not failed"
 		}
 		return ""
@@ -345,16 +354,16 @@ func (ws *Workers) Retry(ctx context.Context, w id.Worker) error {
 }
 
 // goOn records that a person lets the worker go on, unless why not.
-func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*oplog.Life) string) error {
+func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*machine) string) error {
 	r, err := ws.openExisting(ctx, w)
 	if err != nil {
 		return err
 	}
 	defer ws.release(r)
 	r.mu.Lock()
-	why := refuse(r.machine.life)
+	why := refuse(&r.machine)
 	if why == "" {
-		ws.remember(w, soon)
+		r.remember(soon)
 		r.apply(resumed{})
 	}
 	r.mu.Unlock()
@@ -369,7 +378,7 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	r, err := ws.open(ctx, w)
 	var corrupt *storage.CorruptError
 	if errors.As(err, &corrupt) {
-		return ws.erase(ctx, w) // nobody can go on with it
+		return ws.deleteDamaged(ctx, w)
 	}
 	if err != nil {
 		return err
@@ -380,34 +389,66 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 		r.mu.Unlock()
 		return noWorker(w)
 	}
+	// Nothing may follow what is deleted, so that is committed first.
+	if err := ws.Committer.Stalled(); err != nil && (r.driving || r.writer.Committed() < r.writer.Last()) {
+		r.mu.Unlock()
+		return Unavailable(err)
+	}
 	r.gone = true
 	r.apply(closed{&halt{reason: "it was deleted"}})
 	r.mu.Unlock()
 	// From here on it is deleted, also if the caller does not wait for that.
 	ctx = context.WithoutCancel(ctx)
-	if err := r.changed.Wait(ctx, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return !r.driving
-	}); err != nil {
+	if err := r.stands(ctx); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	r.drop()
-	for index := range r.waiters {
-		r.settle(index, oplog.Entry{}, &StuckError{"it was deleted"})
-	}
+	r.settleAll(api.NewProblem(api.CodeNoWorker, w.String()+" was deleted before the invocation had ended"))
 	r.mu.Unlock()
-	err = r.commit(ctx) // nothing may follow what is about to be deleted
+	err = r.commit(ctx)
 	if err == nil {
 		err = ws.erase(ctx, w)
 	}
+	ws.leave(r)
+	return err
+}
+
+// leave puts r out of mind.
+func (ws *Workers) leave(r *resident) {
 	ws.mu.Lock()
-	if ws.residents[w] == r {
-		delete(ws.residents, w)
+	if ws.residents[r.worker] == r {
+		delete(ws.residents, r.worker)
 	}
 	ws.mu.Unlock()
 	ws.changed.Wake()
+}
+
+// deleteDamaged deletes a worker that cannot be read, unless somebody else has
+// done so already.
+func (ws *Workers) deleteDamaged(ctx context.Context, w id.Worker) error {
+	// Whoever asks for the worker meanwhile waits until it is gone.
+	r := &resident{ws: ws, worker: w, changed: ws.Sched.NewCondition(), loaded: true, gone: true, machine: machine{life: oplog.NewLife(w)}}
+	if err := ws.changed.Wait(ctx, func() bool {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		if ws.residents[w] != nil {
+			return false
+		}
+		ws.residents[w] = r
+		return true
+	}); err != nil {
+		return err
+	}
+	defer ws.leave(r)
+	_, err := oplog.ReadLife(ctx, ws.Store.Logs(), w)
+	var corrupt *storage.CorruptError
+	if errors.As(err, &corrupt) {
+		return ws.erase(context.WithoutCancel(ctx), w)
+	}
+	if err == nil {
+		return noWorker(w)
+	}
 	return err
 }
 

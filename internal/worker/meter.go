@@ -28,12 +28,13 @@ const rateWindow = 10 * time.Second
 // yield takes microseconds of computing at least.
 const yieldsBetweenLooks = 64
 
-// meter measures what a worker uses, one attempt at a time.
+// meter measures what a worker uses, one attempt at a time. Rates go on from
+// one instance to the next.
 type meter struct {
 	sched  sched.Scheduler
 	limits api.Limits
 
-	enforced bool // not at replay: what was allowed then is allowed again
+	enforced bool
 
 	since  time.Duration // when it began to compute
 	spent  time.Duration // computing before that
@@ -48,6 +49,15 @@ func newMeter(s sched.Scheduler, l api.Limits) *meter {
 	m.calls = bucket{rate: l.OplogRate, at: s.Monotonic()}
 	return m
 }
+
+// limit changes the limits.
+func (m *meter) limit(l api.Limits) {
+	m.limits = l
+	m.output.rate, m.calls.rate = l.LogRate, l.OplogRate
+}
+
+// replay lets no limit hold: what was allowed is allowed again.
+func (m *meter) replay() { m.enforced = false }
 
 // enforce lets the limits hold from now on.
 func (m *meter) enforce() {

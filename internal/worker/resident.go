@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -26,21 +25,28 @@ type resident struct {
 	damage   error // why it could not be read
 	gone     bool  // it was deleted, or is about to be
 	machine  machine
+	own      api.Settings  // those that it was created with
+	revision *api.Revision // nil if that could not be read
 	writer   *oplog.Writer
 	waiters  map[oplog.Index]*waiter
 	driving  bool          // a task carries out jobs
 	todo     bool          // there is another job for it
 	halting  func(error)   // ends the job under way
+	held     bool          // on the agenda, for the next life
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
 
-	body *body // of the driver while the machine is busy
+	// Of the driver while the machine is busy.
+	body  *body
+	meter *meter
+	slot  bool // it may compute
 }
 
 // waiter is where callers wait for the end of an invocation.
 type waiter struct {
 	changed  sched.Condition
 	accepted *oplog.InvocationAccepted
+	index    oplog.Index
 	users    int
 	end      oplog.Entry // Finished, Failed or Canceled
 	attempts uint64      // until then
@@ -50,6 +56,11 @@ type waiter struct {
 // load reads the worker's oplog. It is called once, by who made r.
 func (r *resident) load(ctx context.Context) {
 	life, err := oplog.ReadLife(ctx, r.ws.Store.Logs(), r.worker)
+	var revision *api.Revision
+	if err == nil && life.Last > 0 {
+		// One that cannot be read now is asked for again when it is needed.
+		revision, _ = r.ws.revisionOf(ctx, r.worker.Component, &life.Create)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loaded, r.damage = true, err
@@ -57,20 +68,32 @@ func (r *resident) load(ctx context.Context) {
 		r.machine.life = life
 		r.writer = r.ws.Committer.NewWriter(r.worker, life.Last)
 		r.blank = life.Last <= 1
-		r.refresh()
+		r.adopt(revision)
+	}
+	if r.ws.isClosing() {
+		r.machine.over = errClosing
 	}
 	r.changed.Wake()
 }
 
-// refresh takes the settings as they are now. It is called with r.mu held.
-func (r *resident) refresh() {
+// adopt takes what follows from the worker's first entry. It is called with
+// r.mu held.
+func (r *resident) adopt(revision *api.Revision) {
 	c := &r.machine.life.Create
+	r.own = ownSettings(c.Settings)
+	r.revision = revision
+	settings := r.settings()
+	r.meter = newMeter(r.ws.Sched, settings.Limits)
 	r.machine.traits = traits{
-		initializes: r.ws.kindOf(r.worker.Component, c.Revision) == api.Library,
+		// To initialize what need not be does nothing.
+		initializes: revision == nil || revision.Kind == api.Library,
 		ephemeral:   c.Ephemeral,
-		retry:       r.ws.settings(r.worker.Component, c.Settings).Retry,
+		retry:       settings.Retry,
 	}
 }
+
+// settings are what holds for the worker now.
+func (r *resident) settings() api.Settings { return r.ws.settings(r.worker.Component, r.own) }
 
 // exists reports whether the worker has been created. It is called with r.mu
 // held.
@@ -82,20 +105,24 @@ func (r *resident) apply(e event) {
 	now := oplog.At(r.ws.Sched.Now())
 	for actions := r.machine.step(now, e); len(actions) > 0; actions = r.machine.step(now, tick{}) {
 		for _, a := range actions {
-			r.perform(a)
+			if err := r.perform(a); err != nil {
+				r.lose(err)
+				return
+			}
 		}
 	}
-	if at := r.machine.wake(now); at != 0 && r.machine.over == nil {
-		r.ws.remember(r.worker, at)
+	if at := r.machine.wake(now); at != 0 {
+		r.remember(at)
 	}
 	r.lastUsed = r.ws.Sched.Monotonic()
 	r.changed.Wake()
 }
 
-func (r *resident) perform(a action) {
+func (r *resident) perform(a action) error {
 	switch a := a.(type) {
 	case record:
-		_, _ = r.record(a.body) // the committer has ended: what follows will say so
+		_, err := r.record(a.body)
+		return err
 	case start:
 		r.start()
 	case stop:
@@ -105,10 +132,42 @@ func (r *resident) perform(a action) {
 	case drop:
 		r.drop()
 	case tell:
-		for index := range r.waiters {
-			r.settle(index, oplog.Entry{}, a.why)
-		}
+		r.settleAll(r.stuck(a.reason))
 	}
+	return nil
+}
+
+// lose gives the worker up: nothing can be recorded any more. What is durable
+// goes on when the node is opened again. It is called with r.mu held.
+func (r *resident) lose(err error) {
+	why := &halt{err.Error()}
+	r.machine.over, r.machine.wishes.stop = why, why
+	if r.halting != nil {
+		r.halting(why)
+	} else {
+		r.machine.phase = absent
+		r.drop()
+	}
+	r.settleAll(Unavailable(err))
+	r.changed.Wake()
+}
+
+// remember puts the worker on the agenda. It is called with r.mu held.
+func (r *resident) remember(at oplog.Time) {
+	if at == soon {
+		// It is in mind: only after a crash it has to be found again.
+		if !r.held {
+			r.ws.Agenda.Hold(r.worker)
+		}
+		r.held = true
+		return
+	}
+	r.held = false
+	// What the worker has done until now is durable no later than that it need
+	// not be looked at before: otherwise a crash could leave it undone, and
+	// nobody to do it.
+	r.writer.Join()
+	r.ws.Agenda.Set(r.worker, at)
 }
 
 // record appends an entry and lets the life know. Nobody outside sees that it
@@ -119,8 +178,9 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 		return 0, err
 	}
 	entry := oplog.Entry{Index: index, At: oplog.At(r.ws.Sched.Now()), Body: body}
-	if w := r.waiters[endOf(body)]; w != nil && r.machine.life.Attempt != nil {
-		w.attempts = r.machine.life.Attempt.Attempt
+	ended := endOf(body)
+	if w := r.waiters[ended]; w != nil {
+		w.attempts = r.attempts(ended)
 	}
 	r.machine.life.Apply(entry)
 	r.ws.stats.count(body)
@@ -128,14 +188,27 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 	case *oplog.InvocationStarted, *oplog.InvocationAccepted:
 		return index, nil // who needs them durable asks for it
 	}
-	if !r.settle(endOf(body), entry, nil) {
+	if !r.settle(ended, entry, nil) {
 		r.writer.Request()
 	}
 	return index, nil
 }
 
-// settle tells those who wait for an invocation how it ended. It reports
-// whether anybody does, who then sees to it that this is durable.
+// attempts is how often a pending invocation has begun.
+func (r *resident) attempts(accepted oplog.Index) uint64 {
+	life := r.machine.life
+	if life.Begun != 0 && life.Attempt.Accepted == accepted {
+		return life.Attempt.Attempt
+	}
+	if p := life.Find(accepted); p != nil {
+		return p.Failures
+	}
+	return 0
+}
+
+// settle tells those who wait for an invocation how it ended, or why it will
+// not. It reports whether anybody does, who then sees to it that this is
+// durable.
 func (r *resident) settle(accepted oplog.Index, end oplog.Entry, err error) bool {
 	w := r.waiters[accepted]
 	if w == nil {
@@ -144,7 +217,13 @@ func (r *resident) settle(accepted oplog.Index, end oplog.Entry, err error) bool
 	delete(r.waiters, accepted)
 	w.end, w.err = end, err
 	w.changed.Wake()
-	return w.users > 0
+	return true
+}
+
+func (r *resident) settleAll(err error) {
+	for index := range r.waiters {
+		r.settle(index, oplog.Entry{}, err)
+	}
 }
 
 // start gives the driver a job.
@@ -161,32 +240,43 @@ func (r *resident) start() {
 // drive carries out jobs until there are none.
 func (r *resident) drive() {
 	defer r.ws.drivers.add(-1)
-	for {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		r.mu.Lock()
-		r.todo, r.halting = false, cancel
-		if r.machine.over != nil {
-			cancel(r.machine.over)
-		}
-		r.mu.Unlock()
-		out := r.job(ctx)
-		cancel(nil)
-		r.mu.Lock()
-		if r.halting = nil; !out.alive {
-			r.drop()
-		}
-		r.apply(ended{out, r.ws.chance()})
-		if r.body != nil && r.machine.phase == ready {
-			r.ws.rested(r)
-		}
-		if !r.todo {
-			r.driving = false
-			r.mu.Unlock()
-			r.changed.Wake()
-			return
-		}
-		r.mu.Unlock()
+	for again := true; again; {
+		again = r.driveOnce()
+		r.changed.Wake()
+		r.ws.makeRoom() // somebody may need that of an instance at rest
 	}
+}
+
+// driveOnce carries out one job. It reports whether there is another.
+func (r *resident) driveOnce() (again bool) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	r.mu.Lock()
+	r.todo, r.halting = false, cancel
+	if why := r.machine.wishes.stop; why != nil {
+		cancel(why) // that came before the job had begun
+	}
+	r.mu.Unlock()
+	out := r.job(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.halting = nil
+	if out.alive && r.body.session.Context().Err() != nil {
+		out.alive = false // it was stopped too late for this job, and is good for no other
+	}
+	if !out.alive {
+		r.drop()
+	}
+	e := ended{outcome: out}
+	if out.failure != nil || out.fault != nil {
+		e.chance = r.ws.chance()
+		r.machine.retry = r.settings().Retry
+	}
+	r.apply(e)
+	if r.driving = r.todo; !r.driving && r.machine.phase == ready {
+		r.ws.rested(r)
+	}
+	return r.driving
 }
 
 // drop discards the instance, if there is one.
@@ -201,27 +291,47 @@ func (r *resident) drop() {
 // job runs the attempt that has begun, building the instance first if there is
 // none.
 func (r *resident) job(ctx context.Context) outcome {
-	if err := r.ws.slots.acquire(ctx); err != nil {
+	absent := r.body == nil
+	// An instance is waited for without a slot: those that have one may be
+	// waiting for a slot.
+	if absent {
+		if err := r.ws.room(ctx); err != nil {
+			return r.classify(ctx, err)
+		}
+	}
+	defer r.yieldSlot()
+	if err := r.takeSlot(ctx); err != nil {
+		if absent {
+			r.ws.dropped(r)
+		}
 		return r.classify(ctx, err)
 	}
-	r.ws.stats.running.Add(1)
-	defer func() {
-		r.ws.stats.running.Add(-1)
-		r.ws.slots.release()
-	}()
 	a := r.attempt()
-	if r.body == nil {
-		return r.activate(ctx, a)
-	}
-	if a.ephemeral {
-		r.mu.Lock()
-		r.drop()
-		r.mu.Unlock()
+	r.meter.limit(r.settings().Limits)
+	if absent {
 		return r.activate(ctx, a)
 	}
 	unlink := r.link(ctx)
 	defer unlink()
 	return r.live(ctx, a)
+}
+
+// takeSlot waits until the worker may compute.
+func (r *resident) takeSlot(ctx context.Context) error {
+	if err := r.ws.slots.acquire(ctx, nil); err != nil {
+		return err
+	}
+	r.slot = true
+	r.ws.stats.running.Add(1)
+	return nil
+}
+
+func (r *resident) yieldSlot() {
+	if r.slot {
+		r.slot = false
+		r.ws.stats.running.Add(-1)
+		r.ws.slots.release()
+	}
 }
 
 // link lets the end of ctx stop the instance, until unlink is called.
@@ -275,8 +385,5 @@ func (r *resident) live(ctx context.Context, c call) outcome {
 	if err != nil {
 		return r.classify(ctx, err)
 	}
-	return outcome{alive: true, result: result}
+	return outcome{alive: !c.ephemeral, result: result}
 }
-
-// errStopped is a job's end without another reason.
-var errStopped = errors.New("stopped")

@@ -25,8 +25,9 @@ type slot struct {
 
 func newSlots(s sched.Scheduler, n int) *slots { return &slots{sched: s, free: n} }
 
-// acquire waits for a slot, or until ctx is done.
-func (s *slots) acquire(ctx context.Context) error {
+// acquire waits for a slot, or until ctx is done. If it has to, and full is
+// set, it calls that before it waits.
+func (s *slots) acquire(ctx context.Context, full func()) error {
 	s.mu.Lock()
 	if s.free > 0 {
 		s.free--
@@ -36,6 +37,9 @@ func (s *slots) acquire(ctx context.Context) error {
 	me := &slot{changed: s.sched.NewCondition()}
 	s.queue = append(s.queue, me)
 	s.mu.Unlock()
+	if full != nil {
+		full()
+	}
 	err := me.changed.Wait(ctx, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -63,6 +67,7 @@ func (s *slots) release() {
 		return
 	}
 	next := s.queue[0]
+	s.queue[0] = nil
 	s.queue = s.queue[1:]
 	next.granted = true
 	s.mu.Unlock()

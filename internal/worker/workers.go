@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
+	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 // Config is what the workers of deployed components live by.
@@ -35,8 +38,9 @@ type Config struct {
 // others.
 type Workers struct {
 	Config
-	slots   *slots
-	drivers gate // tasks that carry out jobs
+	slots   *slots // to compute
+	bodies  *slots // instances in memory
+	drivers gate   // tasks that carry out jobs
 	stats   stats
 	tasks   []sched.Task
 	end     context.CancelCauseFunc // of the tasks
@@ -47,9 +51,20 @@ type Workers struct {
 	residents map[id.Worker]*resident
 	idle      *list.List // of *resident with an instance at rest, the longest first
 	places    map[*resident]*list.Element
-	instances int
+	revisions map[revisionKey]*api.Revision
 	closing   bool
 }
+
+// revisionKey is a revision for ever, also if its component is deleted and
+// another deployed under its name.
+type revisionKey struct {
+	component string
+	number    uint64
+	program   storage.Hash
+}
+
+// maxRevisions is how many revisions are kept in mind.
+const maxRevisions = 256
 
 // wakers is how many tasks look after workers whose time has come.
 const wakers = 4
@@ -57,8 +72,9 @@ const wakers = 4
 // NewWorkers starts looking after what the agenda has.
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
-		Config: c, slots: newSlots(c.Sched, c.MaxRunning), changed: c.Sched.NewCondition(),
+		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), changed: c.Sched.NewCondition(),
 		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
+		revisions: map[revisionKey]*api.Revision{},
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
 	ctx, end := context.WithCancelCause(context.Background())
@@ -70,8 +86,9 @@ func NewWorkers(c Config) *Workers {
 	return ws
 }
 
-// Close stops every worker where it is, once those that are in an invocation
-// have had until grace is done. They go on when the node is opened again.
+// Close stops every worker where it is, once the invocations under way have had
+// until grace is done. They go on when the node is opened again. Those who wait
+// for invocations are told CodeStopping.
 func (ws *Workers) Close(grace context.Context) {
 	ws.mu.Lock()
 	ws.closing = true
@@ -80,23 +97,40 @@ func (ws *Workers) Close(grace context.Context) {
 	for _, t := range ws.tasks {
 		t.Wait()
 	}
+	ws.tell(drained{errClosing})
 	_ = ws.drivers.wait(grace)
-	for _, r := range ws.all() {
-		r.mu.Lock()
-		if r.machine.life != nil {
-			r.apply(closed{errClosing})
-		}
-		r.mu.Unlock()
-	}
+	ws.tell(closed{errClosing})
 	_ = ws.drivers.wait(context.Background())
 	for _, r := range ws.all() {
 		r.mu.Lock()
 		r.drop()
+		r.settleAll(stopping())
+		r.mu.Unlock()
+	}
+}
+
+// tell gives every worker an event.
+func (ws *Workers) tell(e event) {
+	for _, r := range ws.all() {
+		r.mu.Lock()
+		if r.machine.life != nil {
+			r.apply(e)
+		}
 		r.mu.Unlock()
 	}
 }
 
 var errClosing = &halt{reason: "the node is stopping"}
+
+func stopping() *api.Problem {
+	return api.NewProblem(api.CodeStopping, "the server is stopping; what it has accepted goes on when it is back, and the request can be sent again then")
+}
+
+func (ws *Workers) isClosing() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.closing
+}
 
 // all are the workers the node has in mind.
 func (ws *Workers) all() []*resident {
@@ -112,11 +146,14 @@ func (ws *Workers) all() []*resident {
 // open gives the resident of w, reading its oplog if the node does not have it
 // in mind. The caller releases it.
 func (ws *Workers) open(ctx context.Context, w id.Worker) (*resident, error) {
+	if w == agenda.Worker {
+		return nil, noWorker(w)
+	}
 	for {
 		ws.mu.Lock()
 		if ws.closing {
 			ws.mu.Unlock()
-			return nil, api.NewProblem(api.CodeStopping, "the server is stopping; the request can be sent again when it is back")
+			return nil, stopping()
 		}
 		r, found := ws.residents[w]
 		if !found {
@@ -170,10 +207,14 @@ func (ws *Workers) release(r *resident) {
 	r.mu.Unlock()
 	ws.mu.Lock()
 	r.users--
-	if !keep && r.users == 0 && ws.residents[r.worker] == r {
+	drop := !keep && r.users == 0 && ws.residents[r.worker] == r
+	if drop {
 		delete(ws.residents, r.worker)
 	}
 	ws.mu.Unlock()
+	if drop {
+		ws.changed.Wake()
+	}
 }
 
 // forget drops the record of a worker that nobody uses and that has nothing to
@@ -216,11 +257,17 @@ func (ws *Workers) wakeDue(ctx context.Context) {
 			return
 		}
 		r, err := ws.open(ctx, w)
+		var corrupt *storage.CorruptError
+		if errors.As(err, &corrupt) {
+			continue // whoever asks for it is told
+		}
 		if err != nil {
-			continue // it is damaged, which whoever asks for it is told
+			ws.Agenda.Set(w, oplog.At(ws.Sched.Now().Add(wakeAgain)))
+			continue
 		}
 		r.mu.Lock()
 		if r.exists() {
+			r.held = false // it was handed out
 			r.apply(tick{})
 		} else {
 			ws.Agenda.Set(w, 0)
@@ -230,30 +277,44 @@ func (ws *Workers) wakeDue(ctx context.Context) {
 	}
 }
 
+// wakeAgain is when a worker is looked at again that could not be read.
+const wakeAgain = 2 * time.Second
+
 // evictIdle drops instances and records that have had nothing to do for a
-// while.
+// while, and records at once while there are as many as there may be.
 func (ws *Workers) evictIdle(ctx context.Context) {
 	every := min(max(ws.IdleAfter/4, 10*time.Millisecond), time.Second)
-	for ws.Sched.Sleep(ctx, every) == nil {
+	for pause := every; ws.Sched.Sleep(ctx, pause) == nil; {
 		now := ws.Sched.Monotonic()
-		for _, r := range ws.all() {
+		all := ws.all()
+		pressing := len(all) >= ws.MaxResident
+		for _, r := range all {
 			r.mu.Lock()
 			old := r.loaded && now-r.lastUsed >= ws.IdleAfter
 			r.mu.Unlock()
 			if old {
 				ws.evict(r)
+			}
+			if old || pressing {
 				ws.forget(r)
 			}
+		}
+		if pause = every; pressing {
+			pause = min(every, pressedPause)
 		}
 	}
 }
 
-// evict drops an instance that is at rest.
-func (ws *Workers) evict(r *resident) bool {
+// pressedPause is how long evictIdle rests while there are too many records.
+const pressedPause = 50 * time.Millisecond
+
+// evict drops an instance if it is at rest.
+func (ws *Workers) evict(r *resident) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.damage != nil || r.machine.phase != ready {
-		return false
+	if r.damage != nil || r.machine.phase != ready || r.driving {
+		ws.busy(r)
+		return
 	}
 	used := r.lastUsed
 	r.apply(evicted{})
@@ -261,45 +322,32 @@ func (ws *Workers) evict(r *resident) bool {
 	if r.machine.phase == absent {
 		ws.stats.evictions.Add(1)
 	}
-	return true
 }
 
 // room waits until there may be one instance more, and counts it.
-func (ws *Workers) room(ctx context.Context) error {
-	for {
+func (ws *Workers) room(ctx context.Context) error { return ws.bodies.acquire(ctx, ws.makeRoom) }
+
+// makeRoom drops instances at rest as long as somebody waits for their place.
+func (ws *Workers) makeRoom() {
+	for ws.bodies.waiting() > 0 {
 		ws.mu.Lock()
-		if ws.instances < ws.MaxInstances {
-			ws.instances++
-			ws.mu.Unlock()
-			return nil
-		}
 		oldest := ws.idle.Front()
 		ws.mu.Unlock()
-		if oldest != nil {
-			if r := oldest.Value.(*resident); !ws.evict(r) {
-				ws.busy(r)
-			}
-			continue
+		if oldest == nil {
+			return
 		}
-		if err := ws.changed.Wait(ctx, func() bool {
-			ws.mu.Lock()
-			defer ws.mu.Unlock()
-			return ws.instances < ws.MaxInstances || ws.idle.Len() > 0
-		}); err != nil {
-			return err
-		}
+		ws.evict(oldest.Value.(*resident))
 	}
 }
 
 // rested notes that an instance has nothing to do, busy that it has again, and
-// dropped that it is gone.
+// dropped that it is gone. The first two are called with r.mu held.
 func (ws *Workers) rested(r *resident) {
 	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	if ws.places[r] == nil {
 		ws.places[r] = ws.idle.PushBack(r)
 	}
-	ws.mu.Unlock()
-	ws.changed.Wake()
 }
 
 func (ws *Workers) busy(r *resident) {
@@ -313,10 +361,32 @@ func (ws *Workers) busy(r *resident) {
 
 func (ws *Workers) dropped(r *resident) {
 	ws.busy(r)
+	ws.bodies.release()
+}
+
+// revisionOf gives the revision that a worker was made of.
+func (ws *Workers) revisionOf(ctx context.Context, component string, c *oplog.Create) (*api.Revision, error) {
+	key := revisionKey{component, c.Revision, c.Program}
 	ws.mu.Lock()
-	ws.instances--
+	known := ws.revisions[key]
 	ws.mu.Unlock()
-	ws.changed.Wake()
+	if known != nil {
+		return known, nil
+	}
+	revision, err := ws.Catalog.Revision(ctx, component, c.Revision)
+	if err != nil {
+		return nil, err
+	}
+	if revision.Hash != c.Program.String() {
+		return nil, api.NewProblem(api.CodeNoRevision, fmt.Sprintf("the component %s was deleted and deployed anew: its revision %d is another program than that of the worker", component, c.Revision))
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if len(ws.revisions) >= maxRevisions {
+		clear(ws.revisions)
+	}
+	ws.revisions[key] = &revision
+	return &revision, nil
 }
 
 // chance is a number from 0 to 1 that differs every time.
