@@ -41,7 +41,8 @@ type Config struct {
 	// cuts off invocations and streams that take longer.
 	HTTP *http.Client
 	// Retrying, which may be nil, is told each time that something is about to
-	// be tried again: why, and after how long.
+	// be tried again: why, and after how long. Any goroutine that uses the
+	// client may call it.
 	Retrying func(cause error, pause time.Duration)
 }
 

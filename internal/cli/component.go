@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/client"
 )
@@ -231,6 +233,9 @@ func (r *remote) each(args []string, asJSON bool, field string, do func(arg stri
 		err := do(arg)
 		if err == nil && asJSON {
 			err = writeJSON(r.stdout, map[string]string{field: arg})
+		}
+		if errors.Is(err, waterbear.ErrInterrupted) {
+			return err
 		}
 		if err != nil {
 			failed = true

@@ -19,7 +19,10 @@ func lateFlags(cmd *cobra.Command, args []string) (rest []string, err error) {
 	f := cmd.Flags()
 	for i := 0; i < len(args); i++ {
 		word, ok := strings.CutPrefix(args[i], "--")
-		if !ok || word == "" {
+		if ok && word == "" {
+			return append(rest, args[i+1:]...), nil
+		}
+		if !ok {
 			rest = append(rest, args[i])
 			continue
 		}

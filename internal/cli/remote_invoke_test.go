@@ -27,6 +27,7 @@ func TestArgumentsAreSentByTheTypesOfTheFunction(t *testing.T) {
 		{"shop/alice add 0xff -0x10", "[255,-16]"},
 		{"shop/alice add 007 -0", "[7,0]"},
 		{"shop/new add 2 3 --key k", "[2,3]"},
+		{"shop/alice add -- 2 3", "[2,3]"},
 		{"shop/alice half -1.50", "[-1.5]"},
 		{"shop/alice half -inf", `["-Infinity"]`},
 		{"shop/alice half NaN", `["NaN"]`},
@@ -36,6 +37,7 @@ func TestArgumentsAreSentByTheTypesOfTheFunction(t *testing.T) {
 		{"shop/alice add --json-args [1,-2]", "[1,-2]"},
 		{"shop/old old", "[]"},
 		{"report/nightly run --verbose --key -3 x", `["--verbose","--key","-3","x"]`},
+		{"report/nightly run -- x", `["--","x"]`},
 		{"report/nightly run", "[]"},
 	} {
 		s.body = ""
