@@ -31,6 +31,10 @@ type PlatformOptions struct {
 	// invocation.
 	IdleAfter    time.Duration
 	SuspendAfter time.Duration
+	// ImageAfter is how long replaying a worker may have become, by an estimate,
+	// before its state is saved so that it need not be; a larger memory makes it
+	// longer. Negative: its state is never saved.
+	ImageAfter time.Duration
 	// Defaults are the settings of workers whose component has none.
 	Defaults api.Settings
 	// Grace is how long Close lets invocations go on before it stops them
@@ -45,6 +49,7 @@ const (
 	DefaultMaxRunning   = 64
 	DefaultIdleAfter    = time.Minute
 	DefaultSuspendAfter = 5 * time.Second
+	DefaultImageAfter   = 10 * time.Millisecond
 )
 
 // maxResident is how many workers a node has in mind at once.
@@ -110,6 +115,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 		Defaults:     worker.Merge(o.Defaults, DefaultSettings()),
 		MaxInstances: or(o.MaxInstances, DefaultMaxInstances), MaxRunning: or(o.MaxRunning, DefaultMaxRunning), MaxResident: maxResident,
 		IdleAfter: or(o.IdleAfter, DefaultIdleAfter), SuspendAfter: or(o.SuspendAfter, DefaultSuspendAfter),
+		ImageAfter: or(o.ImageAfter, DefaultImageAfter),
 	})
 	ctx, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	p.keeping = n.sched.Go("keep house", func() { n.keepHouse(ctx) })

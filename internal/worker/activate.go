@@ -83,7 +83,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		config.fresh = a.accepted
 		config.park = r.pause
 	}
-	b, err := r.ws.newBody(context.Background(), config)
+	b, err := r.newBody(ctx, config, p)
 	if err != nil {
 		program.Release()
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/image"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -47,6 +48,7 @@ type body struct {
 	files  *filesystem.FS
 	system *wasip1.System
 
+	packs    *ownPacks
 	instance *wasm.Instance // nil for a command between two invocations
 	calls    uint64         // the session's when the attempt began
 }
@@ -61,6 +63,8 @@ type bodyConfig struct {
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
+	// image, if set, is where the worker's state comes from.
+	image *image.Reader
 }
 
 // newBody makes a worker's surroundings; the instance is made when the first
@@ -77,18 +81,18 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
-	b.random = ambient.NewRandom(seed, 0)
-	if err := b.openFiles(ctx); err != nil {
-		return nil, err
+	b.packs = newOwnPacks(ctx, rt.Store.Blobs(), seed)
+	if c.image != nil {
+		b.random = ambient.NewRandom(seed, c.image.Random)
+		return b, b.restore(c.image)
 	}
-	return b, nil
+	b.random = ambient.NewRandom(seed, 0)
+	return b, b.openFiles(ctx)
 }
 
 // openFiles makes the worker's file system as it was when it was created.
 func (b *body) openFiles(ctx context.Context) (err error) {
-	config := filesystem.Config{
-		Now: b.clocks.Stamp, Packs: packs{ctx, b.rt.Store.Blobs()}, Limits: filesystem.Limits{Bytes: b.create.Storage},
-	}
+	config := b.filesConfig()
 	if b.create.Initial == (storage.Hash{}) {
 		b.files = filesystem.New(config)
 	} else {
@@ -107,15 +111,29 @@ func (b *body) openFiles(ctx context.Context) (err error) {
 // instantiate makes an instance; args are a command's.
 func (b *body) instantiate(args []string) (err error) {
 	b.discard()
-	b.files.Sweep() // what an instance before had open
-	b.system, err = wasip1.New(wasip1.Config{
-		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
-		FS: b.files, Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}},
-		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
-	})
-	if err != nil {
+	if err := b.openSystem(args, nil); err != nil {
 		return err
 	}
+	return b.newInstance()
+}
+
+// openSystem makes what the guest sees of WASI. What an instance before had
+// open is closed, or descriptors are those of an image.
+func (b *body) openSystem(args []string, open []byte) (err error) {
+	if b.system != nil {
+		if err := b.system.Close(); err != nil {
+			return err
+		}
+	}
+	b.system, err = wasip1.New(wasip1.Config{
+		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
+		FS: b.files, Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}, Open: open,
+		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
+	})
+	return err
+}
+
+func (b *body) newInstance() (err error) {
 	b.instance, err = b.program.Module().Instantiate(b.session.Context(), wasm.InstanceConfig{
 		Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield,
 	})

@@ -304,6 +304,8 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 		if h, ok := hostdir.Content(b); ok {
 			return []storage.Hash{h}, nil
 		}
+	case *oplog.Image:
+		return rt.imageBlobs(ctx, b)
 	case *oplog.Exited:
 		return rt.filesBlobs(ctx, b.Files)
 	case *oplog.Error:

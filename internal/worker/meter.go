@@ -70,12 +70,15 @@ func (m *meter) begin()   { m.since, m.spent, m.yields = m.sched.Monotonic(), 0,
 func (m *meter) pause()   { m.spent += m.sched.Monotonic() - m.since }
 func (m *meter) proceed() { m.since = m.sched.Monotonic() }
 
+// used is what the attempt has computed until now.
+func (m *meter) used() time.Duration { return m.spent + m.sched.Monotonic() - m.since }
+
 // yield is called by the guest now and then while it computes.
 func (m *meter) yield() {
 	if m.yields++; m.yields%yieldsBetweenLooks != 0 || !m.enforced || m.limits.CPUTime == 0 {
 		return
 	}
-	if m.spent+m.sched.Monotonic()-m.since > time.Duration(m.limits.CPUTime) {
+	if m.used() > time.Duration(m.limits.CPUTime) {
 		wasm.Abort(&LimitError{"cpuTime", time.Duration(m.limits.CPUTime).String()})
 	}
 }

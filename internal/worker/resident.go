@@ -35,6 +35,7 @@ type resident struct {
 	held     bool          // on the agenda, for the next life
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
+	imaging
 
 	// Of the driver while the machine is busy.
 	body  *body
@@ -55,7 +56,7 @@ type waiter struct {
 
 // load reads the worker's oplog. It is called once, by who made r.
 func (r *resident) load(ctx context.Context) {
-	life, err := oplog.ReadLife(ctx, r.ws.Store.Logs(), r.worker)
+	life, image, note, err := r.ws.readLife(ctx, r.worker)
 	var revision *api.Revision
 	if err == nil && life.Last > 0 {
 		// One that cannot be read now is asked for again when it is needed.
@@ -68,6 +69,7 @@ func (r *resident) load(ctx context.Context) {
 		r.machine.life = life
 		r.writer = r.ws.Committer.NewWriter(r.worker, life.Last)
 		r.blank = life.Last <= 1
+		r.image, r.imageNote = image, note
 		r.adopt(revision)
 	}
 	if r.ws.isClosing() {
@@ -261,6 +263,7 @@ func (r *resident) driveOnce() (again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.halting = nil
+	r.computed += r.meter.used()
 	if out.alive && r.body.session.Context().Err() != nil {
 		out.alive = false // it was stopped too late for this job, and is good for no other
 	}
@@ -273,6 +276,7 @@ func (r *resident) driveOnce() (again bool) {
 		r.machine.retry = r.settings().Retry
 	}
 	r.apply(e)
+	r.capture()
 	if r.driving = r.todo; !r.driving && r.machine.phase == ready {
 		r.ws.rested(r)
 	}
@@ -281,6 +285,10 @@ func (r *resident) driveOnce() (again bool) {
 
 // drop discards the instance, if there is one.
 func (r *resident) drop() {
+	if r.capturing {
+		r.unwanted = true // whoever takes the image drops it
+		return
+	}
 	if r.body != nil {
 		r.body.close()
 		r.body = nil

@@ -10,10 +10,10 @@ import (
 
 // stats count what has happened since the node was opened.
 type stats struct {
-	running                                atomic.Int64
-	accepted, finished, failed, retried    atomic.Uint64
-	suspended, evictions, recoveries       atomic.Uint64
-	recoveryNanoseconds, replayed, refused atomic.Uint64
+	running                                  atomic.Int64
+	accepted, finished, failed, retried      atomic.Uint64
+	suspended, evictions, recoveries, images atomic.Uint64
+	recoveryNanoseconds, replayed, refused   atomic.Uint64
 }
 
 func (s *stats) count(body oplog.Body) {

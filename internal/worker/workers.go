@@ -32,6 +32,10 @@ type Config struct {
 	// IdleAfter is how long an instance stays in memory with nothing to do.
 	// SuspendAfter is the wait for which it leaves.
 	IdleAfter, SuspendAfter time.Duration
+	// ImageAfter is the replay that has to be saved for an image to be taken, by
+	// the time it would take; 0 takes one after every invocation, and less than
+	// that none ever.
+	ImageAfter time.Duration
 }
 
 // Workers are the workers of a node: those it has in mind, and the way to all

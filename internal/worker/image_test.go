@@ -1,0 +1,180 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+// images are the Image entries of a worker, and how many blobs the store has.
+func (p *platform) images(w id.Worker) (entries []*oplog.Image, blobs int) {
+	p.t.Helper()
+	for entry, err := range oplog.Read(context.Background(), p.store.Logs(), w, 1, 0) {
+		must(p.t, err)
+		if image, ok := entry.Body.(*oplog.Image); ok {
+			entries = append(entries, image)
+		}
+	}
+	for _, err := range p.store.Blobs().List(context.Background()) {
+		must(p.t, err)
+		blobs++
+	}
+	return entries, blobs
+}
+
+// everything makes a worker use all the state there is, and gives what it says.
+func (p *platform) everything(w id.Worker) string {
+	p.t.Helper()
+	said := ""
+	for _, c := range []struct {
+		function string
+		args     []any
+	}{{"inc", []any{3}}, {"file_inc", []any{4}}, {"put", []any{9}}, {"print", []any{2}}, {"grow", []any{1}}, {"get", nil}} {
+		v, err := p.invoke(w, c.function, c.args...)
+		must(p.t, err)
+		said += fmt.Sprintln(c.function, v.State, string(v.Result))
+	}
+	return said
+}
+
+func TestRecoveryBeginsAtTheNewestImage(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter = 0 })
+	for range 20 {
+		p.everything(shop)
+	}
+	before := p.everything(shop)
+	p.restart()
+	after := p.everything(shop)
+	if s := p.Stats(); s.Recoveries != 1 || s.Replayed > 4 {
+		t.Errorf("%d recoveries replayed %d entries, want one and next to none", s.Recoveries, s.Replayed)
+	}
+	plain := newPlatform(t, func(c *worker.Config) { c.ImageAfter = -1 })
+	var want [2]string
+	for i := range 22 {
+		want[i%2] = plain.everything(shop)
+	}
+	if before != want[0] || after != want[1] {
+		t.Errorf("with images:\n%s%swithout:\n%s%s", before, after, want[0], want[1])
+	}
+}
+
+func TestOnlyTheNewestImageIsKept(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter = 0 })
+	p.everything(shop)
+	p.restart() // waits until what is old is deleted
+	_, first := p.images(shop)
+	for range 10 {
+		p.everything(shop)
+	}
+	p.restart()
+	entries, blobs := p.images(shop)
+	if len(entries) < 60 || blobs > first {
+		t.Errorf("%d images left %d blobs, the first ones %d", len(entries), blobs, first)
+	}
+	p.want(shop, "[36]", "inc", 3)
+}
+
+// spoiledStore gives one blob otherwise than it was put.
+type spoiledStore struct {
+	storage.Store
+	spoil *spoiled
+}
+
+type spoiled struct {
+	hash storage.Hash
+	read func(content []byte) io.Reader
+}
+
+func (s spoiledStore) Blobs() storage.Blobs { return spoiledBlobs{s.Store.Blobs(), s.spoil} }
+
+type spoiledBlobs struct {
+	storage.Blobs
+	spoil *spoiled
+}
+
+func (b spoiledBlobs) Get(ctx context.Context, h storage.Hash) (io.ReadCloser, error) {
+	r, err := b.Blobs.Get(ctx, h)
+	if err != nil || h != b.spoil.hash {
+		return r, err
+	}
+	content, err := io.ReadAll(r)
+	return io.NopCloser(b.spoil.read(content)), err
+}
+
+func TestAnImageThatCannotBeReadCostsTimeAlone(t *testing.T) {
+	for name, read := range map[string]func(content []byte) io.Reader{
+		"head damaged": func(content []byte) io.Reader {
+			content[40] ^= 1
+			return bytes.NewReader(content)
+		},
+		"memory damaged": func(content []byte) io.Reader {
+			content[len(content)-1] ^= 1
+			return io.MultiReader(bytes.NewReader(content), iotest.ErrReader(&storage.CorruptError{Where: "a blob", Cause: errors.New("checksum mismatch")}))
+		},
+		"too short": func(content []byte) io.Reader { return bytes.NewReader(content[:len(content)-100]) },
+		"empty":     func([]byte) io.Reader { return bytes.NewReader(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := &spoiled{read: read}
+			p := newPlatform(t, func(c *worker.Config) { c.ImageAfter, c.Store = 0, spoiledStore{c.Store, bad} })
+			p.everything(shop)
+			_, err := p.invoke(shop, "fail")
+			must(t, err)
+			p.everything(shop)
+			p.close()
+			entries, _ := p.images(shop)
+			bad.hash = entries[len(entries)-1].Blob
+			p.open()
+			p.want(shop, "[9]", "inc", 3)
+			p.want(shop, "[12]", "file_inc", 4)
+			if d, err := p.Worker(t.Context(), shop); err != nil || d.Status != api.Idle {
+				t.Errorf("got %+v, %v", d, err)
+			}
+		})
+	}
+}
+
+func TestImagesAreTakenWhenReplayHasBecomeDear(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter = 5 * time.Millisecond })
+	for range 5 {
+		p.want(shop, "[0]", "get")
+	}
+	if entries, _ := p.images(shop); len(entries) > 0 {
+		t.Errorf("%d images of a worker that has done nothing", len(entries))
+	}
+	for i := range 5 {
+		p.want(shop, fmt.Sprintf("[%d]", 30000*(i+1)), "steps", 30000)
+	}
+	p.close()
+	entries, _ := p.images(shop)
+	if len(entries) == 0 {
+		t.Error("no image was taken")
+	}
+	p.open()
+	p.want(shop, "[150000]", "get")
+}
+
+func TestSleepingInvocationGoesOnBehindAnImage(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter, c.SuspendAfter = 0, 50*time.Millisecond })
+	p.want(shop, "[3]", "inc", 3)
+	v, err := p.Invoke(t.Context(), shop, api.Call{Function: "nap", Args: []byte("[300]"), Async: true})
+	must(t, err)
+	p.restart()
+	v, err = p.Invocation(t.Context(), shop, v.Key, true)
+	must(t, err)
+	if v.State != api.StateFinished {
+		t.Errorf("got %+v %+v", v, v.Failure)
+	}
+	p.want(shop, "[3]", "get")
+}

@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// Files gives a worker's files as they are now; those of one that is in an
+// invocation as far as that is recorded. A worker without an instance is
+// replayed for that, beside whatever else it does.
+func (ws *Workers) Files(ctx context.Context, w id.Worker) (fs.ReadLinkFS, error) {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	if r.machine.phase == ready && r.body != nil && !r.driving {
+		defer r.mu.Unlock()
+		return r.body.files.Clone().View(), nil
+	}
+	r.mu.Unlock()
+	if err := r.commit(ctx); err != nil {
+		return nil, err
+	}
+	return ws.replayFiles(ctx, w, r.writer.Committed())
+}
+
+// replayFiles runs a worker's oplog up to last, writing nothing, for its files.
+func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Index) (fs.ReadLinkFS, error) {
+	if err := ws.slots.acquire(ctx, nil); err != nil {
+		return nil, err
+	}
+	defer ws.slots.release()
+	life, at, _, err := ws.readLife(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if life.Create.Ephemeral {
+		last = 1 // it begins anew each time
+	}
+	program, err := ws.Catalog.Acquire(ctx, w.Component, life.Create.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("load the program of %s: %w", w, err)
+	}
+	p := &replay{r: &resident{ws: ws, worker: w, machine: machine{life: life}, imaging: imaging{image: at}}, calls: map[oplog.Index]call{}, entries: last}
+	b, err := p.r.newBody(ctx, bodyConfig{
+		program: program, create: &life.Create, meter: newMeter(ws.Sched, api.Limits{}),
+		session: durable.Config{
+			Worker: w, Skip: life.Undone, Passed: p.pass, Cursor: oplog.NewCursor(ws.Store.Logs(), w, 2, last),
+		},
+	}, p)
+	if err != nil {
+		program.Release()
+		return nil, err
+	}
+	defer b.close()
+	p.r.body = b
+	if err := p.look(ctx); err != nil {
+		return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+	}
+	return b.files.View(), nil
+}
+
+// look replays to the end of the oplog.
+func (p *replay) look(ctx context.Context) error {
+	b := p.r.body
+	for {
+		started, _, err := b.session.Begin()
+		if err == nil && started != nil {
+			b.begin()
+			var result []byte
+			if result, err = b.perform(p.calls[started.Accepted]); err == nil {
+				_, err = b.session.Finish(result)
+			}
+			delete(p.calls, started.Accepted)
+		}
+		switch {
+		case errors.Is(err, durable.ErrEndOfLog):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && b.session.Replaying():
+			return err
+		case err != nil, started == nil:
+			return nil // an attempt that is about to be recorded as failed
+		}
+	}
+}
