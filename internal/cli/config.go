@@ -96,7 +96,7 @@ func (c *config) declare() []*setting {
 		{key: "retry.initial", arg: "DURATION", preset: "100ms", value: span(&retry.Initial, time.Millisecond), meaning: "pause before the second attempt"},
 		{key: "retry.max", arg: "DURATION", preset: "1m", value: span(&retry.Max, time.Millisecond), meaning: "the longest pause"},
 		{key: "retry.factor", arg: "FACTOR", preset: "2", value: fraction(&retry.Factor, 1, 1000), meaning: "by which each pause is longer than the one before"},
-		{key: "retry.jitter", arg: "FRACTION", preset: "0.2", value: fraction(&retry.Jitter, 0, 1), meaning: "part of each pause that is left to chance"},
+		{key: "retry.jitter", arg: "FRACTION", preset: "0.2", value: fraction(&retry.Jitter, 0.01, 1), meaning: "part of each pause that is left to chance"},
 
 		{key: "workers.max-instances", arg: "NUMBER", preset: "4096", value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
 		{key: "workers.max-memory", arg: "SIZE", preset: "2GiB", value: size(&c.maxMemory, 64<<10, 1<<50), meaning: "memory of all workers together"},

@@ -33,7 +33,7 @@ var samples = map[string]struct{ one, other, bad string }{
 	"retry.initial":         {"1s", "2m", "0s"},
 	"retry.max":             {"1s", "2h", "3 s"},
 	"retry.factor":          {"1", "1.5", "0.9"},
-	"retry.jitter":          {"0", "1", "1.1"},
+	"retry.jitter":          {"0.01", "1", "0"},
 	"workers.max-instances": {"1", "20", "0"},
 	"workers.max-memory":    {"8GiB", "16GiB", "1KiB"},
 	"workers.max-running":   {"1", "20", "many"},

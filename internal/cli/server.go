@@ -144,9 +144,9 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	if addr, ok := l.Addr().(*net.TCPAddr); c.auth == authOff && (!ok || !addr.IP.IsLoopback()) {
 		return c.setting("listen").wrong("%s means %s here, which others can reach; set auth to on", c.listen, l.Addr())
 	}
-	node, err := openNode(ctx, c, log)
+	node, err := c.openNode(ctx, log)
 	if err == nil {
-		err = a.serveNode(ctx, c, log, node, l, pair, notify)
+		err = a.serveNode(ctx, c, log, node.Platform(), l, pair, notify)
 		if closed := node.Close(); err == nil {
 			err = closed
 		}
@@ -158,9 +158,9 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	return nil
 }
 
-// serveNode serves a node that is open until ctx is done.
-func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, node serverNode, l net.Listener, pair *keyPair, notify notifier) error {
-	secret, err := c.firstToken(ctx, node)
+// serveNode serves what is open until ctx is done.
+func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *waterbear.Platform, l net.Listener, pair *keyPair, notify notifier) error {
+	secret, err := c.firstToken(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, node s
 	if err := notify.send("READY=1"); err != nil {
 		log.Warn("tell the service manager that the server is ready", "error", err)
 	}
-	return node.Serve(ctx, l, c.serving(log, pair))
+	return p.Serve(ctx, l, pair.tlsConfig(), c.serving(log))
 }
 
 // startLine tells a person all they need to begin.
@@ -198,7 +198,7 @@ const adminToken = "admin"
 
 // firstToken makes a token if one is needed and there is none, and gives its
 // secret unless the person knows it.
-func (c *config) firstToken(ctx context.Context, node serverNode) (secret string, err error) {
+func (c *config) firstToken(ctx context.Context, node tokenStore) (secret string, err error) {
 	if c.auth == authOff {
 		return "", nil
 	}
@@ -216,8 +216,8 @@ func (c *config) firstToken(ctx context.Context, node serverNode) (secret string
 	if err != nil {
 		return "", fmt.Errorf("make the first token: %w", err)
 	}
-	if made.Secret != "" {
-		return "", nil
+	if created.Secret == made.Secret {
+		return "", nil // the person has it
 	}
 	return created.Secret, nil
 }

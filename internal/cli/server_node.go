@@ -2,71 +2,36 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
 
 	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
 )
 
-// serverNode is what a server needs of a node.
-type serverNode interface {
-	Serve(ctx context.Context, l net.Listener, c serveConfig) error
+// tokenStore is what making the first token needs of a node.
+type tokenStore interface {
 	CreateToken(ctx context.Context, t api.NewToken) (api.CreatedToken, error)
 	Tokens(ctx context.Context) ([]api.Token, error)
-	Close() error
 }
 
-type serveConfig struct {
-	Auth               bool
-	Log                *slog.Logger
-	Version            string
-	Hosts              []string
-	MaxBody, MaxModule int64
-	MaxRequests        int
-	Timeout, Grace     time.Duration
-	TLS                *tls.Config
-}
-
-type shimNode struct{ *waterbear.Node }
-
-func (n shimNode) Serve(ctx context.Context, l net.Listener, c serveConfig) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	s := &http.Server{Handler: mux, TLSConfig: c.TLS}
-	stop := context.AfterFunc(ctx, func() { _ = s.Shutdown(context.Background()) })
-	defer stop()
-	var err error
-	if c.TLS != nil {
-		err = s.ServeTLS(l, "", "")
-	} else {
-		err = s.Serve(l)
-	}
-	if err == http.ErrServerClosed {
-		err = nil
-	}
-	return err
-}
-
-func (n shimNode) CreateToken(_ context.Context, t api.NewToken) (api.CreatedToken, error) {
-	return api.CreatedToken{Token: api.Token{Name: t.Name}, Secret: "shim"}, nil
-}
-func (n shimNode) Tokens(context.Context) ([]api.Token, error) { return nil, nil }
-
-// openNode opens the state directory for a server.
-func openNode(ctx context.Context, c *config, log *slog.Logger) (serverNode, error) {
-	n, err := waterbear.Open(ctx, waterbear.Options{Dir: c.state})
-	return shimNode{n}, err
+// openNode opens the state directory with all that workers are configured to
+// have.
+func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Node, error) {
+	return waterbear.Open(ctx, waterbear.Options{
+		Dir: c.state,
+		Platform: &waterbear.PlatformOptions{
+			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,
+			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter,
+			Defaults: c.workers, Grace: c.grace, Log: log,
+		},
+	})
 }
 
 // serving is the part of the configuration that requests meet.
-func (c *config) serving(log *slog.Logger, pair *keyPair) serveConfig {
-	return serveConfig{
+func (c *config) serving(log *slog.Logger) waterbear.ServeConfig {
+	return waterbear.ServeConfig{
 		Auth: c.auth == authOn, Log: log, Version: ownVersion().Version,
 		Hosts: c.hosts, MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
-		Timeout: c.timeout, Grace: c.grace, TLS: pair.tlsConfig(),
+		Timeout: c.timeout, Grace: c.grace,
 	}
 }

@@ -94,7 +94,6 @@ func TestACertificateIsReloadedUnlessTheNewOneIsNone(t *testing.T) {
 
 // fakeNode has tokens.
 type fakeNode struct {
-	serverNode
 	tokens []api.Token
 	made   []api.NewToken
 }
