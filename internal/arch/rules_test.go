@@ -29,12 +29,13 @@ var imports = map[string][]string{
 	"wit":                          {},
 	"internal/access":              {"api", "internal/id", "internal/sched", "internal/storage"},
 	"internal/agenda":              {"internal/id", "internal/oplog", "internal/sched", "internal/storage"},
+	"internal/image":               {"internal/storage"},
 	"internal/catalog":             {"api", "internal/id", "internal/sched", "internal/storage", "internal/wasm", "wit"},
 	"internal/server":              {"api", "internal/access", "internal/id"},
 	"internal/worker": {
 		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/ambient",
 		"internal/host/filesystem", "internal/host/hostdir", "internal/host/wasip1", "internal/id",
-		"internal/oplog", "internal/sched", "internal/storage", "internal/wasm", "wit",
+		"internal/image", "internal/oplog", "internal/sched", "internal/storage", "internal/wasm", "wit",
 	},
 	".": {
 		"api", "internal/access", "internal/agenda", "internal/catalog", "internal/durable",
@@ -43,9 +44,9 @@ var imports = map[string][]string{
 		"internal/storage/local", "internal/vfs", "internal/wasm", "internal/worker",
 	},
 	"internal/sim": {
-		"internal/durable", "internal/host/hostdir", "internal/host/live", "internal/id", "internal/oplog",
-		"internal/sched", "internal/storage", "internal/storage/local", "internal/storage/memory",
-		"internal/storage/storagetest", "internal/vfs", "internal/wasm", "internal/worker",
+		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/hostdir", "internal/host/live",
+		"internal/id", "internal/oplog", "internal/sched", "internal/storage", "internal/storage/local",
+		"internal/storage/memory", "internal/storage/storagetest", "internal/vfs", "internal/wasm", "internal/worker",
 	},
 	"internal/cli":  {".", "api", "client"},
 	"cmd/waterbear": {"internal/cli"},
