@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
 )
 
@@ -75,6 +76,7 @@ func newConfig() *config {
 // from the command line to the documents, goes by this list.
 func (c *config) declare() []*setting {
 	limits, retry := &c.workers.Limits, &c.workers.Retry
+	d := waterbear.DefaultSettings()
 	return []*setting{
 		{key: "state", arg: "DIR", preset: stateDefault, value: text(&c.state, "a directory"), meaning: "where everything is kept, made if missing"},
 		{key: "listen", arg: "HOST:PORT", preset: "127.0.0.1:4004", value: address(&c.listen), meaning: "where to listen; port 0: any free one"},
@@ -85,24 +87,24 @@ func (c *config) declare() []*setting {
 		{key: "log.format", arg: "text|json", preset: formatText, value: oneOf(&c.logFormat, formatText, formatJSON), meaning: "how standard error is written"},
 		{key: "log.level", arg: "LEVEL", preset: "info", value: oneOf(&c.logLevel, "debug", "info", "warn", "error"), meaning: "the least that is logged: debug, info, warn or error"},
 
-		{key: "limits.memory", arg: "SIZE", preset: "1GiB", value: size(&limits.Memory, 64<<10, 4<<30), meaning: "memory of a worker"},
-		{key: "limits.storage", arg: "SIZE", preset: "1GiB", value: size(&limits.Storage, 1, 1<<50), meaning: "bytes in a worker's files"},
-		{key: "limits.files", arg: "NUMBER", preset: "1024", value: number(&limits.Files, 3, 1<<20), meaning: "files that a worker can have open"},
-		{key: "limits.cpu-time", arg: "DURATION", preset: "1m", value: span(&limits.CPUTime, time.Millisecond), meaning: "computing time of one attempt of an invocation"},
-		{key: "limits.log-rate", arg: "SIZE", preset: "1MiB", value: size(&limits.LogRate, 1, 1<<40), meaning: "output of a worker a second"},
-		{key: "limits.oplog-rate", arg: "SIZE", preset: "8MiB", value: size(&limits.OplogRate, 1, 1<<40), meaning: "host calls recorded of a worker a second"},
-		{key: "limits.queue", arg: "NUMBER", preset: "1000", value: number(&limits.Queue, 1, 1<<20), meaning: "invocations of a worker, accepted and not finished"},
-		{key: "retry.attempts", arg: "NUMBER", preset: "3", value: number(&retry.Attempts, 1, 1<<20), meaning: "times an invocation is tried, the first included"},
-		{key: "retry.initial", arg: "DURATION", preset: "100ms", value: span(&retry.Initial, time.Millisecond), meaning: "pause before the second attempt"},
-		{key: "retry.max", arg: "DURATION", preset: "1m", value: span(&retry.Max, time.Millisecond), meaning: "the longest pause"},
-		{key: "retry.factor", arg: "FACTOR", preset: "2", value: fraction(&retry.Factor, 1, 1000), meaning: "by which each pause is longer than the one before"},
-		{key: "retry.jitter", arg: "FRACTION", preset: "0.2", value: fraction(&retry.Jitter, 0.01, 1), meaning: "part of each pause that is left to chance"},
+		{key: "limits.memory", arg: "SIZE", preset: sizeText(d.Limits.Memory), value: size(&limits.Memory, 64<<10, 4<<30), meaning: "memory of a worker"},
+		{key: "limits.storage", arg: "SIZE", preset: sizeText(d.Limits.Storage), value: size(&limits.Storage, 1, 1<<50), meaning: "bytes in a worker's files"},
+		{key: "limits.files", arg: "NUMBER", preset: numberText(d.Limits.Files), value: number(&limits.Files, 3, 1<<20), meaning: "files that a worker can have open"},
+		{key: "limits.cpu-time", arg: "DURATION", preset: spanText(time.Duration(d.Limits.CPUTime)), value: span(&limits.CPUTime, time.Millisecond), meaning: "computing time of one attempt of an invocation"},
+		{key: "limits.log-rate", arg: "SIZE", preset: sizeText(d.Limits.LogRate), value: size(&limits.LogRate, 1, 1<<40), meaning: "output of a worker a second"},
+		{key: "limits.oplog-rate", arg: "SIZE", preset: sizeText(d.Limits.OplogRate), value: size(&limits.OplogRate, 1, 1<<40), meaning: "host calls recorded of a worker a second"},
+		{key: "limits.queue", arg: "NUMBER", preset: numberText(d.Limits.Queue), value: number(&limits.Queue, 1, 1<<20), meaning: "invocations of a worker, accepted and not finished"},
+		{key: "retry.attempts", arg: "NUMBER", preset: numberText(d.Retry.Attempts), value: number(&retry.Attempts, 1, 1<<20), meaning: "times an invocation is tried, the first included"},
+		{key: "retry.initial", arg: "DURATION", preset: spanText(time.Duration(d.Retry.Initial)), value: span(&retry.Initial, time.Millisecond), meaning: "pause before the second attempt"},
+		{key: "retry.max", arg: "DURATION", preset: spanText(time.Duration(d.Retry.Max)), value: span(&retry.Max, time.Millisecond), meaning: "the longest pause"},
+		{key: "retry.factor", arg: "FACTOR", preset: fractionText(d.Retry.Factor), value: fraction(&retry.Factor, 1, 1000), meaning: "by which each pause is longer than the one before"},
+		{key: "retry.jitter", arg: "FRACTION", preset: fractionText(d.Retry.Jitter), value: fraction(&retry.Jitter, 0.01, 1), meaning: "part of each pause that is left to chance"},
 
-		{key: "workers.max-instances", arg: "NUMBER", preset: "4096", value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
+		{key: "workers.max-instances", arg: "NUMBER", preset: numberText(waterbear.DefaultMaxInstances), value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
 		{key: "workers.max-memory", arg: "SIZE", preset: "2GiB", value: size(&c.maxMemory, 64<<10, 1<<50), meaning: "memory of all workers together"},
-		{key: "workers.max-running", arg: "NUMBER", preset: "64", value: number(&c.maxRunning, 1, 1<<20), meaning: "invocations that compute at a time; the others wait"},
-		{key: "workers.idle-after", arg: "DURATION", preset: "1m", value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
-		{key: "workers.suspend-after", arg: "DURATION", preset: "5s", value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
+		{key: "workers.max-running", arg: "NUMBER", preset: numberText(waterbear.DefaultMaxRunning), value: number(&c.maxRunning, 1, 1<<20), meaning: "invocations that compute at a time; the others wait"},
+		{key: "workers.idle-after", arg: "DURATION", preset: spanText(waterbear.DefaultIdleAfter), value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
+		{key: "workers.suspend-after", arg: "DURATION", preset: spanText(waterbear.DefaultSuspendAfter), value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
 
 		{key: "http.hosts", arg: "NAME,...", value: names(&c.hosts), meaning: "its own names, for use without tokens; localhost is one"},
 		{key: "http.max-body", arg: "SIZE", preset: "1MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},

@@ -190,8 +190,7 @@ func sizeText(n uint64) string {
 // number is a whole number.
 func number[T int | uint64](to *T, least, most uint64) value {
 	return bounded[uint64]{
-		get: func() uint64 { return uint64(*to) }, put: func(n uint64) { *to = T(n) }, least: least, most: most,
-		format: func(n uint64) string { return strconv.FormatUint(n, 10) },
+		get: func() uint64 { return uint64(*to) }, put: func(n uint64) { *to = T(n) }, least: least, most: most, format: numberText,
 		parse: func(s string) (uint64, error) {
 			n, err := strconv.ParseUint(s, 10, 64)
 			if err != nil {
@@ -202,6 +201,8 @@ func number[T int | uint64](to *T, least, most uint64) value {
 	}
 }
 
+func numberText(n uint64) string { return strconv.FormatUint(n, 10) }
+
 // longest is the longest duration that can be configured. Sums of a few are
 // far from overflowing.
 const longest = 100 * 365 * 24 * time.Hour
@@ -209,8 +210,7 @@ const longest = 100 * 365 * 24 * time.Hour
 // span is a duration.
 func span[T ~int64](to *T, least time.Duration) value {
 	return bounded[time.Duration]{
-		get: func() time.Duration { return time.Duration(*to) }, put: func(d time.Duration) { *to = T(d) }, least: least, most: longest,
-		format: spanText,
+		get: func() time.Duration { return time.Duration(*to) }, put: func(d time.Duration) { *to = T(d) }, least: least, most: longest, format: spanText,
 		parse: func(s string) (time.Duration, error) {
 			d, err := time.ParseDuration(s)
 			if err != nil {
@@ -236,8 +236,7 @@ func spanText(d time.Duration) string {
 // fraction is a number with a decimal point.
 func fraction(to *float64, least, most float64) value {
 	return bounded[float64]{
-		get: func() float64 { return *to }, put: func(f float64) { *to = f }, least: least, most: most,
-		format: func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) },
+		get: func() float64 { return *to }, put: func(f float64) { *to = f }, least: least, most: most, format: fractionText,
 		parse: func(s string) (float64, error) {
 			f, err := strconv.ParseFloat(s, 64)
 			if err != nil || math.IsNaN(f) {
@@ -247,3 +246,5 @@ func fraction(to *float64, least, most float64) value {
 		},
 	}
 }
+
+func fractionText(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
