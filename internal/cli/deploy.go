@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,9 @@ imports, and new.`,
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, _ *remote, c *client.Client) error {
 		module, err := readProgram(args[0])
+		if exit, ok := errors.AsType[exitError](err); ok {
+			return exit.err // the codes are for those who run it
+		}
 		if err != nil {
 			return err
 		}

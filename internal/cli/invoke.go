@@ -102,7 +102,8 @@ func (r *remote) invoke(cmd *cobra.Command, o *invokeOptions, c *client.Client, 
 	} else {
 		done, err = c.Invoke(ctx, w.component, w.name, call)
 	}
-	if err == nil && !done.State.Done() && (call.Async || later || !call.Due.IsZero()) {
+	// That it is done already, well or not, is for those who ask for its result.
+	if (err == nil || isFailure(err)) && (call.Async || later || !call.Due.IsZero()) {
 		return out.accepted(done)
 	}
 	return out.ended(cmd.Context(), done, err)

@@ -38,7 +38,7 @@ func (o *verdict) accepted(known api.Invocation) error {
 
 // ended tells of an invocation that is done, or of why we do not know.
 func (o *verdict) ended(ctx context.Context, known api.Invocation, err error) error {
-	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeInvocationFailed && p.Invocation != nil {
+	if isFailure(err) {
 		err = nil
 	}
 	if o.asJSON && known.State != "" {
@@ -70,6 +70,12 @@ func (o *verdict) ended(ctx context.Context, known api.Invocation, err error) er
 		return fmt.Errorf("invocation %s of %s was canceled", known.Key, o.worker)
 	}
 	return o.result(known)
+}
+
+// isFailure says whether an error is an invocation that is done without a result.
+func isFailure(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Code == api.CodeInvocationFailed && p.Invocation != nil
 }
 
 // output prints what the invocation of a command wrote, each stream to our own.

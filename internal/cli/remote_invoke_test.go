@@ -118,6 +118,12 @@ func TestACallThatIsNotAwaitedPrintsItsKey(t *testing.T) {
 		t.Errorf("asked %v", query)
 	}
 	s.typeTo("invoke", "--async", "--json", "shop/alice", "nothing").want(t, 0, `"state":"Queued"`, "")
+	s.invoke = finished("[5]")
+	s.typeTo("invoke", "--async", "shop/alice", "nothing").want(t, 0, "i-9\n", "")
+	s.invoke = func(string, string, map[string][]string) (api.Invocation, *api.Problem) {
+		return api.Invocation{Key: "i-9", State: api.StateFailed}, api.NewProblem(api.CodeInvocationFailed, "unreachable")
+	}
+	s.typeTo("invoke", "--async", "shop/alice", "nothing").want(t, 0, "i-9\n", "")
 }
 
 func TestAFailureTellsReasonStackAndStderr(t *testing.T) {

@@ -22,7 +22,7 @@ func TestDeployingTellsTheRevisionAndItsFunctions(t *testing.T) {
 	s.typeTo("deploy", "--name", "same", file).want(t, 0, "2 (was deployed before)", "")
 	s.typeTo("deploy", "--json", "--name", "shop", file).want(t, 0, `"number":2,`, "")
 	s.typeTo("deploy", "--name", "bad", file).want(t, 1, "", "waterbear: it imports env.f, which is not there\n")
-	s.typeTo("deploy", filepath.Join(dir, "none.wasm")).want(t, exitNotFound, "", "no such file")
+	s.typeTo("deploy", filepath.Join(dir, "none.wasm")).want(t, 1, "", "no such file")
 	s.typeTo("deploy").want(t, 2, "", "wants the .wasm file to deploy")
 }
 
