@@ -294,6 +294,9 @@ func (n *node) Invoke(ctx context.Context, of, name string, call api.Call) (api.
 	if call.Function == "error" {
 		return api.Invocation{}, fmt.Errorf("the secret inside of the platform broke")
 	}
+	if call.Args == nil {
+		call.Args = json.RawMessage("[]")
+	}
 	var i *api.Invocation
 	err := n.change(func() error {
 		w, _, err := n.create(of, name, api.NewWorker{})
@@ -313,9 +316,6 @@ func (n *node) Invoke(ctx context.Context, of, name string, call api.Call) (api.
 		}
 		i = &api.Invocation{
 			Worker: of + "/" + name, Key: key, Function: call.Function, Args: call.Args, State: api.StateStarted, Index: w.Entries, Accepted: epoch,
-		}
-		if i.Args == nil {
-			i.Args = json.RawMessage("[]")
 		}
 		if !call.Due.IsZero() {
 			i.State, i.Due = api.StateScheduled, &call.Due
@@ -496,7 +496,7 @@ func (n *node) Export(_ context.Context, of, name string, to io.Writer) error {
 		return err
 	}
 	if name == "broken" {
-		_, _ = to.Write(make([]byte, 512))
+		_, _ = to.Write(make([]byte, 1<<16))
 		return fmt.Errorf("the disk broke")
 	}
 	_, err := to.Write(make([]byte, 1024))

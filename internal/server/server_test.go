@@ -25,13 +25,15 @@ type client struct {
 	server *server.Server
 	url    string
 	token  string
+	log    *accessLog
 }
 
 // start serves a fake node, which has the component shop with the worker alice.
 func start(t testing.TB, change func(*server.Config)) *client {
 	t.Helper()
 	n := newNode()
-	c := server.Config{Platform: n, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test"}
+	l := &accessLog{lines: make(chan []byte, maxLines)}
+	c := server.Config{Platform: n, Timeout: time.Minute, Log: slog.New(slog.NewJSONHandler(l, nil)), Version: "test"}
 	if change != nil {
 		change(&c)
 	}
@@ -47,7 +49,7 @@ func start(t testing.TB, change func(*server.Config)) *client {
 	}
 	h := httptest.NewServer(s.Handler())
 	t.Cleanup(h.Close)
-	return &client{t: t, node: n, server: s, url: h.URL}
+	return &client{t: t, node: n, server: s, url: h.URL, log: l}
 }
 
 // with is the client with a token of its own, which has these scopes.
@@ -60,6 +62,36 @@ func (c *client) with(scopes ...api.Scope) *client {
 	other := *c
 	other.token = made.Secret
 	return &other
+}
+
+// accessLog keeps what a server logs, one JSON object a line.
+type accessLog struct{ lines chan []byte }
+
+// maxLines is more than a test logs.
+const maxLines = 10_000
+
+func (l *accessLog) Write(b []byte) (int, error) {
+	l.lines <- bytes.Clone(b)
+	return len(b), nil
+}
+
+// ended waits for the next request to end, and gives what the log says of it.
+func (c *client) ended() map[string]any {
+	c.t.Helper()
+	for {
+		select {
+		case line := <-c.log.lines:
+			var v map[string]any
+			if err := json.Unmarshal(line, &v); err != nil {
+				c.t.Fatalf("decode %s: %v", line, err)
+			}
+			if v["msg"] == "request" {
+				return v
+			}
+		case <-c.t.Context().Done():
+			c.t.Fatal("no request ends")
+		}
+	}
 }
 
 func withTokens(c *server.Config) { c.Auth = true }

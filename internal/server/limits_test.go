@@ -1,0 +1,148 @@
+package server_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/server"
+)
+
+func TestRequestsUnderWayAreBounded(t *testing.T) {
+	const most = 3
+	c := start(t, func(c *server.Config) { c.MaxRequests = most })
+	var waiting sync.WaitGroup
+	for i := range most {
+		waiting.Go(func() { c.do("POST", alice+"/invoke/forever", "", "Idempotency-Key: k"+string(rune('0'+i))) })
+	}
+	if err := c.node.await(t.Context(), func() bool { return len(c.node.workers["shop/alice"].invocations) == most }); err != nil {
+		t.Fatal(err)
+	}
+	r := c.do("GET", alice, "")
+	p := refused(t, r, api.CodeOverloaded)
+	if r.Header.Get("Retry-After") == "" || p.RetryAfter == 0 {
+		t.Error("there is no time after which to try again")
+	}
+	for _, probe := range []string{"/healthz", "/readyz"} {
+		if r := c.do("GET", probe, ""); r.StatusCode != http.StatusOK {
+			t.Errorf("%s: got %d under load", probe, r.StatusCode)
+		}
+	}
+	for i := range most {
+		if _, err := c.node.Cancel(t.Context(), "shop", "alice", "k"+string(rune('0'+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting.Wait()
+	for range most + 1 {
+		c.ended() // so that they are under way no more
+	}
+	wants[api.WorkerDetail](t, c.do("GET", alice, ""), http.StatusOK)
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	c := start(t, func(c *server.Config) { c.MaxBody, c.MaxModule = 100, 1000 })
+	fits, over := "["+strings.Repeat(" ", 97)+"1]", "["+strings.Repeat(" ", 98)+"1]"
+	r := c.do("POST", alice+"/invoke/add", fits[:len(fits)-1]) // 99 bytes, cut
+	refused(t, r, api.CodeInvalid)
+	wants[api.Invocation](t, c.do("POST", alice+"/invoke/add", fits), http.StatusOK)
+	refused(t, c.do("POST", alice+"/invoke/add", over), api.CodeTooLarge)
+	wants[api.Deployed](t, c.do("PUT", shop, module+strings.Repeat("x", 1000-len(module)), "Content-Type: application/wasm"), http.StatusCreated)
+	refused(t, c.do("PUT", shop, module+strings.Repeat("x", 1001-len(module)), "Content-Type: application/wasm"), api.CodeTooLarge)
+
+	// A body that does not say how long it is.
+	for _, path := range []string{alice + "/invoke/add", shop + "/settings", shop} {
+		method, media := http.MethodPut, "application/json"
+		if strings.HasPrefix(path, alice) {
+			method = http.MethodPost
+		}
+		if path == shop {
+			media = "application/wasm"
+		}
+		q, err := http.NewRequestWithContext(t.Context(), method, c.url+path, io.LimitReader(spaces{}, 10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Content-Type", media)
+		resp, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(t, reply{resp, b}, api.CodeTooLarge)
+	}
+}
+
+// spaces has no end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestABodyThatIsCutOffIsRefused(t *testing.T) {
+	c := start(t, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "POST "+alice+"/invoke/add HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[1]")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ended(); got["status"] != float64(http.StatusBadRequest) {
+		t.Errorf("got %v, want 400", got)
+	}
+	if sum := c.node.workers["shop/alice"].sum; sum != 0 {
+		t.Errorf("half a request was performed: the sum is %d", sum)
+	}
+}
+
+func TestListsAreBoundedAndGoOn(t *testing.T) {
+	c := start(t, nil)
+	for _, name := range []string{"b", "c", "d", "e"} {
+		if _, _, err := c.node.CreateWorker(t.Context(), "shop", name, api.NewWorker{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []string{
+		"limit=0", "limit=1001", "limit=x", "status=Sleepy", "revision=-1", "createdAfter=yesterday", "name=" + strings.Repeat("x", 257),
+		"component=-", "component=" + strings.Repeat("x", 129), "env=" + strings.Repeat("x", 5000), "cursor=" + strings.Repeat("x", 1025),
+	} {
+		refused(t, c.do("GET", "/v1/workers?"+bad, ""), api.CodeInvalid)
+	}
+	if got := c.names("limit=2"); got != "alice b c d e" {
+		t.Errorf("got %q", got)
+	}
+	if got := c.names("limit=1000&name=[b-d]"); got != "b c d" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// names lists workers, page by page.
+func (c *client) names(query string) string {
+	c.t.Helper()
+	var names []string
+	for cursor := ""; ; {
+		page := wants[api.Page[api.Worker]](c.t, c.do("GET", "/v1/workers?"+query+cursor, ""), http.StatusOK)
+		for _, w := range page.Items {
+			names = append(names, w.Name)
+		}
+		if page.Next == "" {
+			return strings.Join(names, " ")
+		}
+		cursor = "&cursor=" + page.Next
+	}
+}
