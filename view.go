@@ -179,6 +179,8 @@ func invocationText(b oplog.Body) string {
 		return "until " + b.Until.Time().Format(time.RFC3339)
 	case *oplog.Stuck:
 		return b.Reason
+	case *oplog.Image:
+		return fmt.Sprintf("covers %d, %d bytes", b.Covers, b.Size)
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}

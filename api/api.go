@@ -136,7 +136,17 @@ type WorkerDetail struct {
 	Resident bool         `json:"resident" doc:"It has an instance in memory"`
 	Memory   uint64       `json:"memory" doc:"Bytes of the linear memory of its instance"`
 	Mode     string       `json:"mode" doc:"How it recovers"`
+	Image    *Image       `json:"image,omitempty" doc:"Where recovery begins"`
 	Pending  []Invocation `json:"pending" doc:"The first 100 accepted and not finished"`
+}
+
+// Image is a worker's state, saved so that recovery need not go back further.
+type Image struct {
+	Index  uint64    `json:"index" doc:"Of its oplog entry"`
+	Covers uint64    `json:"covers" doc:"The last oplog entry whose effects it has"`
+	Taken  time.Time `json:"taken"`
+	Size   uint64    `json:"size" doc:"Bytes"`
+	Behind uint64    `json:"behind" doc:"Oplog entries that recovery replays"`
 }
 
 // NewWorker asks for a worker.

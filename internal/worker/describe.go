@@ -16,8 +16,37 @@ import (
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
-// replayMode says how workers recover.
+// replayMode says how workers recover that have no image.
 const replayMode = "replay: recovery runs the program again from its start, and takes what it observed from the oplog"
+
+// mode says how the worker recovers, and why not otherwise. It is called with
+// r.mu held.
+func (r *resident) mode() string {
+	mode := replayMode
+	switch {
+	case r.machine.ephemeral:
+		return "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
+	case r.image != nil:
+		mode = "image: recovery begins at the newest image, and replays what is behind it"
+	case len(r.unimageable) > 0:
+		mode += "; the program cannot be imaged: " + strings.Join(r.unimageable, ", ")
+	}
+	if r.imageNote != "" {
+		mode += "; " + r.imageNote
+	}
+	return mode
+}
+
+// shownImage is the worker's image for people. It is called with r.mu held.
+func (r *resident) shownImage() *api.Image {
+	if r.image == nil {
+		return nil
+	}
+	return &api.Image{
+		Index: r.image.index, Covers: r.image.Covers, Taken: r.image.At.Time(), Size: r.image.Size,
+		Behind: r.writer.Last() - r.image.index,
+	}
+}
 
 // maxPendingShown is how many pending invocations the detail of a worker lists.
 const maxPendingShown = 100
@@ -49,9 +78,7 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	v.Worker = ws.view(&life.Status, r)
 	v.Settings = r.settings()
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
-	if v.Ephemeral {
-		v.Mode = "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
-	}
+	v.Mode, v.Image = r.mode(), r.shownImage()
 	if v.Resident = r.body != nil; v.Resident && !r.driving {
 		v.Memory = r.body.memory()
 	}
@@ -74,11 +101,11 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 	c := &s.Create
 	v := api.Worker{
 		Component: s.Worker.Component, Name: s.Worker.Name, Revision: c.Revision, Ephemeral: c.Ephemeral,
-		Created: c.At.Time(), Changed: s.Changed.Time(), Args: slices.Concat([]string{}, c.Args), Env: slices.Concat([]string{}, c.Env),
+		Created: c.At.Time(), Changed: s.Changed.Time(), Args: append([]string{}, c.Args...), Env: append([]string{}, c.Env...),
 		Queue: s.Waiting, Entries: s.Last,
 	}
 	v.Status, v.Reason = statusOf(s)
-	if at, ok := ws.Agenda.Due(s.Worker); ok && at > soon && (v.Status != api.Running || r == nil) {
+	if at, ok := ws.Agenda.Due(s.Worker); ok && at > soon && (s.Waiting > 0 || s.Attempt != nil) && (v.Status != api.Running || r == nil) {
 		wake := at.Time()
 		v.Wake = &wake
 		if v.Status == api.Running && s.Attempt == nil {

@@ -27,13 +27,14 @@ type imaged struct {
 
 // imaging is what a resident knows of its worker's image. It is guarded by r.mu.
 type imaging struct {
-	image     *imaged       // the newest one, or nil
-	imageNote string        // why recovery did not begin at a newer one
-	tried     oplog.Index   // when an image was last to be taken, the oplog ended here
-	took      time.Duration // taking the last one
-	computed  time.Duration // by the guest, since the last one
-	capturing bool          // one is being taken: the instance has to stay
-	unwanted  bool          // and to be dropped then
+	image       *imaged       // the newest one, or nil
+	unimageable []string      // why none can be taken, as far as is known
+	imageNote   string        // why recovery did not begin at a newer one
+	tried       oplog.Index   // when an image was last to be taken, the oplog ended here
+	took        time.Duration // taking the last one
+	computed    time.Duration // by the guest, since the last one
+	capturing   bool          // one is being taken: the instance has to stay
+	unwanted    bool          // and to be dropped then
 }
 
 // ownPacks keeps the content of one worker's files as blobs that no other
@@ -219,7 +220,10 @@ const worthwhile = 8
 // imageDue reports whether the worker should be imaged now. It is called with
 // r.mu held, when nothing of it runs.
 func (r *resident) imageDue() bool {
-	if r.body == nil || r.machine.phase != ready || r.machine.ephemeral || r.ws.ImageAfter < 0 || len(r.body.program.Module().Unimageable()) > 0 {
+	if r.body == nil || r.machine.phase != ready || r.machine.ephemeral || r.ws.ImageAfter < 0 {
+		return false
+	}
+	if r.unimageable = r.body.program.Module().Unimageable(); len(r.unimageable) > 0 {
 		return false
 	}
 	covered := oplog.Index(1)

@@ -361,14 +361,17 @@ func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*machine) 
 	}
 	defer ws.release(r)
 	r.mu.Lock()
-	why := refuse(&r.machine)
+	why, code := refuse(&r.machine), api.CodeWorkerBusy
+	if r.machine.life.Exited != nil {
+		why, code = "its program has ended; use another worker, or delete this one", api.CodeWorkerExited
+	}
 	if why == "" {
 		r.remember(soon)
 		r.apply(resumed{})
 	}
 	r.mu.Unlock()
 	if why != "" {
-		return api.NewProblem(api.CodeWorkerBusy, fmt.Sprintf("%s: %s", w, why))
+		return api.NewProblem(code, fmt.Sprintf("%s cannot go on: %s", w, why))
 	}
 	return r.commit(ctx)
 }
