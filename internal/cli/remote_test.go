@@ -46,7 +46,7 @@ func TestComponentsAreShownAndSet(t *testing.T) {
 	if len(s.asked) != asked {
 		t.Error("looking at settings changed them")
 	}
-	s.typeTo("component", "settings", "--json", "--reset", "--queue", "9", "shop").want(t, 0, `{"limits":{"queue":9},"retry":{}}`, "")
+	s.typeTo("component", "settings", "--json", "--reset", "--queue", "9", "shop").want(t, 0, `{"limits":{"queue":9}}`, "")
 
 	s.typeTo("component", "delete", "--json", "shop", "report").want(t, 1, `{"name":"report"}`, "waterbear: shop: it has workers\n")
 	s.typeTo("component", "delete").want(t, 2, "", "wants the names of components")

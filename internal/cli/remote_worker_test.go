@@ -99,6 +99,7 @@ func TestAWorkerIsShownWithWhatItWaitsFor(t *testing.T) {
 	s := newRemoteServer(t)
 	got := s.typeTo("worker", "get", "shop/alice")
 	got.want(t, 0, "Worker       shop/alice\nStatus       Running\nReason       in \\x1b[31madd\nRevision     2\nArguments    -v 'a b'\nEnvironment  TIER=gold\n", "")
+	got.want(t, 0, "Image        of entry 12,000, 2.0 KiB, made 2 days ago; 345 entries are behind it\n", "")
 	got.want(t, 0, "\nKEY  FUNCTION  STATE   ATTEMPTS  DUE  LAST FAILURE\ni-7  add       Queued         0  -    trap\n", "")
 	s.typeTo("worker", "get", "--json", "shop/alice").want(t, 0, `"mode":"replay"`, "")
 	s.typeTo("worker", "get", "shop/new").want(t, 1, "", "waterbear: no worker shop/new\n")

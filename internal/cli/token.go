@@ -31,8 +31,8 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 what it allows:
 
   admin    everything
-  deploy   deploying components and changing their settings
-  invoke   invoking, creating and looking at workers
+  deploy   deploying, settings and deleting, of components and workers
+  invoke   invoking, creating, stopping and looking at workers
   read     looking at everything but tokens
 
 deploy, invoke and read can be limited to one component, as in invoke:shop.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,7 @@ func (a *app) workerGetCommand() *cobra.Command {
 with, its limits, and the invocations that are not done.
 
 --json prints one object: what "worker list --json" does, and settings, bytes,
-resident, memory, mode and pending.`,
+resident, memory, mode, image if there is one, and pending.`,
 		Example: `  waterbear worker get shop/alice
   waterbear worker get --json shop/alice | jq -r '.pending[].key'`,
 	}
@@ -68,6 +69,10 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	}
 	if w.Mode != "" {
 		t.add("Recovery", printable(w.Mode))
+	}
+	if i := w.Image; i != nil {
+		t.add("Image", fmt.Sprintf("of entry %s, %s, made %s; %s behind it",
+			commas(i.Covers), bytesText(i.Size), ago(i.Taken, time.Now()), count(i.Behind, "entry is", "entries are")))
 	}
 	t.add("Queue", count(w.Queue, "invocation", "invocations"))
 	if err := t.write(a.stdout); err != nil || len(w.Pending) == 0 {
