@@ -105,27 +105,38 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 		Queue: s.Waiting, Entries: s.Last,
 	}
 	v.Status, v.Reason = statusOf(s)
-	if at, ok := ws.Agenda.Due(s.Worker); ok && at > soon && (s.Waiting > 0 || s.Attempt != nil) && (v.Status != api.Running || r == nil) {
-		wake := at.Time()
-		v.Wake = &wake
-		if v.Status == api.Running && s.Attempt == nil {
-			v.Status, v.Reason = api.Idle, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
-		}
-	}
-	if r == nil {
+	switch v.Status {
+	case api.Interrupted, api.Failed, api.Exited:
 		return v
 	}
-	if v.Status == api.Running && r.machine.phase != busy {
-		now := oplog.At(ws.Sched.Now())
-		switch at := r.machine.wake(now); {
-		case r.machine.pause > now:
-			v.Reason = fmt.Sprintf("the host could not do its part: %v; it tries again at %s", r.machine.fault, r.machine.pause.Time().Format(time.RFC3339))
-		case at > now:
-			wake := at.Time()
-			v.Status, v.Wake, v.Reason = api.Idle, &wake, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
-		}
+	at := ws.wakes(s.Worker, r)
+	if at == 0 || s.Waiting == 0 && s.Attempt == nil {
+		return v
+	}
+	wake := at.Time()
+	v.Wake = &wake
+	if v.Status == api.Running && s.Attempt == nil {
+		v.Status, v.Reason = api.Idle, fmt.Sprintf("%d scheduled, the next at %s", s.Waiting, wake.Format(time.RFC3339))
+	}
+	if r != nil && r.machine.fault != nil {
+		v.Status, v.Reason = api.Running, fmt.Sprintf("the host could not do its part: %v; it tries again at %s", r.machine.fault, wake.Format(time.RFC3339))
 	}
 	return v
+}
+
+// wakes is when a worker goes on by itself, 0 if it does so now or never.
+func (ws *Workers) wakes(w id.Worker, r *resident) oplog.Time {
+	if r == nil {
+		if at, ok := ws.Agenda.Due(w); ok && at > soon {
+			return at
+		}
+		return 0
+	}
+	now := oplog.At(ws.Sched.Now())
+	if at := r.machine.wake(now); at > now {
+		return at
+	}
+	return 0
 }
 
 // statusOf is the status that a worker's oplog tells, with its reason.

@@ -23,6 +23,9 @@ import (
 
 var alice = id.Worker{Component: "run", Name: "alice"}
 
+// CacheDir keeps the compiled code of all tests.
+var CacheDir string
+
 var (
 	engine *wasm.Engine
 	wasi   *wasm.Host
@@ -43,6 +46,7 @@ func withEngine(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(cache)
+	CacheDir = cache
 	if engine, err = wasm.New(context.Background(), wasm.Config{CacheDir: cache}); err != nil {
 		return 0, err
 	}
