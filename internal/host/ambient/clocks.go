@@ -171,7 +171,9 @@ type ClockState struct{ Monotonic, Realtime, Stamp uint64 }
 func (c *Clocks) State() ClockState { return ClockState{c.last, c.lastReal, c.stamp} }
 
 // Restore sets clocks that nobody has used yet to what State gave.
-func (c *Clocks) Restore(s ClockState) { c.last, c.lastReal, c.stamp = s.Monotonic, s.Realtime, s.Stamp }
+func (c *Clocks) Restore(s ClockState) {
+	c.last, c.lastReal, c.stamp = s.Monotonic, s.Realtime, s.Stamp
+}
 
 // Realtime reads the wall clock: nanoseconds since 1970.
 func (c *Clocks) Realtime() (uint64, error) {
