@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,9 +109,13 @@ it exports and what it imports, and the settings that its workers have.
 			return writeJSON(a.stdout, found)
 		}
 		r := found.Latest
-		return a.printRevision(r, "Created", a.when(found.Created), "Revision",
-			fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)), "Limits", limitsText(found.Settings.Limits),
-			"Retry", retryText(found.Settings.Retry))
+		t := a.fields()
+		t.add("Component", printable(found.Name))
+		t.add("Created", a.when(found.Created))
+		t.addLines("Limits", settingsLines(limitSettings(found.Settings.Limits)))
+		t.addLines("Retry", settingsLines(retrySettings(found.Settings.Retry)))
+		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
+		return a.printRevision(t, r)
 	})
 }
 
@@ -239,7 +244,11 @@ func (r *remote) each(args []string, asJSON bool, field string, do func(arg stri
 		}
 		if err != nil {
 			failed = true
-			r.complain(fmt.Errorf("%s: %w", arg, r.explained(err)))
+			err = r.explained(err)
+			if !strings.Contains(err.Error(), arg) {
+				err = fmt.Errorf("%s: %w", arg, err)
+			}
+			r.complain(err)
 		}
 	}
 	if failed {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -70,32 +71,56 @@ imports, and new.`,
 		if !deployed.New {
 			state = "was deployed before"
 		}
-		return a.printRevision(deployed.Revision, "Revision", fmt.Sprintf("%d (%s)", deployed.Number, state))
+		t := a.fields()
+		t.add("Component", printable(deployed.Component))
+		t.add("Revision", fmt.Sprintf("%d (%s)", deployed.Number, state))
+		return a.printRevision(t, deployed.Revision)
 	})
 }
 
-// printRevision prints all that is known of a revision; first are rows to put
-// above the others, each a label and a text.
-func (a *app) printRevision(r api.Revision, first ...string) error {
-	t := a.fields()
-	t.add("Component", printable(r.Component))
-	for i := 0; i+1 < len(first); i += 2 {
-		t.add(first[i], first[i+1])
-	}
+// printRevision prints all that is known of a revision, behind the rows of t.
+func (a *app) printRevision(t *table, r api.Revision) error {
 	t.add("Kind", kindText(r.Kind))
 	t.add("Size", bytesText(uint64(max(r.Size, 0))))
 	t.add("Hash", "sha256:"+printable(r.Hash))
-	label := "Exports"
+	var exports []string
 	for _, f := range r.Exports {
-		t.add(label, printable(signature(r.Kind, f)))
-		label = ""
+		exports = append(exports, signature(r.Kind, f))
 	}
-	label = "Imports"
-	for _, line := range importLines(r.Imports) {
+	t.addLines("Exports", exports)
+	t.addLines("Imports", importLines(r.Imports))
+	return t.write(a.stdout)
+}
+
+// textWidth is how wide texts beside a label are, at most if they can be broken.
+const textWidth = 66
+
+// wrapped puts words that sep separates on lines of textWidth.
+func wrapped(words []string, sep string) (lines []string) {
+	line := ""
+	for _, word := range words {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line+sep+word) <= textWidth:
+			line += sep + word
+		default:
+			lines = append(lines, line+strings.TrimRight(sep, " "))
+			line = word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// addLines adds a row for each line, the first with the label.
+func (t *table) addLines(label string, lines []string) {
+	for _, line := range lines {
 		t.add(label, printable(line))
 		label = ""
 	}
-	return t.write(a.stdout)
 }
 
 // fields is a table of labels and texts.
@@ -131,8 +156,7 @@ func signature(k api.Kind, f api.Function) string {
 	return text
 }
 
-// importLines gives imports, which are module.function, as a line for each
-// module.
+// importLines gives imports, which are module.function, module by module.
 func importLines(imports []string) []string {
 	var modules []string
 	functions := map[string][]string{}
@@ -144,10 +168,11 @@ func importLines(imports []string) []string {
 		functions[module] = append(functions[module], function)
 	}
 	slices.Sort(modules)
-	for i, m := range modules {
-		modules[i] = m + ": " + strings.Join(functions[m], " ")
+	var lines []string
+	for _, m := range modules {
+		lines = append(lines, wrapped(append([]string{m + ":"}, functions[m]...), " ")...)
 	}
-	return modules
+	return lines
 }
 
 // revisionText is a number of a revision, as a list shows it.

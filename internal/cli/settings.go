@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,11 +116,8 @@ func durationSetting(d api.Duration) string {
 	return time.Duration(d).String()
 }
 
-func limitsText(l api.Limits) string { return settingsText(limitSettings(l)) }
-func retryText(r api.Retry) string   { return settingsText(retrySettings(r)) }
-
-// settingsText gives on one line the settings that are not the default.
-func settingsText(all []namedText) string {
+// settingsLines gives the settings that are not the default, as few lines.
+func settingsLines(all []namedText) []string {
 	var texts []string
 	for _, s := range all {
 		if s.text != "" {
@@ -129,9 +125,9 @@ func settingsText(all []namedText) string {
 		}
 	}
 	if len(texts) == 0 {
-		return "as the server has them by default"
+		return []string{"as the server has them by default"}
 	}
-	return strings.Join(texts, ", ")
+	return wrapped(texts, ", ")
 }
 
 // addSettings adds a row for each setting; fallback is said of those that have

@@ -52,17 +52,17 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 		t.add("Ephemeral", "each invocation has a fresh instance")
 	}
 	t.add("Arguments", printable(shellWords(w.Args)))
-	label := "Environment"
+	var env []string
 	for _, setting := range w.Env {
-		t.add(label, printable(shellQuote(setting)))
-		label = ""
+		env = append(env, shellQuote(setting))
 	}
-	t.add("Limits", limitsText(w.Settings.Limits))
-	t.add("Retry", retryText(w.Settings.Retry))
+	t.addLines("Environment", env)
+	t.addLines("Limits", settingsLines(limitSettings(w.Settings.Limits)))
+	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))
 	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
-	if w.Resident {
+	if w.Resident && w.Memory > 0 {
 		t.add("Memory", bytesText(w.Memory))
 	} else {
 		t.add("Memory", "none: it comes back when it is needed")
