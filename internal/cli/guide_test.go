@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/waterbear-run/waterbear/client"
+	"github.com/waterbear-run/waterbear/internal/guests"
+)
+
+// TestGuideScripts does what docs/guide tells a new user to do, in a directory
+// that has the examples as a clone of the repository has them.
+func TestGuideScripts(t *testing.T) {
+	examples := filepath.Join(guests.Root(t), "examples")
+	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "guide"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
+			all := processes{}
+			env.Values[processesKey{}] = all
+			env.Defer(func() {
+				for _, p := range all {
+					_ = p.Process.Kill()
+					_ = p.Wait()
+				}
+			})
+			for _, name := range []string{"counter", "ledger"} {
+				if err := os.CopyFS(filepath.Join(env.WorkDir, "examples", name), os.DirFS(filepath.Join(examples, name))); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": startCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd, "serve": serveCmd,
+		},
+	})
+}
+
+// otherwise are commands of the guide that its script does in its own way, for
+// it starts and kills servers, or that only show what others print.
+var otherwise = map[string]bool{
+	"go install ./cmd/waterbear":             true,
+	"waterbear server":                       true,
+	"kill -9 $(pgrep -f 'waterbear server')": true,
+	"waterbear invoke counter/alice rest 20": true,
+}
+
+// TestEveryCommandOfTheGuideIsTried demands that what a new user is told to
+// type, and the program they are told to write, is what the script tries.
+func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("testdata", "guide", "getting-started.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, tried := string(content), map[string]bool{}
+	for line := range strings.Lines(script) {
+		if command, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimSpace(line), "[exec:curl] "), "exec "); ok {
+			tried[strings.TrimPrefix(command, "env ")] = true
+		}
+	}
+	page, commands := readGuide(t, "getting-started.md"), 0
+	for line := range strings.Lines(page) {
+		command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
+		if !ok {
+			continue
+		}
+		commands++
+		if command = strings.ReplaceAll(command, client.DefaultURL, "$"+serverVariable); !tried[command] && !otherwise[command] {
+			t.Errorf("no script tries `%s`", command)
+		}
+	}
+	if commands < 20 {
+		t.Errorf("found only %d commands in the guide", commands)
+	}
+	program := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindStringSubmatch(page)
+	if program == nil || !strings.Contains(script, program[1]) {
+		t.Error("no script builds the Go program of the guide")
+	}
+}
