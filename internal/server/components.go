@@ -28,15 +28,15 @@ type none struct{}
 func (s *Server) addComponents() {
 	add(s, "list-components", s.listComponents)
 	add(s, "get-component", func(ctx context.Context, _ *exchange, in *OfComponent) (*body[api.Component], error) {
-		c, err := s.Platform.Component(ctx, in.Component)
+		c, err := s.config.Platform.Component(ctx, in.Component)
 		return &body[api.Component]{c}, err
 	})
 	addRaw[deployment, created[api.Deployed]](s, "deploy", s.deploy)
 	add(s, "delete-component", func(ctx context.Context, _ *exchange, in *OfComponent) (*none, error) {
-		return nil, s.Platform.DeleteComponent(ctx, in.Component)
+		return nil, s.config.Platform.DeleteComponent(ctx, in.Component)
 	})
 	add(s, "list-revisions", func(ctx context.Context, _ *exchange, in *OfComponent) (*body[api.Page[api.Revision]], error) {
-		list, err := s.Platform.Revisions(ctx, in.Component)
+		list, err := s.config.Platform.Revisions(ctx, in.Component)
 		return page(list, ""), err
 	})
 	add(s, "configure", func(ctx context.Context, _ *exchange, in *struct {
@@ -44,7 +44,7 @@ func (s *Server) addComponents() {
 		Body api.Settings
 	},
 	) (*body[api.Component], error) {
-		c, err := s.Platform.Configure(ctx, in.Component, in.Body)
+		c, err := s.config.Platform.Configure(ctx, in.Component, in.Body)
 		return &body[api.Component]{c}, err
 	})
 }
@@ -58,13 +58,13 @@ func page[T any](items []T, next string) *body[api.Page[T]] {
 }
 
 func (s *Server) listComponents(ctx context.Context, x *exchange, _ *none) (*body[api.Page[api.Component]], error) {
-	list, err := s.Platform.Components(ctx)
+	list, err := s.config.Platform.Components(ctx)
 	if err != nil {
 		return nil, err
 	}
 	seen := make([]api.Component, 0, len(list))
 	for _, c := range list {
-		if !s.Auth || x.route.needs.check(x.token, c.Name) == nil {
+		if !s.config.Auth || x.route.needs.check(x.token, c.Name) == nil {
 			seen = append(seen, c)
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Server) deploy(x *exchange, r *http.Request) error {
 	}
 	// Reading and compiling take longer than other answers.
 	_ = http.NewResponseController(x).SetWriteDeadline(noDeadline)
-	module, p := readBody(x, r, s.MaxModule, uploadWait)
+	module, p := readBody(x, r, s.config.MaxModule, uploadWait)
 	if p != nil {
 		return p
 	}
@@ -102,7 +102,7 @@ func (s *Server) deploy(x *exchange, r *http.Request) error {
 	if accepts(r.Header.Get("Accept"), mediaEvents) {
 		return s.deployWithProgress(x, r, component, module)
 	}
-	d, err := s.Platform.Deploy(r.Context(), component, module, nil)
+	d, err := s.config.Platform.Deploy(r.Context(), component, module, nil)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Server) deployWithProgress(x *exchange, r *http.Request, component stri
 		var o outcome
 		defer func() { ended <- o }()
 		defer recovered(&o.err)
-		o.deployed, o.err = s.Platform.Deploy(ctx, component, module, func(p api.Progress) {
+		o.deployed, o.err = s.config.Platform.Deploy(ctx, component, module, func(p api.Progress) {
 			select {
 			case <-progress: // the newest counts
 			default:

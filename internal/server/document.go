@@ -25,7 +25,7 @@ func newDocument(o *huma.OpenAPI) document {
 // register makes the document and the router of all operations.
 func (s *Server) register() {
 	useProblems()
-	config := huma.DefaultConfig("Waterbear", orElse(s.Version, "unknown"))
+	config := huma.DefaultConfig("Waterbear", orElse(s.config.Version, "unknown"))
 	config.Info.Description = "Durable WebAssembly workers. Every error is a Problem, whose code is stable:\n\n" + codesTable()
 	// There is no page of documentation, which would load scripts from elsewhere,
 	// and answers have no $schema.

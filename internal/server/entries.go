@@ -66,7 +66,7 @@ func (s *Server) addEntries() {
 		a := entries[api.LogChunk]{
 			name: "log",
 			read: func(ctx context.Context) iter.Seq2[api.LogChunk, error] {
-				return s.Platform.Logs(ctx, in.Component, in.Worker, r)
+				return s.config.Platform.Logs(ctx, in.Component, in.Worker, r)
 			},
 			keep:  func(c api.LogChunk) bool { return in.Stream == "" || c.Stream == in.Stream },
 			index: func(c api.LogChunk) uint64 { return c.Index },
@@ -90,7 +90,7 @@ func (s *Server) addEntries() {
 		a := entries[api.Entry]{
 			name: "entry",
 			read: func(ctx context.Context) iter.Seq2[api.Entry, error] {
-				return s.Platform.Oplog(ctx, in.Component, in.Worker, r)
+				return s.config.Platform.Oplog(ctx, in.Component, in.Worker, r)
 			},
 			keep:  func(api.Entry) bool { return true },
 			index: func(e api.Entry) uint64 { return e.Index },
@@ -119,7 +119,7 @@ const maxPageProblems = 100
 // page reads until it is full or there is no more. What is damaged is told of,
 // and the rest read.
 func (e *entries[T]) page(ctx context.Context, s *Server, limit int) (*body[excerpt[T]], error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
 	page := excerpt[T]{Items: []T{}}
 	bytes := 0
@@ -153,7 +153,7 @@ func (e *entries[T]) page(ctx context.Context, s *Server, limit int) (*body[exce
 // the server stops.
 func (e *entries[T]) stream(ctx context.Context, s *Server, x *exchange, in *Reading) error {
 	// That there is no such worker is better known before the answer begins.
-	if _, err := s.Platform.Worker(ctx, in.Component, in.Worker); err != nil {
+	if _, err := s.config.Platform.Worker(ctx, in.Component, in.Worker); err != nil {
 		return err
 	}
 	ctx, cancel := s.untilStopping(ctx)

@@ -97,6 +97,12 @@ func (x *exchange) problem(p *api.Problem) {
 	_, _ = x.Write(b)
 }
 
+// statusLeft is what the log and the metrics have for requests whose client did
+// not wait for the answer. It is no fault of the server, and nobody gets it.
+const statusLeft = 499
+
+var errLeft = errors.New("the client left")
+
 // Values of headers that nearly every answer has. Nobody changes them in place.
 var (
 	noSniff  = []string{"nosniff"}
@@ -145,7 +151,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	if v := recover(); v != nil {
 		abort = true
 		if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-			s.Log.Error("a request handler panicked", "request", x.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.config.Log.Error("a request handler panicked", "request", x.id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			if x.status == 0 || x.route == nil {
 				x.route, x.status, abort = orElse(x.route, unrouted), 0, false
 				x.problem(api.NewProblem(api.CodeInternal, internalDetail(x.id)))
@@ -153,6 +159,9 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 		}
 	}
 	took := time.Since(x.began)
+	if errors.Is(x.cut, errLeft) {
+		x.status = statusLeft
+	}
 	s.metrics.request(x.route.id, x.status, took)
 	level := slog.LevelInfo
 	switch {
@@ -161,7 +170,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	case x.route.probe:
 		level = slog.LevelDebug
 	}
-	if s.Log.Enabled(r.Context(), level) {
+	if s.config.Log.Enabled(r.Context(), level) {
 		s.logRequest(level, x, r, took)
 	}
 	if abort {
@@ -185,7 +194,7 @@ func (s *Server) logRequest(level slog.Level, x *exchange, r *http.Request, took
 	if x.cut != nil {
 		attrs = append(attrs, slog.String("cut", x.cut.Error()))
 	}
-	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	s.config.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // knownMethod keeps what a client makes up out of the log.

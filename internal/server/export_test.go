@@ -23,8 +23,9 @@ func Operations() []string {
 	return ids
 }
 
-// MaxDeploys and MaxPageBytes are limits that tests reach.
+// These are limits that tests reach.
 const (
-	MaxDeploys   = maxDeploys
-	MaxPageBytes = maxPageBytes
+	MaxDeploys            = maxDeploys
+	MaxPageBytes          = maxPageBytes
+	ConnectionsPerRequest = connectionsPerRequest
 )

@@ -21,14 +21,14 @@ const pieceSize = 64 << 10
 
 func (s *Server) addFiles() {
 	add(s, "list-files", func(ctx context.Context, _ *exchange, in *OfWorker) (*body[api.Page[api.File]], error) {
-		list, err := s.Platform.Files(ctx, in.Component, in.Worker)
+		list, err := s.config.Platform.Files(ctx, in.Component, in.Worker)
 		return page(list, ""), err
 	})
 	add(s, "get-file", s.getFile)
 	add(s, "export-worker", func(ctx context.Context, x *exchange, in *OfWorker) (*status200, error) {
 		x.Header().Set("Content-Disposition", attachment(in.Component+"-"+in.Worker+".tar"))
 		w := s.newPieces(x, mediaTar)
-		err := s.Platform.Export(ctx, in.Component, in.Worker, w)
+		err := s.config.Platform.Export(ctx, in.Component, in.Worker, w)
 		if err != nil && !w.begun {
 			x.Header().Del("Content-Disposition")
 			return nil, err
@@ -51,7 +51,7 @@ func (s *Server) getFile(ctx context.Context, x *exchange, in *struct {
 	if path.Clean(name) != name || len(name) > maxPath || strings.ContainsRune(name, 0) {
 		return nil, invalid("path.path", "it is not the path of a file, without empty elements, \".\", \"..\" and NUL, of at most %d bytes", maxPath)
 	}
-	f, content, err := s.Platform.File(ctx, in.Component, in.Worker, name)
+	f, content, err := s.config.Platform.File(ctx, in.Component, in.Worker, name)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (w *pieces) end(err error) error {
 	}
 	var p *api.Problem
 	if !errors.As(err, &p) && w.x.status != 0 {
-		w.s.Log.Warn("an answer broke off", "request", w.x.id, "operation", w.x.route.id, "error", err)
+		w.s.config.Log.Warn("an answer broke off", "request", w.x.id, "operation", w.x.route.id, "error", err)
 	}
 	w.x.cutOff(err)
 	return nil

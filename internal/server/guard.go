@@ -25,7 +25,7 @@ const maxSecret = 512
 // refuse says why a request is not even routed: it comes from a web page of
 // somebody else, or its path would be redirected, which the interface never does.
 func (s *Server) refuse(r *http.Request) *api.Problem {
-	if !s.Auth && !s.knownHost(r.Host) {
+	if !s.config.Auth && !s.knownHost(r.Host) {
 		return api.NewProblem(api.CodeForbidden, fmt.Sprintf(
 			"without tokens this server answers to localhost, IP addresses and the host names it was configured with, not to %.100q", r.Host))
 	}
@@ -55,7 +55,7 @@ func (s *Server) knownHost(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return strings.EqualFold(name, "localhost") || slices.ContainsFunc(s.Hosts, func(known string) bool {
+	return strings.EqualFold(name, "localhost") || slices.ContainsFunc(s.config.Hosts, func(known string) bool {
 		return strings.EqualFold(known, name) || strings.EqualFold(known, host)
 	})
 }
@@ -75,7 +75,7 @@ func (s *Server) admit(x *exchange, r *http.Request) *api.Problem {
 // authorize finds the token of the request and looks what it allows.
 func (s *Server) authorize(x *exchange, r *http.Request) *api.Problem {
 	need := x.route.needs
-	if !s.Auth || need.of == anybody {
+	if !s.config.Auth || need.of == anybody {
 		return nil
 	}
 	header := r.Header.Values("Authorization")
@@ -87,7 +87,7 @@ func (s *Server) authorize(x *exchange, r *http.Request) *api.Problem {
 	if len(header) > 1 || !strings.EqualFold(scheme, "Bearer") || secret == "" || len(secret) > maxSecret {
 		return api.NewProblem(api.CodeUnauthorized, "the Authorization header has no token: send Authorization: Bearer TOKEN")
 	}
-	t, err := s.Platform.Authenticate(r.Context(), secret)
+	t, err := s.config.Platform.Authenticate(r.Context(), secret)
 	if err != nil {
 		return s.explain(r.Context(), x, err)
 	}

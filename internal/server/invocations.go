@@ -54,7 +54,7 @@ func (s *Server) addInvocations() {
 		if p := checkKey("path.key", in.Key); p != nil {
 			return nil, p
 		}
-		wait := s.Timeout
+		wait := s.config.Timeout
 		if in.Timeout != "" {
 			if p := readTimeout(&wait, in.Timeout); p != nil {
 				return nil, p
@@ -62,14 +62,14 @@ func (s *Server) addInvocations() {
 		}
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		i, err := s.Platform.Invocation(ctx, in.Component, in.Worker, in.Key, in.Wait)
+		i, err := s.config.Platform.Invocation(ctx, in.Component, in.Worker, in.Key, in.Wait)
 		return &body[api.Invocation]{i}, timedOut(ctx, err)
 	})
 	add(s, "cancel-invocation", func(ctx context.Context, _ *exchange, in *OfInvocation) (*body[api.Invocation], error) {
 		if p := checkKey("path.key", in.Key); p != nil {
 			return nil, p
 		}
-		i, err := s.Platform.Cancel(ctx, in.Component, in.Worker, in.Key)
+		i, err := s.config.Platform.Cancel(ctx, in.Component, in.Worker, in.Key)
 		return &body[api.Invocation]{i}, err
 	})
 }
@@ -102,7 +102,7 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	if p != nil {
 		return p
 	}
-	args, p := readBody(x, r, s.MaxBody, bodyWait)
+	args, p := readBody(x, r, s.config.MaxBody, bodyWait)
 	if p != nil {
 		return p
 	}
@@ -112,7 +112,7 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	component, worker := r.PathValue("component"), r.PathValue("worker")
-	i, err := s.Platform.Invoke(ctx, component, worker, call)
+	i, err := s.config.Platform.Invoke(ctx, component, worker, call)
 	if err != nil {
 		return s.explain(ctx, x, timedOut(ctx, err))
 	}
@@ -153,7 +153,7 @@ func escapeKey(key string) string {
 
 // callOf reads all of a call but its arguments, and how long to wait for it.
 func (s *Server) callOf(r *http.Request) (call api.Call, timeout time.Duration, p *api.Problem) {
-	call.Function, timeout = r.PathValue("function"), s.Timeout
+	call.Function, timeout = r.PathValue("function"), s.config.Timeout
 	if call.Function == "" || len(call.Function) > maxFunction {
 		return call, 0, invalid("path.function", "a function's name has 1 to %d bytes", maxFunction)
 	}

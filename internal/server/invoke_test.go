@@ -146,5 +146,7 @@ func TestAClientThatLeavesDoesNotKeepARequest(t *testing.T) {
 	if err := <-left; err == nil {
 		t.Error("got an answer")
 	}
-	c.ended()
+	if got := c.ended(); got["status"] != float64(499) || got["level"] != "INFO" {
+		t.Errorf("logged %v, want that the client left", got)
+	}
 }

@@ -27,7 +27,7 @@ func (s *Server) addNode() {
 		return &body[alive]{alive{"ok"}}, nil
 	})
 	add(s, "ready", func(_ context.Context, _ *exchange, _ *none) (*body[alive], error) {
-		err := s.Platform.Ready()
+		err := s.config.Platform.Ready()
 		if err == nil && s.stopping.Err() != nil {
 			err = api.NewProblem(api.CodeStopping, "the server is stopping")
 		}
@@ -57,7 +57,7 @@ func (s *Server) addNode() {
 		return x.content("application/openapi+yaml", b)
 	})
 	add(s, "index", func(context.Context, *exchange, *none) (*body[index], error) {
-		return &body[index]{index{Name: "waterbear", Version: s.Version, OpenAPI: "/openapi.json"}}, nil
+		return &body[index]{index{Name: "waterbear", Version: s.config.Version, OpenAPI: "/openapi.json"}}, nil
 	})
 }
 

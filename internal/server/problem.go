@@ -99,25 +99,33 @@ func internalDetail(request string) string {
 // explain says what a client is told of err: a problem as it is, and of an error
 // of ours that there was one, which the log then has.
 func (s *Server) explain(ctx context.Context, x *exchange, err error) *api.Problem {
+	p := s.problemOf(ctx, x, err)
+	if p.Status >= http.StatusInternalServerError && context.Cause(ctx) == context.Canceled {
+		x.cut = errLeft // and does not read p
+	}
+	return p
+}
+
+func (s *Server) problemOf(ctx context.Context, x *exchange, err error) *api.Problem {
+	cause := context.Cause(ctx)
 	var p *api.Problem
 	if errors.As(err, &p) {
-		if errors.Is(context.Cause(ctx), errStopping) && p.Code == api.CodeTimeout {
+		if errors.Is(cause, errStopping) && p.Code == api.CodeTimeout {
 			stopping := api.NewProblem(api.CodeStopping, "the server is stopping; the invocation goes on when it is started again: ask for it by its key")
 			stopping.Invocation = p.Invocation
 			return stopping
 		}
 		return p
 	}
-	switch cause := context.Cause(ctx); {
+	switch {
 	case errors.Is(cause, errStopping):
 		return api.NewProblem(api.CodeStopping, "the server is stopping: try again when it is back")
 	case errors.Is(cause, context.DeadlineExceeded):
 		return api.NewProblem(api.CodeTimeout, "it took longer than the time to wait for an answer")
 	case errors.Is(cause, context.Canceled):
-		// The client is gone: nobody reads this.
 		return api.NewProblem(api.CodeTimeout, "the request was canceled")
 	}
-	s.Log.Error("a request failed", "request", x.id, "operation", x.route.id, "error", err)
+	s.config.Log.Error("a request failed", "request", x.id, "operation", x.route.id, "error", err)
 	return api.NewProblem(api.CodeInternal, internalDetail(x.id))
 }
 

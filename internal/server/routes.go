@@ -38,7 +38,7 @@ func (a router) Handle(op *huma.Operation, serve func(huma.Context)) {
 			ctx := r.Context()
 			if !o.long {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, s.Timeout)
+				ctx, cancel = context.WithTimeout(ctx, s.config.Timeout)
 				defer cancel()
 			}
 			serve(humago.NewContext(op, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)), x))
@@ -62,7 +62,7 @@ func (a router) Handle(op *huma.Operation, serve func(huma.Context)) {
 func (s *Server) handle(x *exchange, r *http.Request, h handler) {
 	if !x.route.probe {
 		defer s.underWay.Add(-1)
-		if s.underWay.Add(1) > int64(s.MaxRequests) {
+		if s.underWay.Add(1) > int64(s.config.MaxRequests) {
 			s.metrics.refused.Inc()
 			x.problem(api.NewProblem(api.CodeOverloaded, "too many requests are under way: try again later"))
 			return
@@ -73,7 +73,7 @@ func (s *Server) handle(x *exchange, r *http.Request, h handler) {
 		return
 	}
 	if x.route.body == mediaJSON && !x.route.raw {
-		body, p := readBody(x, r, s.MaxBody, bodyWait)
+		body, p := readBody(x, r, s.config.MaxBody, bodyWait)
 		if p != nil {
 			x.problem(p)
 			return

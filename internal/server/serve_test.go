@@ -171,6 +171,42 @@ func TestAConnectionServesManyRequests(t *testing.T) {
 	}
 }
 
+func TestConnectionsAreBounded(t *testing.T) {
+	c, stop := start(t, func(c *server.Config) { c.MaxRequests = 2 }).listen(nil)
+	const most = 2 * server.ConnectionsPerRequest
+	var open []net.Conn
+	ask := func() (answered bool) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, conn)
+		fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		n, _ := io.ReadFull(conn, make([]byte, 12))
+		return n == 12
+	}
+	for range most {
+		if !ask() {
+			t.Error("a connection within the bound was closed")
+		}
+	}
+	if ask() {
+		t.Error("a connection beyond the bound was served")
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	for !ask() { // once the server has seen that they are closed
+		if t.Context().Err() != nil {
+			t.Fatal("closed connections make no room")
+		}
+	}
+	open[len(open)-1].Close()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRequestsHaveAnID(t *testing.T) {
 	c := start(t, nil)
 	for given, taken := range map[string]bool{

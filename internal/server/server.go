@@ -42,6 +42,9 @@ const (
 const (
 	maxHeader  = 64 << 10 // bytes of a request's header
 	maxDeploys = 4        // under way at once: each may hold a whole module
+	// connectionsPerRequest is how many connections there may be for each request
+	// that may be under way: clients keep some open that they do not use.
+	connectionsPerRequest = 2
 )
 
 // errStopping is the cause of contexts that end because the server stops.
@@ -69,7 +72,7 @@ type Config struct {
 
 // Server is the REST interface. It serves one Platform.
 type Server struct {
-	Config
+	config  Config
 	api     huma.API
 	mux     *http.ServeMux
 	metrics *metrics
@@ -105,7 +108,7 @@ func New(c Config) (*Server, error) {
 	c.MaxRequests = orElse(c.MaxRequests, DefaultMaxRequests)
 	c.Timeout = orElse(c.Timeout, DefaultTimeout)
 	s := &Server{
-		Config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
+		config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
 		started: time.Now(), deploys: make(chan struct{}, maxDeploys),
 		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait,
 	}
@@ -140,10 +143,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 		TLSConfig:         secure,
 		ReadHeaderTimeout: headerWait,
 		// Handlers that may take longer set their own deadline.
-		WriteTimeout:   s.Timeout + 2*bodyWait,
+		WriteTimeout:   s.config.Timeout + 2*bodyWait,
 		IdleTimeout:    idleWait,
 		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ConnState:      s.boundConnections(),
+		ErrorLog:       slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -159,13 +163,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 	case <-ctx.Done():
 	}
 	s.stop(errStopping)
-	err := shutDown(h, s.Grace)
+	err := shutDown(h, s.config.Grace)
 	if err != nil {
 		cancel(errStopping)
 		err = shutDown(h, lastWait)
 	}
 	if err != nil {
-		s.Log.Warn("closed connections with requests under way", "underWay", s.underWay.Load())
+		s.config.Log.Warn("closed connections with requests under way", "underWay", s.underWay.Load())
 		err = h.Close()
 	}
 	<-ended
@@ -173,6 +177,22 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 		return fmt.Errorf("stop serving REST on %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// boundConnections closes what is beyond the bound as soon as it is accepted.
+func (s *Server) boundConnections() func(net.Conn, http.ConnState) {
+	most := int64(s.config.MaxRequests) * connectionsPerRequest
+	var open atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if open.Add(1) > most {
+				_ = c.Close() // which the server finds when it reads
+			}
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
+	}
 }
 
 // shutDown lets requests end for so long.

@@ -25,7 +25,7 @@ func (s *Server) addWorkers() {
 		Body *api.NewWorker
 	},
 	) (*created[api.WorkerDetail], error) {
-		w, isNew, err := s.Platform.CreateWorker(ctx, in.Component, in.Worker, orZero(in.Body))
+		w, isNew, err := s.config.Platform.CreateWorker(ctx, in.Component, in.Worker, orZero(in.Body))
 		status := http.StatusOK
 		if isNew {
 			status = http.StatusCreated
@@ -33,24 +33,24 @@ func (s *Server) addWorkers() {
 		return &created[api.WorkerDetail]{status, w}, err
 	})
 	add(s, "get-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*body[api.WorkerDetail], error) {
-		w, err := s.Platform.Worker(ctx, in.Component, in.Worker)
+		w, err := s.config.Platform.Worker(ctx, in.Component, in.Worker)
 		return &body[api.WorkerDetail]{w}, err
 	})
 	add(s, "delete-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
-		return nil, s.Platform.DeleteWorker(ctx, in.Component, in.Worker)
+		return nil, s.config.Platform.DeleteWorker(ctx, in.Component, in.Worker)
 	})
 	add(s, "interrupt-worker", func(ctx context.Context, _ *exchange, in *struct {
 		OfWorker
 		Body *interruption
 	},
 	) (*none, error) {
-		return nil, s.Platform.Interrupt(ctx, in.Component, in.Worker, orZero(in.Body).Reason)
+		return nil, s.config.Platform.Interrupt(ctx, in.Component, in.Worker, orZero(in.Body).Reason)
 	})
 	add(s, "resume-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
-		return nil, s.Platform.Resume(ctx, in.Component, in.Worker)
+		return nil, s.config.Platform.Resume(ctx, in.Component, in.Worker)
 	})
 	add(s, "retry-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
-		return nil, s.Platform.Retry(ctx, in.Component, in.Worker)
+		return nil, s.config.Platform.Retry(ctx, in.Component, in.Worker)
 	})
 }
 
@@ -96,17 +96,17 @@ func (s *Server) listWorkers(ctx context.Context, x *exchange, q *workerQuery) (
 			return nil, invalid("query.component", "%v", err)
 		}
 	}
-	if s.Auth && q.Component == "" {
+	if s.config.Auth && q.Component == "" {
 		if all, some := x.route.needs.allowed(x.token); !all {
 			return s.listAllowed(ctx, some, q)
 		}
 	}
-	if s.Auth && q.Component != "" {
+	if s.config.Auth && q.Component != "" {
 		if err := x.route.needs.check(x.token, q.Component); err != nil {
 			return nil, err
 		}
 	}
-	p, err := s.Platform.Workers(ctx, q.filter(), q.Cursor, q.Limit)
+	p, err := s.config.Platform.Workers(ctx, q.filter(), q.Cursor, q.Limit)
 	return page(p.Items, p.Next), err
 }
 
@@ -124,7 +124,7 @@ func (s *Server) listAllowed(ctx context.Context, components []string, q *worker
 	}
 	filter := q.filter()
 	filter.Component = in
-	p, err := s.Platform.Workers(ctx, filter, cursor, q.Limit)
+	p, err := s.config.Platform.Workers(ctx, filter, cursor, q.Limit)
 	if err != nil {
 		return nil, err
 	}
