@@ -294,12 +294,14 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 		pressing := len(all) >= ws.MaxResident
 		for _, r := range all {
 			r.mu.Lock()
-			old := r.loaded && now-r.lastUsed >= ws.IdleAfter
+			idle := now - r.lastUsed
+			old := r.loaded && idle >= ws.IdleAfter
+			bare := r.loaded && r.body == nil && idle >= min(bareAfter, ws.IdleAfter)
 			r.mu.Unlock()
 			if old {
 				ws.evict(r)
 			}
-			if old || pressing {
+			if old || bare || pressing {
 				ws.forget(r)
 			}
 		}
@@ -308,6 +310,10 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 		}
 	}
 }
+
+// bareAfter is how long a worker without an instance is kept in mind: those who
+// go to sleep for long do so one after the other.
+const bareAfter = time.Second
 
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
