@@ -59,6 +59,13 @@ func (s *adder) invoke(r *http.Request) api.Invocation {
 	return i
 }
 
+// total is the sum and how many calls were posted.
+func (s *adder) total() (sum, posts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sum, s.posts
+}
+
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(status)
