@@ -29,14 +29,17 @@ type cache struct {
 }
 
 // cacheMagic begins every file of the cache and names its format.
-const cacheMagic = "waterbear compiled module 1\n"
+const cacheMagic = "waterbear compiled module 2\n"
 
 // entry is one compiled module.
 type entry struct {
 	// File is where wazero looks for the code, relative to its directory.
 	File      string
 	Rewritten *wasmbin.Rewritten
-	code      []byte
+	// Runs are offset and length of the runs of the base image, whose bytes are
+	// not part of the description.
+	Runs [][2]uint32
+	code []byte
 }
 
 // openCache makes dir a cache, creating it if need be.
@@ -122,17 +125,25 @@ func (c *cache) store(key string, r *wasmbin.Rewritten, loaded bool) {
 	}
 }
 
-// encode writes an entry: magic, checksum of the rest, description, module, code.
+// encode writes an entry: magic, checksum of the rest, description, base image,
+// module, code.
 func (e *entry) encode() ([]byte, error) {
 	described := *e.Rewritten
-	described.Module = nil
-	description, err := json.Marshal(entry{File: e.File, Rewritten: &described})
+	described.Module, described.Base = nil, nil
+	var runs [][2]uint32
+	var base []byte
+	for _, r := range e.Rewritten.Base {
+		runs = append(runs, [2]uint32{r.Offset, uint32(len(r.Bytes))})
+		base = append(base, r.Bytes...)
+	}
+	description, err := json.Marshal(entry{File: e.File, Rewritten: &described, Runs: runs})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, len(cacheMagic)+sha256.Size, len(cacheMagic)+sha256.Size+16+len(description)+len(e.Rewritten.Module)+len(e.code))
+	head := len(cacheMagic) + sha256.Size
+	out := make([]byte, head, head+24+len(description)+len(base)+len(e.Rewritten.Module)+len(e.code))
 	copy(out, cacheMagic)
-	for _, part := range [][]byte{description, e.Rewritten.Module} {
+	for _, part := range [][]byte{description, base, e.Rewritten.Module} {
 		out = binary.LittleEndian.AppendUint64(out, uint64(len(part)))
 		out = append(out, part...)
 	}
@@ -155,7 +166,7 @@ func decodeEntry(data []byte) (*entry, error) {
 	if got := sha256.Sum256(rest); !bytes.Equal(got[:], sum) {
 		return nil, errDamaged
 	}
-	var parts [2][]byte
+	var parts [3][]byte
 	for i := range parts {
 		if len(rest) < 8 {
 			return nil, errDamaged
@@ -170,7 +181,15 @@ func decodeEntry(data []byte) (*entry, error) {
 	if err := json.Unmarshal(parts[0], e); err != nil || e.Rewritten == nil || !filepath.IsLocal(e.File) {
 		return nil, errDamaged
 	}
-	e.Rewritten.Module, e.code = parts[1], rest
+	base := parts[1]
+	for _, r := range e.Runs {
+		if uint64(r[1]) > uint64(len(base)) {
+			return nil, errDamaged
+		}
+		e.Rewritten.Base = append(e.Rewritten.Base, wasmbin.Run{Offset: r[0], Bytes: base[:r[1]:r[1]]})
+		base = base[r[1]:]
+	}
+	e.Rewritten.Module, e.code = parts[2], rest
 	return e, nil
 }
 

@@ -138,6 +138,7 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 	if err != nil {
 		return in.missing(err)
 	}
+	in.module.base.put(in.memory.bytes())
 	for _, name := range in.module.globals {
 		in.globals = append(in.globals, in.global(name))
 	}

@@ -19,10 +19,11 @@ type Module struct {
 	exports  []Export
 	slots    map[string]int // of an exported function, the values its stack holds, or references
 
-	start     string   // the export that was the start function, or ""
-	globals   []string // the exports that are an instance's mutable globals
-	stack     string   // the export that counts what is left of the stack
-	minMemory uint64   // bytes
+	start       string   // the export that was the start function, or ""
+	globals     []string // the exports that are an instance's mutable globals
+	stack       string   // the export that counts what is left of the stack
+	minMemory   uint64   // bytes
+	base        baseImage
 	unimageable []string
 	// exceptionRefs tells that the module takes references to exceptions.
 	exceptionRefs bool
@@ -39,6 +40,7 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		engine: e, compiled: compiled,
 		slots: make(map[string]int), start: r.Start, globals: r.Globals, stack: r.Stack,
 		minMemory:     uint64(r.MemoryMin) * wasmPage,
+		base:          baseImage{r.Base},
 		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
 	}
 	for _, i := range r.Imports {

@@ -88,6 +88,13 @@ func (s *source) passive(data string) uint32 {
 	return uint32(s.nData - 1)
 }
 
+// active adds a segment at a constant offset, or what else an expression gives.
+func (s *source) active(data string, offset ...byte) uint32 {
+	s.data = appendName(append(append(append(s.data, 0), offset...), opEnd), data)
+	s.nData++
+	return uint32(s.nData - 1)
+}
+
 func vector(n int, items []byte) []byte {
 	if n == 0 {
 		return nil

@@ -77,7 +77,7 @@ func (e *engine) loadRewritten(source []byte, name string) (api.Module, *Rewritt
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := e.load(r.Module, name)
+	m, err := e.loadResult(r, name)
 	if err != nil {
 		return nil, r, err
 	}
@@ -85,6 +85,23 @@ func (e *engine) loadRewritten(source []byte, name string) (api.Module, *Rewritt
 		_, err = m.ExportedFunction(r.Start).Call(e.ctx)
 	}
 	return m, r, err
+}
+
+// loadResult instantiates a rewritten module with its base image.
+func (e *engine) loadResult(r *Rewritten, name string) (api.Module, error) {
+	m, err := e.load(r.Module, name)
+	if err == nil {
+		putBase(m, r)
+	}
+	return m, err
+}
+
+func putBase(m api.Module, r *Rewritten) {
+	for _, run := range r.Base {
+		if !m.Memory().Write(run.Offset, run.Bytes) {
+			panic("the base image is beyond the memory")
+		}
+	}
 }
 
 // refillStack does what the host does before a call, if the module is rewritten.

@@ -42,7 +42,10 @@ func generate(seed int64) []byte {
 	}
 	s.tags = append(s.tags, s.fn(g.someTypes(2), nil), s.fn(nil, nil))
 	for range generatedSegments {
-		s.passive(string(make([]byte, 1+g.Intn(20))))
+		s.passive(g.bytes())
+	}
+	for range g.Intn(4) {
+		s.active(g.bytes(), i32(g.Int31n(65537))...)
 	}
 	for i, t := range g.types {
 		g.function(t)
@@ -61,6 +64,13 @@ func generate(seed int64) []byte {
 		}
 	}
 	return s.binary()
+}
+
+// bytes are those of a segment.
+func (g *generator) bytes() string {
+	data := make([]byte, 1+g.Intn(20))
+	g.Read(data)
+	return string(data)
 }
 
 func (g *generator) someTypes(most int) []ValueType {

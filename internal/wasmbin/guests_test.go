@@ -31,7 +31,7 @@ type program struct {
 
 // runProgram runs a program with clocks and randomness that are the same each
 // time, and gives all that is left of it.
-func runProgram(t testing.TB, e *engine, c wazero.CompiledModule, start string, p program) string {
+func runProgram(t testing.TB, e *engine, c wazero.CompiledModule, r *Rewritten, p program) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range p.files {
@@ -50,7 +50,8 @@ func runProgram(t testing.TB, e *engine, c wazero.CompiledModule, start string, 
 		t.Fatal(err)
 	}
 	defer m.Close(e.ctx)
-	for _, f := range []string{start, "_start"} {
+	putBase(m, r)
+	for _, f := range []string{r.Start, "_start"} {
 		if f == "" {
 			continue
 		}
@@ -91,9 +92,9 @@ func TestProgramsOfEveryLanguageRunTheSame(t *testing.T) {
 	for _, g := range programs(t) {
 		t.Run(g.name, func(t *testing.T) {
 			var results [2]string
-			compiled, start := compileBoth(t, e, g)
+			compiled, r := compileBoth(t, e, g)
 			for i := range results {
-				results[i] = runProgram(t, e, compiled[i], start[i], g.program)
+				results[i] = runProgram(t, e, compiled[i], r[i], g.program)
 			}
 			if results[0] != results[1] {
 				t.Errorf("as it is:\n%s\nrewritten:\n%s", results[0], results[1])
@@ -122,9 +123,9 @@ func programs(t testing.TB) []guest {
 	return all
 }
 
-// compileBoth compiles a program as it is and rewritten, and gives the name of
-// what is to be called before it.
-func compileBoth(t testing.TB, e *engine, g guest) (compiled [2]wazero.CompiledModule, start [2]string) {
+// compileBoth compiles a program as it is and rewritten, and gives what is to be
+// done before it runs.
+func compileBoth(t testing.TB, e *engine, g guest) (compiled [2]wazero.CompiledModule, before [2]*Rewritten) {
 	t.Helper()
 	r, err := Rewrite(g.source, Options{})
 	if err != nil {
@@ -138,7 +139,7 @@ func compileBoth(t testing.TB, e *engine, g guest) (compiled [2]wazero.CompiledM
 			t.Fatal(err)
 		}
 	}
-	return compiled, [2]string{"", r.Start}
+	return compiled, [2]*Rewritten{{}, r}
 }
 
 // kernels builds the C kernels, or skips the test.
@@ -231,8 +232,8 @@ func BenchmarkOverhead(b *testing.B) {
 		b.Run(g.name, func(b *testing.B) {
 			e := newEngine(b)
 			wasi_snapshot_preview1.MustInstantiate(e.ctx, e)
-			compiled, start := compileBoth(b, e, g)
-			compare(b, func(i int) { runProgram(b, e, compiled[i], start[i], g.program) })
+			compiled, r := compileBoth(b, e, g)
+			compare(b, func(i int) { runProgram(b, e, compiled[i], r[i], g.program) })
 		})
 	}
 }

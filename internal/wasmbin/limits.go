@@ -37,4 +37,8 @@ const (
 	// and can stand for a thousand values. The first freeArity are free.
 	arityPerByte = 2
 	freeArity    = 10_000
+	// A base image spans no more than freeBaseBytes and basePerByte for each byte
+	// of the source: segments that are far apart stay in the module.
+	freeBaseBytes = 16 << 20
+	basePerByte   = 4
 )

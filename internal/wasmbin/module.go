@@ -78,6 +78,8 @@ type module struct {
 	dataCount   int // as the data count section says, -1 without one
 	segments    int // of data, as the data section has them
 
+	dataSegments []dataSegment
+
 	importedFuncs, importedTables, importedMemories, importedGlobals, importedTags int
 
 	declared  []bool // functions that occur outside code, which ref.func may name
@@ -438,27 +440,38 @@ func (m *module) dataSection(r *reader) {
 	start := r.pos
 	n := r.count(2, "data segments", maxDataSegments)
 	m.segments = n
+	m.dataSegments = make([]dataSegment, 0, n)
 	for range n {
-		at := r.pos
-		switch flags := r.u32(); flags {
-		case 2:
-			if r.u32() != 0 {
-				r.unsupported(at, featureMultiMemory)
-			}
-			fallthrough
-		case 0:
-			if len(m.memories) == 0 {
-				r.fail(at, "a data segment for a memory that is not there")
-			}
-			m.constant(r, nil)
-		case 1:
-		default:
-			r.fail(at, "unknown form of data segment %#x", flags)
-		}
-		r.skip(int(r.u32()))
+		m.dataSegments = append(m.dataSegments, m.dataSegment(r))
 		if r.err != nil {
 			return
 		}
 	}
 	m.data = m.source[start:r.pos]
+}
+
+func (m *module) dataSegment(r *reader) (s dataSegment) {
+	at := r.pos
+	switch flags := r.u32(); flags {
+	case 2:
+		if r.u32() != 0 {
+			r.unsupported(at, featureMultiMemory)
+		}
+		fallthrough
+	case 0:
+		if len(m.memories) == 0 {
+			r.fail(at, "a data segment for a memory that is not there")
+		}
+		from := r.pos
+		m.constant(r, nil)
+		if r.err == nil {
+			s.offset, s.known = constantI32(m.source[from:r.pos])
+		}
+	case 1:
+		s.passive = true
+	default:
+		r.fail(at, "unknown form of data segment %#x", flags)
+	}
+	s.data = r.bytes(int(r.u32()))
+	return s
 }

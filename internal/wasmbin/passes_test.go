@@ -82,7 +82,7 @@ func TestStartFunctionRunsOnlyWhenItIsCalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := newEngine(t)
-	m, err := e.load(r.Module, "")
+	m, err := e.loadResult(r, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestEmptyImportModulesAreRenamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m, err := e.load(r.Module, "")
+	m, err := e.loadResult(r, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestNamesOfFunctionsAreKept(t *testing.T) {
 	if _, err := e.NewHostModuleBuilder("host").NewFunctionBuilder().WithFunc(func() {}).Export("log").Instantiate(e.ctx); err != nil {
 		t.Fatal(err)
 	}
-	m, err := e.load(r.Module, "")
+	m, err := e.loadResult(r, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestTablesTogetherStayWithinTheirLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := newEngine(t)
-	m, err := e.load(r.Module, "")
+	m, err := e.loadResult(r, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func Rewrite(source []byte, o Options) (*Rewritten, error) {
 		ExceptionRefs: m.use.exceptionRefs,
 	}
 	w.exportState(r)
+	r.Base = m.takeBase()
 	r.Module = w.module()
 	return r, nil
 }

@@ -2,7 +2,8 @@
 //
 // The engine below is used as it is, so what a durable process needs beyond it
 // is put into the program once, when it is deployed: hidden state becomes
-// reachable by exports, the start section becomes an export that is called on
+// reachable by exports, data that an instance begins with becomes an image that
+// all of them share, the start section becomes an export that is called on
 // fresh starts only, and code that runs for long calls an imported function now
 // and then, because compiled guest code has no point of its own at which it can
 // be stopped. Rewrite does all of it and changes nothing the program can see.
@@ -17,7 +18,7 @@ package wasmbin
 
 // Version names the form of what Rewrite returns. It changes whenever the same
 // source gives another result, so it belongs in the key of every compile cache.
-const Version = "5"
+const Version = "6"
 
 // Names that Rewrite puts into modules.
 const (
@@ -111,6 +112,11 @@ type Rewritten struct {
 	// MemoryMin and MemoryMax are the declared limits of memory 0 in pages of
 	// 64 KiB; without a declared maximum MemoryMax is the largest possible.
 	MemoryMin, MemoryMax uint32
+	// Base is what active data segments write to the memory, which is zero
+	// elsewhere. They are no longer in Module: the host has to put it into the
+	// memory of an instance before anything of it runs. The runs begin and end at
+	// multiples of 4 KiB, by offset, with zeros between them.
+	Base []Run
 	// ExceptionRefs tells that the module takes references to exceptions. It
 	// then yields before each throw and try_table, so that the host can keep
 	// the exceptions that the references are to.
