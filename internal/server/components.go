@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -151,19 +152,23 @@ func (s *Server) deployWithProgress(x *exchange, r *http.Request, component stri
 		case <-alive.C:
 			err = events.beat()
 		case o := <-ended:
-			if o.err != nil {
-				err = events.send("", "problem", s.explain(ctx, x, o.err))
-			} else {
-				err = events.send("", "deployed", o.deployed)
+			select {
+			case p := <-progress: // which came before
+				err = events.send("", "progress", p)
+			default:
 			}
-			if err != nil {
+			name, last := "deployed", any(o.deployed)
+			if o.err != nil {
+				name, last = "problem", s.explain(ctx, x, o.err)
+			}
+			if err = errors.Join(err, events.send("", name, last)); err != nil {
 				x.cutOff(err)
 			}
 			return nil
 		}
 		if err != nil {
 			cancel(err)
-			<-ended // the module and the platform are this goroutine's until then
+			<-ended // until then the platform has the module
 			x.cutOff(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -88,9 +89,7 @@ func (x *exchange) problem(p *api.Problem) {
 		b, _ = json.Marshal(p)
 	}
 	h := x.Header()
-	for name, value := range problemHeaders(p) {
-		h[name] = value
-	}
+	maps.Copy(h, problemHeaders(p))
 	h.Set("Content-Type", problemType)
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	x.WriteHeader(p.Status)

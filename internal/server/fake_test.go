@@ -299,9 +299,12 @@ func (n *node) Invoke(ctx context.Context, of, name string, call api.Call) (api.
 	}
 	var i *api.Invocation
 	err := n.change(func() error {
-		w, _, err := n.create(of, name, api.NewWorker{})
-		if w = n.workers[of+"/"+name]; w == nil {
-			return err
+		w := n.workers[of+"/"+name]
+		if w == nil {
+			var err error
+			if w, _, err = n.create(of, name, api.NewWorker{}); err != nil {
+				return err
+			}
 		}
 		w.Entries++
 		key := call.Key
