@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -59,7 +58,8 @@ var otherwise = map[string]bool{
 }
 
 // TestEveryCommandOfTheGuideIsTried demands that what a new user is told to
-// type, and the program they are told to write, is what the script tries.
+// type is what the script tries, and that the program they are told to write and
+// what they are told to expect are the script's files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("testdata", "guide", "getting-started.txtar"))
 	if err != nil {
@@ -85,8 +85,11 @@ func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
 	if commands < 20 {
 		t.Errorf("found only %d commands in the guide", commands)
 	}
-	program := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindStringSubmatch(page)
-	if program == nil || !strings.Contains(script, program[1]) {
-		t.Error("no script builds the Go program of the guide")
+	_, files, _ := strings.Cut(script, "\n-- ")
+	for file := range strings.SplitSeq(files, "\n-- ") {
+		name, content, _ := strings.Cut(file, " --\n")
+		if content = strings.TrimRight(content, "\n"); !strings.Contains(page, "\n"+content+"\n") {
+			t.Errorf("the guide has another %s than the script:\n%s", name, content)
+		}
 	}
 }
