@@ -103,7 +103,7 @@ func (p *platform) open() {
 			Limits: api.Limits{Memory: 64 << 20, Storage: 16 << 20, Files: 64, CPUTime: api.Duration(time.Minute), LogRate: 1 << 20, OplogRate: 8 << 20, Queue: 100},
 			Retry:  api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
 		},
-		MaxInstances: 100, MaxRunning: 8, MaxResident: 10000, IdleAfter: time.Minute, SuspendAfter: time.Second,
+		MaxInstances: 100, MaxRunning: 8, MaxResident: 10000, IdleAfter: time.Minute, SuspendAfter: time.Second, ImageAfter: 10 * time.Millisecond,
 	}
 	if p.change != nil {
 		p.change(&c)
