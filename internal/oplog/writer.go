@@ -24,7 +24,7 @@ const (
 	// smaller at present.
 	maxIdleBuffer = 64 << 10
 	// firstBuffer is the size of a writer's first buffers.
-	firstBuffer = 4 << 10
+	firstBuffer = 512
 )
 
 // Writer appends to one worker's oplog. Entries are buffered and ordered;
