@@ -48,8 +48,9 @@ race:
 ci:
 	.ci/run
 
-# Each example program is killed KILLS times. SEED=n kills at the same moments
-# again, as far as the machine allows.
+# Each example program and a server under load are killed half of KILLS times, and
+# a server that deploys, creates and deletes the other half. SEED=n kills at the
+# same moments again, as far as the machine allows.
 crash:
 	go test ./test/crash -count=1 -timeout=0 -kills=$(KILLS) -seed=$(or $(SEED),0)
 

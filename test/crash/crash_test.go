@@ -1,6 +1,7 @@
 // Package crash kills the real binary at random instants, again and again, and
-// demands that nobody can tell: log, files and exit code equal those of a run
-// that nothing happened to.
+// demands that nobody can tell: log, files and exit code of a program equal those
+// of a run that nothing happened to, and clients of a server get each answer that
+// they would have got, once.
 package crash
 
 import (
@@ -22,7 +23,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 6, "how often each program is killed")
+	kills = flag.Int("kills", 6, "kills to share out: half of them to each program and to the server under load")
 	seed  = flag.Uint64("seed", 0, "seed of the instants; 0: a new one")
 )
 
@@ -99,11 +100,12 @@ func (s *storm) run() {
 	began = time.Now()
 	s.finished(s.start().Wait())
 	usual = min(usual, time.Since(began))
-	for done := 0; done < *kills; {
+	kills := share(2)
+	for done := 0; done < kills; {
 		s.begin()
 		for ended := false; !ended; {
 			var err error
-			if done < *kills {
+			if done < kills {
 				ended, err = s.kill(usual)
 				if !ended {
 					done++
@@ -115,7 +117,7 @@ func (s *storm) run() {
 			s.compare(want, s.finished(err))
 		}
 	}
-	s.t.Logf("%d kills; an uninterrupted run takes %v", *kills, usual.Round(time.Millisecond))
+	s.t.Logf("%d kills; an uninterrupted run takes %v", kills, usual.Round(time.Millisecond))
 }
 
 // begin makes a new place for a run.
