@@ -1,0 +1,87 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+func TestMoreWorkersThanInstancesTakeTurns(t *testing.T) {
+	for _, images := range []time.Duration{-1, 0} {
+		p := newPlatform(t, func(c *worker.Config) { c.MaxInstances, c.MaxRunning, c.ImageAfter = 2, 2, images })
+		for round := range 5 {
+			for i := range 6 {
+				p.want(named(fmt.Sprint("w", i)), fmt.Sprintf("[%d]", (i+1)*(round+1)), "inc", i+1)
+			}
+		}
+		s := p.Stats()
+		if s.Instances > 2 || s.Evictions < 20 {
+			t.Errorf("%d instances, %d evictions", s.Instances, s.Evictions)
+		}
+		p.close()
+		if s := p.Stats(); s.Instances != 0 || s.Running != 0 || s.Waiting != 0 {
+			t.Errorf("after Close: %+v", s)
+		}
+	}
+}
+
+func TestManyWorkersThatNapShareOneInstanceAndOneSlot(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.MaxInstances, c.MaxRunning = 1, 1 })
+	const n = 8
+	for i := range n {
+		p.async(named(fmt.Sprint("w", i)), "a", "nap", 20+i)
+	}
+	for i := range n {
+		p.finishes(named(fmt.Sprint("w", i)).Name, "a")
+	}
+}
+
+// finishes demands that an invocation finishes, whatever its result.
+func (p *platform) finishes(name, key string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	v, err := p.Invocation(ctx, named(name), key, true)
+	must(p.t, err)
+	if v.State != api.StateFinished {
+		p.t.Fatalf("%s %s: %s %+v", name, key, v.State, v.Failure)
+	}
+}
+
+func TestWorkersWithNothingToDoLeaveMemory(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.IdleAfter = 20 * time.Millisecond })
+	p.want(shop, "[1]", "inc", 1)
+	p.async(named("sleeps"), "a", "nap", 100_000)
+	_, err := p.Invoke(t.Context(), named("waits"), api.Call{Function: "get", Key: "k", Due: time.Now().Add(time.Hour)})
+	must(t, err)
+	p.eventually("nothing is in mind", func() bool {
+		s := p.Stats()
+		return s.Workers == 0 && s.Instances == 0 && s.Sleeping == 2
+	})
+	p.want(shop, "[2]", "inc", 1)
+}
+
+func TestRecordsAreForgottenWhenThereAreTooMany(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.MaxResident, c.MaxInstances, c.IdleAfter = 5, 4, time.Hour })
+	for i := range 60 {
+		w := named(fmt.Sprint("w", i))
+		p.eventually("there is room", func() bool {
+			_, err := p.Invoke(t.Context(), w, api.Call{Function: "nap", Args: []byte("[100000000]"), Key: "a", Async: true})
+			if err != nil {
+				p.refused(err, api.CodeOverloaded)
+			}
+			return err == nil
+		})
+	}
+	p.eventually("all sleep", func() bool { return p.Stats().Sleeping == 60 && p.Stats().Workers <= 10 })
+	p.restart()
+	p.eventually("all sleep after a restart", func() bool {
+		page, err := p.List(t.Context(), api.WorkerFilter{Status: api.Suspended}, nil, "", 100)
+		must(t, err)
+		return len(page.Items) == 60
+	})
+}

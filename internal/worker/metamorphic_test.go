@@ -1,0 +1,118 @@
+package worker_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/vfs"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+// script runs a workload that follows from seed alone, over a few workers, and
+// gives every answer. between is called before each call.
+func (p *platform) script(seed uint64, calls int, between func()) string {
+	random := rand.New(rand.NewPCG(seed, 1))
+	said := ""
+	for i := range calls {
+		between()
+		w := named(fmt.Sprint("w", random.IntN(4)))
+		function, args := "", []any{}
+		switch random.IntN(12) {
+		case 0, 1, 2:
+			function, args = "inc", []any{random.IntN(100)}
+		case 3:
+			function, args = "file_inc", []any{random.IntN(100)}
+		case 4:
+			function, args = "put", []any{random.IntN(100)}
+		case 5:
+			function, args = "print", []any{random.IntN(4)}
+		case 6:
+			function, args = "fail", nil
+		case 7:
+			function, args = "grow", []any{random.IntN(2)}
+		case 8:
+			function, args = "steps", []any{random.IntN(50)}
+		case 9:
+			function, args = "fill", []any{random.IntN(100_000)}
+		case 10:
+			function, args = "half64", []any{random.Float64()}
+		case 11:
+			w = id.Worker{Component: "ledger", Name: "l"}
+			function, args = "run", []any{[]string{"add", "show", "nonsense"}[random.IntN(3)], fmt.Sprint(random.IntN(9))}
+		}
+		v, err := p.invoke(w, function, args...)
+		must(p.t, err)
+		said += fmt.Sprintf("%d %s %s%v: %s %s", i, w, function, args, v.State, v.Result)
+		if v.Failure != nil {
+			said += fmt.Sprint(" ", v.Failure.Code, v.Failure.Reason, v.Failure.Stderr)
+		}
+		said += "\n"
+	}
+	for i := range 4 {
+		for _, function := range []string{"get", "count"} {
+			v, err := p.invoke(named(fmt.Sprint("w", i)), function)
+			must(p.t, err)
+			said += fmt.Sprintln(i, function, string(v.Result))
+		}
+	}
+	return said
+}
+
+func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {
+	calls := 150
+	if testing.Short() {
+		calls = 40
+	}
+	evicting := func(c *worker.Config) { c.MaxInstances, c.MaxRunning, c.IdleAfter = 1, 1, 5*time.Millisecond }
+	imaging := func(c *worker.Config) { evicting(c); c.ImageAfter = 0 }
+	disk := func(t *testing.T) func() storage.Store {
+		dir := t.TempDir()
+		return func() storage.Store {
+			store, err := local.Open(t.Context(), vfs.OS(), dir, local.Options{})
+			must(t, err)
+			return store
+		}
+	}
+	for seed := range uint64(2) {
+		want := ""
+		for _, way := range []struct {
+			name    string
+			setup   func(t *testing.T) setup
+			restart int // after so many calls each
+		}{
+			{"never evicted", func(*testing.T) setup { return setup{} }, 0},
+			{"evicted after each call", func(*testing.T) setup { return setup{change: evicting} }, 0},
+			{"imaged and evicted after each call", func(*testing.T) setup { return setup{change: imaging} }, 0},
+			{"restarted after each call", func(*testing.T) setup { return setup{} }, 1},
+			{"imaged and restarted now and then", func(*testing.T) setup { return setup{change: imaging} }, 7},
+			{"interpreted", func(*testing.T) setup { return setup{engine: wasm.Config{Interpreter: true}} }, 50},
+			{"on disk", func(t *testing.T) setup { return setup{open: disk(t)} }, 20},
+		} {
+			t.Run(fmt.Sprintf("%d/%s", seed, way.name), func(t *testing.T) {
+				p := way.setup(t).platform(t)
+				p.deploy("ledger", guests.Wasm(t, "ledger"))
+				p.create(named("w0"), api.NewWorker{Args: []string{"x"}})
+				n := 0
+				got := p.script(seed, calls, func() {
+					if n++; way.restart > 0 && n%way.restart == 0 {
+						p.restart()
+					}
+				})
+				if want == "" {
+					want = got
+				}
+				if got != want {
+					t.Errorf("seed %d: the answers differ:\n%s\nwant\n%s", seed, got, want)
+				}
+			})
+		}
+	}
+}
