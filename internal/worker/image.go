@@ -251,11 +251,9 @@ func (r *resident) capture() {
 	life.Last = max(life.Last, r.writer.Last())
 	r.tried = life.Last
 	covers, encoded := life.Last, oplog.AppendLife(nil, life)
-	r.mu.Unlock()
 	began := r.ws.Sched.Monotonic()
-	entry, packs, err := r.body.image(context.Background(), covers, encoded)
+	entry, packs, err := r.takeImage(covers, encoded)
 	took := r.ws.Sched.Monotonic() - began
-	r.mu.Lock()
 	r.capturing = false
 	if r.unwanted {
 		r.unwanted = false
@@ -266,6 +264,13 @@ func (r *resident) capture() {
 		return
 	}
 	r.replaceImage(entry, packs, took)
+}
+
+// takeImage is the part of capture without r.mu.
+func (r *resident) takeImage(covers oplog.Index, life []byte) (*oplog.Image, []storage.Hash, error) {
+	r.mu.Unlock()
+	defer r.mu.Lock()
+	return r.body.image(context.Background(), covers, life)
 }
 
 // replaceImage records a new image and deletes the one before. It is called
