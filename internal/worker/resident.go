@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -223,7 +225,7 @@ func (r *resident) settle(accepted oplog.Index, end oplog.Entry, err error) bool
 }
 
 func (r *resident) settleAll(err error) {
-	for index := range r.waiters {
+	for _, index := range slices.Sorted(maps.Keys(r.waiters)) {
 		r.settle(index, oplog.Entry{}, err)
 	}
 }

@@ -1,11 +1,14 @@
 package worker
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -136,7 +139,8 @@ func (ws *Workers) isClosing() bool {
 	return ws.closing
 }
 
-// all are the workers the node has in mind.
+// all are the workers the node has in mind, in an order that follows from
+// which they are.
 func (ws *Workers) all() []*resident {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -144,6 +148,9 @@ func (ws *Workers) all() []*resident {
 	for _, r := range ws.residents {
 		all = append(all, r)
 	}
+	slices.SortFunc(all, func(a, b *resident) int {
+		return cmp.Or(strings.Compare(a.worker.Component, b.worker.Component), strings.Compare(a.worker.Name, b.worker.Name))
+	})
 	return all
 }
 
