@@ -29,6 +29,8 @@ const (
 	MaxTokens = 10_000
 	// MaxScopes bounds how many scopes a token has.
 	MaxScopes = 1000
+	// MaxSecret bounds the bytes of a secret that a person chose.
+	MaxSecret = 512
 )
 
 // A secret is secretPrefix, by which people and scanners know it, and the
@@ -95,9 +97,12 @@ func (t *Tokens) Create(ctx context.Context, n api.NewToken) (api.CreatedToken, 
 	if !n.Expires.IsZero() {
 		made.Expires = n.Expires.UTC()
 	}
-	secret, err := t.secret()
-	if err != nil {
-		return api.CreatedToken{}, fmt.Errorf("create token %s: %w", n.Name, err)
+	secret := n.Secret
+	if secret == "" {
+		var err error
+		if secret, err = t.secret(); err != nil {
+			return api.CreatedToken{}, fmt.Errorf("create token %s: %w", n.Name, err)
+		}
 	}
 	yield, err := t.take(ctx)
 	if err != nil {
@@ -127,6 +132,9 @@ func check(n api.NewToken, now time.Time) error {
 	}
 	if len(n.Scopes) == 0 || len(n.Scopes) > MaxScopes {
 		return invalid("scopes", fmt.Sprintf("a token has 1 to %d scopes, not %d; %s", MaxScopes, len(n.Scopes), validScopes))
+	}
+	if len(n.Secret) > MaxSecret {
+		return invalid("secret", fmt.Sprintf("a secret has at most %d bytes, not %d", MaxSecret, len(n.Secret)))
 	}
 	for i, s := range n.Scopes {
 		if err := checkScope(s); err != nil {
@@ -205,8 +213,7 @@ func (t *Tokens) Delete(ctx context.Context, name string) error {
 // Authenticate finds the token that has this secret. It takes the same time
 // whatever the secret: what is compared are hashes, which tell nothing of it.
 func (t *Tokens) Authenticate(secret string) (api.Token, error) {
-	const length = len(secretPrefix) + (secretBytes*8+5)/6
-	if len(secret) != length {
+	if len(secret) > MaxSecret {
 		return api.Token{}, errUnknown()
 	}
 	h := hash(sha256.Sum256([]byte(secret)))

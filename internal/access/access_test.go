@@ -105,6 +105,21 @@ func TestATokenLetsInWhoHasItsSecretAlsoAfterARestart(t *testing.T) {
 	})
 }
 
+func TestASecretThatWasChosenLetsIn(t *testing.T) {
+	w := newWorld(t)
+	w.process(func(tokens *access.Tokens) {
+		scopes := []api.Scope{"admin"}
+		chosen := strings.Repeat("s", access.MaxSecret)
+		made := w.create(tokens, api.NewToken{Name: "a", Scopes: scopes, Secret: chosen})
+		if got, err := tokens.Authenticate(chosen); made.Secret != chosen || err != nil || got.Name != "a" {
+			t.Errorf("got secret %s, token %s, %v", made.Secret, got.Name, err)
+		}
+		if _, err := tokens.Create(ctx, api.NewToken{Name: "b", Scopes: scopes, Secret: chosen + "s"}); codeOf(err) != api.CodeInvalid {
+			t.Errorf("a secret that is too long: %v", err)
+		}
+	})
+}
+
 func TestNoOtherSecretLetsIn(t *testing.T) {
 	w := newWorld(t)
 	w.process(func(tokens *access.Tokens) {

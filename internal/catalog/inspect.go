@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -54,7 +55,8 @@ func (c *Catalog) compile(ctx context.Context, source []byte, progress func(api.
 		report = func(stage string, done float64) { progress(api.Progress{Stage: stage, Done: done}) }
 	}
 	m, err := c.Engine.Compile(ctx, source, report)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, wasm.ErrClosed) {
+	var file *fs.PathError // of the cache: the disk's fault, not the program's
+	if err != nil && ctx.Err() == nil && !errors.Is(err, wasm.ErrClosed) && !errors.As(err, &file) {
 		return nil, &programError{err.Error()}
 	}
 	return m, err

@@ -138,6 +138,33 @@ func TestTheFirstTokenIsMadeOnceAndShownUnlessItIsKnown(t *testing.T) {
 	}
 }
 
+func TestASecretOfAFileOpensTheServer(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	secret := strings.Repeat("s", minSecret)
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, nil, "--auth", "on", "--admin-token-file", file)
+	for given, want := range map[string]int{secret: http.StatusOK, secret + "s": http.StatusUnauthorized} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/tokens", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+given)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", given, answer.Status, want)
+		}
+	}
+	if code := s.stopped(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // running is a server in a process of its own.
 type running struct {
 	*exec.Cmd

@@ -71,6 +71,7 @@ type bodyConfig struct {
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter}
+	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
 	b.session = durable.NewSession(ctx, c.session)
@@ -81,7 +82,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
-	b.packs = newOwnPacks(ctx, rt.Store.Blobs(), seed)
+	// Not the session's context: whoever looks at the files goes on to do so
+	// when the instance is gone.
+	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
 	if c.image != nil {
 		b.random = ambient.NewRandom(seed, c.image.Random)
 		return b, b.restore(c.image)

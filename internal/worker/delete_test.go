@@ -63,7 +63,7 @@ func TestAWorkerCanBeDeletedInEveryState(t *testing.T) {
 
 func TestWhoWaitsForAWorkerThatIsDeletedIsTold(t *testing.T) {
 	p := newPlatform(t, nil)
-	p.async(shop, "a", "spin")
+	p.want(shop, "[0]", "get")
 	errs := make(chan error)
 	for _, key := range []string{"a", "b"} {
 		go func() { // a client
