@@ -16,6 +16,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/storage/memory"
+	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
 // tricky is a store whose appends and reads of logs do what a test says.
@@ -163,6 +164,35 @@ func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {
 	p.want(shop, "[3]", "inc", 1)
 	p.restart()
 	p.want(shop, "[3]", "get")
+}
+
+func TestANodeOnAFullDiskStops(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{
+		options: []oplog.Option{oplog.Retry}, change: func(c *worker.Config) { c.ImageAfter = 0 },
+	})
+	p.want(shop, "[1]", "inc", 1)
+	tricks.set(func() error { return storage.ErrFull }, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	for i := range 3 {
+		_, err := p.Invoke(ctx, named(fmt.Sprint("w", i)), api.Call{Function: "nap", Args: []byte("[20]")})
+		if err == nil {
+			t.Error("an answer that is not durable")
+		}
+	}
+	_, err := p.Invoke(ctx, shop, api.Call{Function: "inc", Args: []byte("[1]")})
+	if err == nil {
+		t.Error("an answer that is not durable")
+	}
+	p.Workers.Close(ctx)
+	p.agenda.Close()
+	if err := p.committer.Close(); !errors.Is(err, storage.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	must(t, p.catalog.Close())
+	tricks.set(nil, nil)
+	p.open()
+	p.want(shop, "[2]", "inc", 1)
 }
 
 func TestNoAnswerIsGivenBeforeItIsDurable(t *testing.T) {

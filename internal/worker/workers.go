@@ -50,7 +50,8 @@ type Workers struct {
 	drivers gate   // tasks that carry out jobs
 	stats   stats
 	tasks   []sched.Task
-	end     context.CancelCauseFunc // of the tasks
+	running context.Context         // done once the node stops
+	end     context.CancelCauseFunc // of running
 
 	changed sched.Condition // when there is room, or a record is gone
 
@@ -85,7 +86,7 @@ func NewWorkers(c Config) *Workers {
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
 	ctx, end := context.WithCancelCause(context.Background())
-	ws.end = end
+	ws.running, ws.end = ctx, end
 	for range wakers {
 		ws.tasks = append(ws.tasks, c.Sched.Go("wake", func() { ws.wakeDue(ctx) }))
 	}
