@@ -11,6 +11,9 @@ func (s *Server) SetPace(heartbeat, writeWait time.Duration) {
 	s.heartbeat, s.writeWait = heartbeat, writeWait
 }
 
+// SetBodyWait makes the server less patient with clients that send.
+func (s *Server) SetBodyWait(wait time.Duration) { s.bodyWait = wait }
+
 // Document is what the OpenAPI document is made from.
 func (s *Server) Document() *huma.OpenAPI { return s.api.OpenAPI() }
 

@@ -102,7 +102,7 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	if p != nil {
 		return p
 	}
-	args, p := readBody(x, r, s.config.MaxBody, bodyWait)
+	args, p := readBody(x, r, s.config.MaxBody, s.bodyWait)
 	if p != nil {
 		return p
 	}

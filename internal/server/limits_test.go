@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/server"
@@ -107,6 +108,27 @@ func TestABodyThatIsCutOffIsRefused(t *testing.T) {
 	}
 	if sum := c.node.workers["shop/alice"].sum; sum != 0 {
 		t.Errorf("half a request was performed: the sum is %d", sum)
+	}
+}
+
+func TestABodyThatDoesNotComeIsNotAwaited(t *testing.T) {
+	c := start(t, nil)
+	c.server.SetBodyWait(50 * time.Millisecond)
+	for _, path := range []string{alice + "/invoke/add", alice + "/interrupt"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[1]")
+		if got := c.ended(); got["status"] != float64(http.StatusBadRequest) {
+			t.Errorf("%s: got %v, want 400", path, got)
+		}
+	}
+	// What has come in time is not ended by that deadline.
+	refused(t, c.do("POST", alice+"/invoke/forever?timeout=200ms", "[]"), api.CodeTimeout)
+	if got := c.ended(); got["status"] != float64(http.StatusGatewayTimeout) {
+		t.Errorf("got %v, want 504: the client has not left", got)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Server) handle(x *exchange, r *http.Request, h handler) {
 		return
 	}
 	if x.route.body == mediaJSON && !x.route.raw {
-		body, p := readBody(x, r, s.config.MaxBody, bodyWait)
+		body, p := readBody(x, r, s.config.MaxBody, s.bodyWait)
 		if p != nil {
 			x.problem(p)
 			return

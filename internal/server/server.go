@@ -91,7 +91,7 @@ type Server struct {
 	stop     context.CancelCauseFunc
 
 	// Tests make these short.
-	heartbeat, writeWait time.Duration
+	heartbeat, writeWait, bodyWait time.Duration
 }
 
 // New makes a server.
@@ -110,7 +110,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
 		started: time.Now(), deploys: make(chan struct{}, maxDeploys),
-		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait,
+		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait, bodyWait: bodyWait,
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.register()
