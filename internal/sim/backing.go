@@ -17,6 +17,8 @@ type Backing interface {
 	begin(p *plan)
 	// open opens the store, in a task.
 	open(ctx context.Context) (storage.Store, error)
+	// relieve takes the bound off a disk that is full.
+	relieve()
 	// crash is the end of a process that did not expect it, by power failure
 	// or otherwise, end any other.
 	crash(r *rand.Rand, powerOff bool)
@@ -33,6 +35,7 @@ type inMemory struct {
 
 func (m *inMemory) begin(p *plan)          { m.plan = p }
 func (m *inMemory) crash(*rand.Rand, bool) { m.end() }
+func (m *inMemory) relieve()               {}
 func (m *inMemory) end()                   { m.store = m.store.Reopen() }
 
 func (m *inMemory) open(context.Context) (storage.Store, error) {
@@ -68,6 +71,8 @@ func (d *onDisk) open(ctx context.Context) (storage.Store, error) {
 		FileBytes: 64 << 10, AllocateBytes: 16 << 10, FlushWeight: 16, FlushBytes: 16 << 10,
 	})
 }
+
+func (d *onDisk) relieve() { d.disk.SetCapacity(0) }
 
 // crash is either the end of the process alone, and the disk still has to
 // write what was not synced, or of the machine: then it never will, but for

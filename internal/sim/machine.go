@@ -45,9 +45,12 @@ type machine struct {
 	life    int
 	present *plan       // of the present process
 	jumped  bool        // the wall clock has
+	latest  time.Time   // that the wall clock has shown before it jumped
+	over    bool        // no process has faults any more
 	script  func(*plan) // if set, makes plans instead of the seed
 	crashes int
-	broke   error // the first property that was found broken
+	broke   error        // the first property that was found broken
+	buried  func() error // if set, frees what a crashed process has left
 }
 
 func newMachine(host Host, o Options) machine {
@@ -113,7 +116,7 @@ func (m *machine) live(p *plan, process func(*plan) (bool, error)) (done bool, e
 		m.note("crash after %d steps", p.steps)
 		m.crashes++
 		m.Backing.crash(m.random, p.dark)
-		return false, nil
+		return false, m.bury()
 	}
 	m.Backing.end()
 	if err != nil {
@@ -128,6 +131,21 @@ func (m *machine) live(p *plan, process func(*plan) (bool, error)) (done bool, e
 		return false, nil
 	}
 	return done, nil
+}
+
+// bury frees what belongs to the process that runs the simulation.
+func (m *machine) bury() (err error) {
+	if m.buried == nil {
+		return nil
+	}
+	crashed := m.sim.Run(func() {
+		m.sim.Crash() // nobody else is there to be woken
+		err = m.buried()
+	})
+	if !errors.Is(crashed, sched.ErrCrashed) {
+		return errors.Join(crashed, err)
+	}
+	return err
 }
 
 // judge looks at the oplogs without faults: what a failing read shows proves

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/storage/storagetest"
@@ -25,7 +26,9 @@ type plan struct {
 	steps   uint64 // so far
 	dark    bool   // the power has failed
 	judging bool   // no faults now: the state is being looked at
+	room    bool   // the disk that was full is no longer
 
+	faulty    bool          // something may go wrong
 	down      time.Duration // how long there was no process before
 	crash     uint64        // before this step; 0: never
 	powerOff  int           // during this change of the disk; -1: never
@@ -46,9 +49,10 @@ func (m *machine) plan() *plan {
 		m.script(p)
 		return p
 	}
-	if m.Calm || m.life > maxFaultyLives {
+	if m.Calm || m.over || m.life > maxFaultyLives {
 		return p
 	}
+	p.faulty = true
 	r := m.random
 	likely := func(p float64) bool { return r.Float64() < p }
 	if likely(0.5) {
@@ -111,6 +115,9 @@ func (p *plan) step(s sched.Step) {
 		}
 		m.note("wall clock jumps by %v", d)
 		m.jumped = true
+		if now := m.sim.Now(); now.After(m.latest) {
+			m.latest = now
+		}
 		m.sim.JumpWall(d)
 	}
 }
@@ -120,7 +127,7 @@ func (p *plan) call(name string) storagetest.Fault {
 	if p.judging {
 		return storagetest.None
 	}
-	if p.full && name == "Append" {
+	if p.full && !p.room && name == "Append" {
 		return storagetest.Before
 	}
 	if !p.fails() {
@@ -155,6 +162,15 @@ func (p *plan) fails() bool {
 	return p.failures > 0 && p.machine.random.Float64() < p.failures
 }
 
+// mayFail reports whether a call of the store may fail for no reason of its own.
+func (p *plan) mayFail() bool { return p.failures > 0 || p.full }
+
+// relieve gives the full disk room.
+func (p *plan) relieve() {
+	p.room = true
+	p.machine.Backing.relieve()
+}
+
 // pause lets time pass, and other tasks run.
 func (p *plan) pause() {
 	m := p.machine
@@ -171,9 +187,9 @@ func (p *plan) excuses(err error) bool {
 	switch {
 	case errors.Is(err, errBroken):
 		return false
-	case errors.Is(err, errDisk):
-		return p.failures > 0 || p.full
-	case errors.Is(err, storage.ErrFull):
+	case errors.Is(err, errDisk), isCode(err, api.CodeDamaged):
+		return p.mayFail()
+	case errors.Is(err, storage.ErrFull), isCode(err, api.CodeDiskFull):
 		return p.full
 	case errors.Is(err, errInterrupted):
 		return p.interrupt > 0

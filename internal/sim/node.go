@@ -1,0 +1,140 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+// component is what the workers of a Platform are of.
+const component = "kit"
+
+// node is a process that looks after the workers of a component.
+type node struct {
+	committer *oplog.Committer
+	catalog   *catalog.Catalog
+	agenda    *agenda.Agenda
+	workers   *worker.Workers
+}
+
+// service is what clients use of a node.
+type service interface {
+	Invoke(context.Context, id.Worker, api.Call) (api.Invocation, error)
+	Invocation(ctx context.Context, w id.Worker, key string, wait bool) (api.Invocation, error)
+	Cancel(ctx context.Context, w id.Worker, key string) (api.Invocation, error)
+	Interrupt(ctx context.Context, w id.Worker, reason string) error
+	Resume(ctx context.Context, w id.Worker) error
+	Retry(ctx context.Context, w id.Worker) error
+	Delete(ctx context.Context, w id.Worker) error
+}
+
+// bounds are what a node may take: little, so that all of it is reached.
+type bounds struct {
+	instances, running, residents int
+	idleAfter, suspendAfter       time.Duration
+	imageAfter                    time.Duration // as worker.Config has it
+	queue                         uint64
+}
+
+// open wires a node as the root package does, and deploys kit if that is not
+// there. A node that could not be opened is closed all the same.
+func (n *node) open(m *machine, store storage.Store, module []byte, b bounds, entropy func([]byte) error) (err error) {
+	ctx := context.Background()
+	if n.committer, err = oplog.NewCommitter(ctx, m.sim, store.Logs(), 0, oplog.Retry); err != nil {
+		return err
+	}
+	n.catalog, err = catalog.Open(ctx, catalog.Config{
+		Sched: m.sim, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := n.catalog.Deploy(ctx, component, module, nil); err != nil {
+		return err
+	}
+	if n.agenda, err = agenda.Open(ctx, agenda.Config{Sched: m.sim, Logs: store.Logs(), Committer: n.committer}); err != nil {
+		return err
+	}
+	if err := n.rebuild(ctx, m, store); err != nil {
+		return err
+	}
+	n.workers = worker.NewWorkers(worker.Config{
+		Runtime: worker.Runtime{
+			Sched: m.sim, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
+		},
+		Catalog: n.catalog, Agenda: n.agenda,
+		Defaults: api.Settings{
+			Limits: api.Limits{
+				Memory: memoryLimit, Storage: storageLimit, Files: filesLimit, CPUTime: api.Duration(time.Minute),
+				LogRate: 1 << 20, OplogRate: 8 << 20, Queue: b.queue,
+			},
+			Retry: api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
+		},
+		MaxInstances: b.instances, MaxRunning: b.running, MaxResident: b.residents,
+		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, ImageAfter: b.imageAfter,
+	})
+	return nil
+}
+
+// rebuild makes an agenda anew that could not be read, as the root package does.
+func (n *node) rebuild(ctx context.Context, m *machine, store storage.Store) error {
+	damage := n.agenda.Damaged()
+	switch {
+	case damage == nil:
+		return nil
+	case !m.present.mayFail():
+		return m.broken("the agenda is damaged: %w", damage)
+	}
+	for w, err := range store.Logs().Workers(ctx, id.Worker{}) {
+		if err != nil {
+			return err
+		}
+		if w.Component == component {
+			n.agenda.Set(w, 1)
+		}
+	}
+	n.agenda.Rebuilt()
+	return nil
+}
+
+// close ends a node once its invocations have had until grace is done.
+func (n *node) close(grace context.Context) (err error) {
+	if n.workers != nil {
+		n.workers.Close(grace)
+	}
+	if n.agenda != nil {
+		n.agenda.Close()
+	}
+	if n.committer != nil {
+		err = n.committer.Close()
+	}
+	if n.catalog != nil {
+		err = errors.Join(err, n.catalog.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close the node: %w", err)
+	}
+	return nil
+}
+
+// bury frees what a node has of this process once the simulated one has
+// crashed: instances and code. It must not park.
+func (n *node) bury() error {
+	if n.workers != nil {
+		n.workers.Abandon()
+	}
+	if n.catalog != nil {
+		return n.catalog.Close()
+	}
+	return nil
+}
