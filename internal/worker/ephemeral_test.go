@@ -131,9 +131,14 @@ func TestAWorkerBeginsWithWhatItWasGiven(t *testing.T) {
 		p.refused(err, api.CodeWorkerExists)
 	}
 	for _, bad := range []api.NewWorker{
-		{Args: []string{"a\x00"}}, {Env: []string{"novalue"}}, {Env: []string{"=v"}},
-		{Files: map[string]string{"relative": ""}}, {Files: map[string]string{"/a/../b": ""}}, {Files: map[string]string{"/a": "!"}},
-		{Files: map[string]string{"/": ""}}, {Files: map[string]string{"/a": "", "/a/b": ""}},
+		{Args: []string{"a\x00"}},
+		{Env: []string{"novalue"}},
+		{Env: []string{"=v"}},
+		{Files: map[string]string{"relative": ""}},
+		{Files: map[string]string{"/a/../b": ""}},
+		{Files: map[string]string{"/a": "!"}},
+		{Files: map[string]string{"/": ""}},
+		{Files: map[string]string{"/a": "", "/a/b": ""}},
 	} {
 		_, err := p.Create(t.Context(), named("bad"), bad)
 		p.refused(err, api.CodeInvalid)

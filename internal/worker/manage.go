@@ -39,24 +39,6 @@ func noWorker(w id.Worker) *api.Problem {
 	return api.NewProblem(api.CodeNoWorker, fmt.Sprintf("there is no worker %s; `waterbear worker list` shows those there are", w))
 }
 
-// openOrCreate makes the worker if it is not there.
-func (ws *Workers) openOrCreate(ctx context.Context, w id.Worker) (*resident, error) {
-	r, err := ws.open(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	exists := r.exists()
-	r.mu.Unlock()
-	if !exists {
-		if _, err := ws.create(ctx, r, api.NewWorker{}); err != nil {
-			ws.release(r)
-			return nil, err
-		}
-	}
-	return r, nil
-}
-
 // Create makes a worker. If it exists and was created alike, created is false.
 func (ws *Workers) Create(ctx context.Context, w id.Worker, n api.NewWorker) (created bool, err error) {
 	r, err := ws.open(ctx, w)

@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+// MaxArgs bounds the arguments of an invocation, in bytes of JSON: they are
+// part of one oplog entry.
+const MaxArgs = 512 << 10
+
+// CheckCall refuses a call that a revision cannot take, and gives its arguments
+// the form that two calls are compared in.
+func CheckCall(revision api.Revision, c *api.Call) error {
+	if err := checkKey(c.Key); err != nil {
+		return err
+	}
+	if len(c.Args) > MaxArgs {
+		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the arguments have %d bytes, more than %d", len(c.Args), MaxArgs))
+	}
+	var f *api.Function
+	for i := range revision.Exports {
+		if revision.Exports[i].Name == c.Function {
+			f = &revision.Exports[i]
+		}
+	}
+	if f == nil {
+		return api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; it has %s",
+			revision.Number, revision.Component, c.Function, functionNames(revision.Exports)))
+	}
+	args, err := wit.CanonicalArgs(c.Args)
+	if err == nil {
+		c.Args = args
+		if revision.Kind == api.Command {
+			_, err = wit.Strings(args)
+		} else {
+			_, err = wit.LowerCore(f.Params, args, nil)
+		}
+	}
+	if err != nil {
+		return api.NewProblem(api.CodeBadArguments, fmt.Sprintf("call %s: %v", c.Function, err))
+	}
+	return nil
+}
+
+// MaxKey bounds an idempotency key, in bytes.
+const MaxKey = 256
+
+// checkKey refuses keys that are too long, and those that are made for
+// invocations without one.
+func checkKey(key string) error {
+	if len(key) > MaxKey {
+		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("the idempotency key has %d bytes, more than %d", len(key), MaxKey))
+	}
+	if index := madeKey(key); index != 0 {
+		return api.NewProblem(api.CodeInvalid, fmt.Sprintf("the idempotency key %q is one that the server makes for invocations without a key; choose another, not beginning with %q", key, KeyPrefix))
+	}
+	return nil
+}
+
+// madeKey is the index in a key that was made for an invocation, or 0.
+func madeKey(key string) oplog.Index {
+	number, ok := strings.CutPrefix(key, KeyPrefix)
+	if !ok || len(number) == 0 || number[0] < '1' || number[0] > '9' {
+		return 0
+	}
+	index, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return index
+}
+
+// maxNames is how many functions an error lists.
+const maxNames = 20
+
+func functionNames(functions []api.Function) string {
+	var names []string
+	for _, f := range functions {
+		if len(names) == maxNames {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// KeyPrefix begins the keys of invocations whose clients gave none.
+const KeyPrefix = "i-"
+
+// keyOf is the key of an invocation.
+func keyOf(a *oplog.InvocationAccepted, index oplog.Index) string {
+	if a.Key != "" {
+		return a.Key
+	}
+	return KeyPrefix + strconv.FormatUint(index, 10)
+}
