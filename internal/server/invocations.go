@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -83,10 +82,15 @@ func timedOut(ctx context.Context, err error) error {
 	return err
 }
 
-// checkKey refuses idempotency keys that no invocation has.
+// checkKey refuses idempotency keys that no invocation has. The elements of a
+// path that lead elsewhere cannot be keys, however they are escaped: what is
+// between a client and the server may follow them.
 func checkKey(location, key string) *api.Problem {
 	if key == "" || len(key) > maxKey {
 		return invalid(location, "an idempotency key has 1 to %d bytes, this one has %d", maxKey, len(key))
+	}
+	if key == "." || key == ".." {
+		return invalid(location, "%q cannot be an idempotency key, since no path can have it: choose another", key)
 	}
 	for i := range len(key) {
 		if key[i] < '!' || key[i] > '~' {
@@ -128,7 +132,7 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 		p.Invocation = &i
 		return p
 	}
-	x.Header().Set("Location", "/v1/workers/"+component+"/"+worker+"/invocations/"+escapeKey(i.Key))
+	x.Header().Set("Location", "/v1/workers/"+component+"/"+worker+"/invocations/"+url.PathEscape(i.Key))
 	return x.json(http.StatusAccepted, i)
 }
 
@@ -140,15 +144,6 @@ func failureOf(i api.Invocation) string {
 		return fmt.Sprintf("the invocation of %s failed", i.Function)
 	}
 	return fmt.Sprintf("the invocation of %s failed: %s", i.Function, i.Failure.Reason)
-}
-
-// escapeKey makes a key an element of a path, which "." and ".." are not as they
-// are.
-func escapeKey(key string) string {
-	if key == "." || key == ".." {
-		return strings.ReplaceAll(key, ".", "%2E")
-	}
-	return url.PathEscape(key)
 }
 
 // callOf reads all of a call but its arguments, and how long to wait for it.

@@ -33,7 +33,7 @@ func TestAKeyIsOneInvocation(t *testing.T) {
 	}
 	refused(t, c.do("POST", alice+"/invoke/add", "[3]", "Idempotency-Key: k/1"), api.CodeKeyReused)
 	wants[api.Invocation](t, c.do("GET", alice+"/invocations/k%2F1", ""), http.StatusOK)
-	for _, bad := range []string{"a b", "ü", strings.Repeat("x", 257)} {
+	for _, bad := range []string{"a b", "ü", ".", "..", strings.Repeat("x", 257)} {
 		refused(t, c.do("POST", alice+"/invoke/add", "[2]", "Idempotency-Key: "+bad), api.CodeInvalid)
 	}
 	wants[api.Invocation](t, c.do("POST", alice+"/invoke/add", "[2]", "Idempotency-Key: "+strings.Repeat("~", 256)), http.StatusOK)
@@ -41,12 +41,9 @@ func TestAKeyIsOneInvocation(t *testing.T) {
 
 func TestAcceptedInvocationsAreFoundAtTheirLocation(t *testing.T) {
 	c := start(t, nil)
-	for _, key := range []string{"plain", "a/b?c#d%", ".", "..", "~!@"} {
+	for _, key := range []string{"plain", "a/b?c#d%", "...", "./..", "~!@"} {
 		for _, query := range []string{"?async=true", "?in=1h", "?at=2031-01-01T00:00:00Z"} {
 			key := key + query[1:3]
-			if strings.HasPrefix(key, ".") {
-				key = strings.TrimRight(key, "asintu")
-			}
 			r := c.do("POST", "/v1/workers/shop/w"+query[1:3]+"/invoke/forever"+query, "[]", "Idempotency-Key: "+key)
 			i := wants[api.Invocation](t, r, http.StatusAccepted)
 			if i.Key != key || i.State.Done() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -319,6 +320,11 @@ func TestTheDocumentIsOpenAPI31InBothForms(t *testing.T) {
 	}
 	if _, ok := v.Paths["/v1/workers/{component}/{worker}/invoke/{function}"]; !ok {
 		t.Error("invoke is not in the document")
+	}
+	for _, ref := range regexp.MustCompile(`"\$ref":"([^"]+)"`).FindAllStringSubmatch(string(r.body), -1) {
+		if c.server.Document().Components.Schemas.SchemaFromRef(ref[1]) == nil {
+			t.Errorf("there is no %s", ref[1])
+		}
 	}
 	if r := c.do("GET", "/openapi.yaml", ""); !strings.Contains(string(r.body), "\nopenapi: 3.1.") {
 		t.Errorf("got %.200s", r.body)
