@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/waterbear-run/waterbear"
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/client"
 	"github.com/waterbear-run/waterbear/internal/guests"
 )
@@ -90,6 +94,46 @@ func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
 		name, content, _ := strings.Cut(file, " --\n")
 		if content = strings.TrimRight(content, "\n"); !strings.Contains(page, "\n"+content+"\n") {
 			t.Errorf("the guide has another %s than the script:\n%s", name, content)
+		}
+	}
+}
+
+// TestTheGuideNamesEveryCodeStatusAndSetting holds the tables of the guide to
+// what there is.
+func TestTheGuideNamesEveryCodeStatusAndSetting(t *testing.T) {
+	demand := func(page, row string) {
+		t.Helper()
+		if !strings.Contains(readGuide(t, page), "\n"+row) {
+			t.Errorf("%s has no row %q", page, row)
+		}
+	}
+	for _, code := range api.Codes() {
+		p := api.NewProblem(code, "")
+		demand("invocations.md", fmt.Sprintf("| `%s` | %d | %s |\n", code, p.Status, p.Title))
+	}
+	for _, status := range api.Statuses() {
+		demand("workers.md", fmt.Sprintf("| `%s` | ", status))
+	}
+	for _, state := range []api.InvocationState{
+		api.StateScheduled, api.StateQueued, api.StateStarted, api.StateFinished, api.StateFailed, api.StateCanceled,
+	} {
+		demand("invocations.md", fmt.Sprintf("| `%s` | ", state))
+	}
+	for _, code := range []api.FailureCode{api.FailedTrap, api.FailedLimit, api.FailedHost, api.FailedCanceled} {
+		demand("invocations.md", fmt.Sprintf("| `%s` | ", code))
+	}
+	defaults := waterbear.DefaultSettings()
+	for page, settings := range map[string]any{"workers.md": defaults.Limits, "invocations.md": defaults.Retry} {
+		encoded, err := json.Marshal(settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(encoded, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for name := range fields {
+			demand(page, fmt.Sprintf("| `%s` | `--", name))
 		}
 	}
 }
