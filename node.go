@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/waterbear-run/waterbear/internal/host/live"
@@ -146,6 +147,9 @@ func (n *Node) Close() error {
 
 // workerID is the worker that people call name.
 func workerID(name string) (id.Worker, error) {
+	if component, _, ok := strings.Cut(name, "/"); ok {
+		return id.Worker{}, fmt.Errorf("%w: %q is the name of a server's worker; a durable process has none of component %s", id.ErrName, name, component)
+	}
 	w := id.Worker{Component: runComponent, Name: name}
 	return w, w.Check()
 }
@@ -221,12 +225,15 @@ func (n *Node) endSweep() {
 	n.swept.Wake()
 }
 
-// Workers lists the workers, by name.
+// Workers lists the durable processes, by name.
 func (n *Node) Workers(ctx context.Context) ([]Worker, error) {
 	var all []Worker
-	for w, err := range n.store.Logs().Workers(ctx, id.Worker{}) {
+	for w, err := range n.store.Logs().Workers(ctx, id.Worker{Component: runComponent}) {
 		if err != nil {
 			return nil, err
+		}
+		if w.Component != runComponent {
+			break // those of deployed components
 		}
 		s, err := oplog.ReadStatus(ctx, n.store.Logs(), w)
 		if damaged(err) {

@@ -91,7 +91,7 @@ func (r *remote) retrying() func(error, time.Duration) {
 	return func(cause error, _ time.Duration) {
 		if text := cause.Error(); text != said {
 			said = text
-			r.complain(fmt.Errorf("%w; trying again", r.explained(cause)))
+			r.complain(fmt.Errorf("%w (trying again)", r.explained(cause)))
 		}
 	}
 }
@@ -104,6 +104,9 @@ func (r *remote) explained(err error) error {
 		return err
 	}
 	for _, f := range p.Errors {
+		if strings.Contains(p.Detail, f.Message) {
+			continue
+		}
 		err = fmt.Errorf("%w; %s: %s", err, f.Location, f.Message)
 	}
 	switch {

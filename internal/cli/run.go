@@ -241,7 +241,7 @@ func readProgram(path string) ([]byte, error) {
 	program, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, exitError{exitNotFound, fmt.Errorf("%s: no such file; name the .wasm file to run", path)}
+		return nil, exitError{exitNotFound, fmt.Errorf("%s: no such file; name the .wasm file that you mean", path)}
 	case err != nil:
 		return nil, exitError{exitNotProgram, fmt.Errorf("read program: %w", err)}
 	case !bytes.HasPrefix(program, []byte("\x00asm")):

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -142,6 +143,9 @@ const (
 )
 
 func checkNew(n api.NewWorker) error {
+	if err := catalog.CheckSettings("body.settings", n.Settings); err != nil {
+		return err
+	}
 	size := 0
 	for _, s := range slices.Concat(n.Args, n.Env) {
 		if strings.IndexByte(s, 0) >= 0 {
@@ -273,6 +277,9 @@ func (ws *Workers) Interrupt(ctx context.Context, w id.Worker, reason string) er
 		return err
 	}
 	defer ws.release(r)
+	if reason == "" {
+		reason = "by request"
+	}
 	r.mu.Lock()
 	if r.machine.life.Exited != nil {
 		r.mu.Unlock()
@@ -353,7 +360,7 @@ func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*machine) 
 	}
 	r.mu.Unlock()
 	if why != "" {
-		return api.NewProblem(code, fmt.Sprintf("%s cannot go on: %s", w, why))
+		return api.NewProblem(code, fmt.Sprintf("%s cannot be let go on: %s", w, why))
 	}
 	return r.commit(ctx)
 }
@@ -389,11 +396,15 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	}
 	r.mu.Lock()
 	r.drop()
+	image := r.image
 	r.settleAll(api.NewProblem(api.CodeNoWorker, w.String()+" was deleted before the invocation had ended"))
 	r.mu.Unlock()
 	err = r.commit(ctx)
 	if err == nil {
 		err = ws.erase(ctx, w)
+	}
+	if err == nil && image != nil {
+		err = ws.deleteImage(ctx, image, nil)
 	}
 	ws.leave(r)
 	return err

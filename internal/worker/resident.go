@@ -77,6 +77,9 @@ func (r *resident) load(ctx context.Context) {
 	if r.ws.isClosing() {
 		r.machine.over = errClosing
 	}
+	if err == nil && life.Last > 0 {
+		r.apply(tick{}) // something may have become due since it was last in mind
+	}
 	r.changed.Wake()
 }
 

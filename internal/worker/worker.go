@@ -36,7 +36,7 @@ const entryPoint = "_start"
 var ErrProgram = errors.New("this module cannot be run")
 
 var (
-	errNotCommand = fmt.Errorf(`%w: it exports no "_start": it is a library, not a program; build it as a command`, ErrProgram)
+	errNotCommand = fmt.Errorf(`%w: it exports no "_start": it is a library, not a program; build it as a command, or deploy it to a server (waterbear deploy)`, ErrProgram)
 	errEntryPoint = fmt.Errorf(`%w: its "_start" takes or returns values, and that of a program does not; build it as a command`, ErrProgram)
 )
 

@@ -305,6 +305,7 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 			idle := now - r.lastUsed
 			old := r.loaded && idle >= ws.IdleAfter
 			bare := r.loaded && r.body == nil && idle >= min(bareAfter, ws.IdleAfter)
+			r.tickIfDue()
 			r.mu.Unlock()
 			if old {
 				ws.evict(r)
@@ -316,6 +317,18 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 		if pause = every; pressing {
 			pause = min(every, pressedPause)
 		}
+	}
+}
+
+// tickIfDue begins what has become due of a worker in mind. The wakers see to
+// that too, but may all be waiting for room. It is called with r.mu held.
+func (r *resident) tickIfDue() {
+	if !r.loaded || r.damage != nil || r.driving || !r.exists() {
+		return
+	}
+	now := oplog.At(r.ws.Sched.Now())
+	if at := r.machine.wake(now); at != 0 && at <= now {
+		r.apply(tick{})
 	}
 }
 
