@@ -45,13 +45,13 @@ func TestTheGoClientSpeaksThisInterface(t *testing.T) {
 	}
 	_, err = c.CreateWorker(ctx, "shop", "bob", api.NewWorker{Args: []string{"a"}})
 	check("create", err)
-	names := ""
+	var names strings.Builder
 	for w, err := range c.Workers(ctx, api.WorkerFilter{Component: "shop", CreatedAfter: epoch.AddDate(-1, 0, 0)}) {
 		check("workers", err)
-		names += w.Name + " "
+		names.WriteString(w.Name + " ")
 	}
-	if names != "alice bob " {
-		t.Errorf("workers: got %q", names)
+	if names.String() != "alice bob " {
+		t.Errorf("workers: got %q", names.String())
 	}
 
 	for _, key := range []string{"k", "a/b%c?", "..."} {
@@ -124,13 +124,13 @@ func TestTheGoClientFollowsThroughARestart(t *testing.T) {
 	}
 	defer c.Close()
 	first.print("1")
-	got := ""
+	var got strings.Builder
 	for chunk, err := range c.Logs(t.Context(), "shop", "alice", api.Range{Follow: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got += chunk.Text
-		switch got {
+		got.WriteString(chunk.Text)
+		switch got.String() {
 		case "1":
 			if err := stop(); err != nil {
 				t.Error(err)
@@ -153,5 +153,5 @@ func TestTheGoClientFollowsThroughARestart(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("got %q, want 12", got)
+	t.Errorf("got %q, want 12", got.String())
 }
