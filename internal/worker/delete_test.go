@@ -245,6 +245,11 @@ func TestANodeThatStopsLetsInvocationsEndForAWhile(t *testing.T) {
 	p.async(shop, "a", "nap", 300)
 	p.async(shop, "b", "inc", 1)
 	p.async(named("spins"), "a", "spin")
+	p.eventually("the nap has begun", func() bool {
+		d, err := p.Worker(t.Context(), shop)
+		must(t, err)
+		return d.Pending[0].State == api.StateStarted
+	})
 	grace, cancel := context.WithTimeoutCause(t.Context(), 600*time.Millisecond, errors.New("the grace is over"))
 	defer cancel()
 	p.Workers.Close(grace)

@@ -290,8 +290,9 @@ func (r *resident) replaceImage(entry *oplog.Image, packs []storage.Hash, took t
 	r.mu.Unlock()
 	defer r.mu.Lock()
 	// The one before serves until this one is durable. What is left of it after
-	// an error, or if the node stops meanwhile, takes room, and does no harm.
-	if r.writer.WaitCommitted(r.ws.running, index) == nil {
+	// an error, or if the node stops on a full disk, takes room, and does no
+	// harm.
+	if r.writer.WaitCommitted(r.ws.writing, index) == nil {
 		_ = r.ws.deleteImage(context.Background(), old, packs)
 	}
 }

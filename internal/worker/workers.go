@@ -50,8 +50,9 @@ type Workers struct {
 	drivers gate   // tasks that carry out jobs
 	stats   stats
 	tasks   []sched.Task
-	running context.Context         // done once the node stops
-	end     context.CancelCauseFunc // of running
+	end     context.CancelCauseFunc // of the tasks
+	writing context.Context         // done once nothing can be made durable and the node stops
+	giveUp  context.CancelCauseFunc // of writing
 
 	changed sched.Condition // when there is room, or a record is gone
 
@@ -86,7 +87,8 @@ func NewWorkers(c Config) *Workers {
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
 	ctx, end := context.WithCancelCause(context.Background())
-	ws.running, ws.end = ctx, end
+	ws.end = end
+	ws.writing, ws.giveUp = context.WithCancelCause(context.Background())
 	for range wakers {
 		ws.tasks = append(ws.tasks, c.Sched.Go("wake", func() { ws.wakeDue(ctx) }))
 	}
@@ -108,7 +110,7 @@ func (ws *Workers) Close(grace context.Context) {
 	ws.tell(drained{errClosing})
 	_ = ws.drivers.wait(grace)
 	ws.tell(closed{errClosing})
-	_ = ws.drivers.wait(context.Background())
+	ws.waitForDrivers()
 	for _, r := range ws.all() {
 		r.mu.Lock()
 		r.drop()
@@ -116,6 +118,26 @@ func (ws *Workers) Close(grace context.Context) {
 		r.mu.Unlock()
 	}
 }
+
+// waitForDrivers waits until no job is under way. Those that wait for the disk
+// to have room may do so as long as there is hope.
+func (ws *Workers) waitForDrivers() {
+	ctx, end := context.WithCancel(context.Background())
+	watch := ws.Sched.Go("close", func() {
+		for ws.Sched.Sleep(ctx, stalledPause) == nil {
+			if ws.Committer.Stalled() != nil {
+				ws.giveUp(errClosing)
+			}
+		}
+	})
+	_ = ws.drivers.wait(context.Background())
+	end()
+	watch.Wait()
+	ws.giveUp(errClosing)
+}
+
+// stalledPause is how often a node that stops looks whether the disk is full.
+const stalledPause = 20 * time.Millisecond
 
 // tell gives every worker an event.
 func (ws *Workers) tell(e event) {
