@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -65,7 +66,9 @@ var ErrClosed = errors.New("is closed")
 // New makes an engine.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{
-		instantiation: wazero.NewModuleConfig().WithName("").WithStartFunctions(),
+		// Nobody asks wazero for chance, and seeding its own source anew would be
+		// a twentieth of what an instance costs.
+		instantiation: wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(strings.NewReader("")),
 		compiling:     make(chan struct{}, 1),
 		speed:         firstSpeed,
 		memory:        memoryBudget{most: c.MaxMemory},
