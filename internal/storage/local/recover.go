@@ -66,7 +66,7 @@ func (s *Store) catchUp(ctx context.Context) error {
 		c.total += f.size
 	}
 	for i, f := range files {
-		start, end, last := int64(firstFrame), f.size, f.number == s.tail.newest
+		start, end, last := int64(firstFrame), f.size, f.number == s.tail.last
 		sealed := i+1 < len(files) && files[i+1].previous == f.number
 		if i+1 < len(files) && !sealed && s.readOnly && !x.anew {
 			// What a file between had is elsewhere by now.
@@ -112,11 +112,13 @@ func (s *Store) logFiles() ([]diskFile, error) {
 	x := s.index.Load()
 	var files []diskFile
 	for i, n := range numbers {
-		f, ok, err := s.logFile(n, i == len(numbers)-1)
+		f, ok, unfinished, err := s.logFile(n, i == len(numbers)-1)
 		if err != nil {
 			return nil, err
 		}
-		s.tail.newest = n
+		if s.tail.newest = n; !unfinished {
+			s.tail.last = n
+		}
 		if !ok {
 			continue
 		}
@@ -147,41 +149,41 @@ func (s *Store) logFiles() ([]diskFile, error) {
 
 // logFile looks at file number. It is not ok if it has no header: then it is
 // the newest, left unfinished by a crash, or damaged.
-func (s *Store) logFile(number uint64, newest bool) (f diskFile, ok bool, err error) {
+func (s *Store) logFile(number uint64, newest bool) (f diskFile, ok, unfinished bool, err error) {
 	x := s.index.Load()
 	x.mu.RLock()
 	known := x.files[number]
 	x.mu.RUnlock()
 	if known != nil && number < x.position.File {
-		return diskFile{fileHeader: known.fileHeader}, true, nil // It is not to be read.
+		return diskFile{fileHeader: known.fileHeader}, true, false, nil // It is not to be read.
 	}
 	h, err := s.handles.get(number)
 	if err != nil {
-		return f, false, err
+		return f, false, false, err
 	}
 	defer s.handles.put(h)
 	if f.size, err = h.Size(); err != nil {
-		return f, false, err
+		return f, false, false, err
 	}
 	if known != nil {
 		f.fileHeader = known.fileHeader
-		return f, true, nil
+		return f, true, false, nil
 	}
 	f.fileHeader, ok, err = readFileHeader(h)
 	if err != nil || ok && f.number == number {
-		return f, ok, err
+		return f, ok, false, err
 	}
 	empty, err := newScanner(h, 0, firstFrame, f.size, 0).zeroFrom(firstFrame)
 	if err != nil {
-		return f, false, err
+		return f, false, false, err
 	}
 	if empty && newest {
 		// Its creation was not finished, so it never had a frame. Whoever
-		// writes next makes it again.
-		return f, false, nil
+		// writes next makes another.
+		return f, false, true, nil
 	}
 	x.lose(lostRange{File: number, From: 0, To: f.size})
-	return f, false, nil
+	return f, false, false, nil
 }
 
 // lose remembers a part of the log that cannot be read.

@@ -15,6 +15,7 @@ type tail struct {
 	w         vfs.File // the last file, or nil
 	header    fileHeader
 	newest    uint64 // the greatest number that a file has, readable or not
+	last      uint64 // likewise, without the one that was never finished: the log ends in it
 	offset    int64  // where the next frame begins
 	unproven  int64  // where the last frame begins when it was found at opening; 0 if none was
 	allocated int64  // as far as the file has space
