@@ -77,6 +77,7 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	life := r.machine.life
 	v.Worker = ws.view(&life.Status, r)
 	v.Settings = r.settings()
+	v.Settings.Images.After = api.Duration(r.imageAfter())
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
 	v.Mode, v.Image = r.mode(), r.shownImage()
 	if v.Resident = r.body != nil; v.Resident && !r.driving {

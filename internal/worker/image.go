@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -164,7 +165,7 @@ func (rt *Runtime) openImage(ctx context.Context, e *oplog.Image) (*image.Reader
 // readLife reads what a worker's oplog says, from its newest image on where
 // there is one that can be used. note says why an image was left out.
 func (ws *Workers) readLife(ctx context.Context, w id.Worker) (life *oplog.Life, at *imaged, note string, err error) {
-	for before := oplog.Index(0); ws.ImageAfter >= 0; {
+	for before := oplog.Index(0); ; {
 		e, index, err := oplog.FindImage(ctx, ws.Store.Logs(), w, before)
 		if err != nil {
 			return nil, nil, "", err
@@ -217,10 +218,20 @@ const recordedCost = time.Microsecond
 // worthwhile is how many times dearer than an image replay has to have become.
 const worthwhile = 8
 
+// imageAfter is the replay for which the worker is imaged: what it or its
+// component is set to, else what the node is.
+func (r *resident) imageAfter() time.Duration {
+	return cmp.Or(time.Duration(r.settings().Images.After), r.ws.ImageAfter)
+}
+
 // imageDue reports whether the worker should be imaged now. It is called with
 // r.mu held, when nothing of it runs.
 func (r *resident) imageDue() bool {
-	if r.body == nil || r.machine.phase != ready || r.machine.ephemeral || r.ws.ImageAfter < 0 {
+	if r.body == nil || r.machine.phase != ready || r.machine.ephemeral {
+		return false
+	}
+	after := r.imageAfter()
+	if after < 0 {
 		return false
 	}
 	if r.unimageable = r.body.program.Module().Unimageable(); len(r.unimageable) > 0 {
@@ -235,7 +246,7 @@ func (r *resident) imageDue() bool {
 		return false // nothing has happened since
 	}
 	cost := r.computed + time.Duration(last-covered)*recordedCost
-	return cost >= r.ws.ImageAfter && (r.ws.ImageAfter == 0 || cost >= worthwhile*max(r.took, imageCost))
+	return cost >= after && (after == 0 || cost >= worthwhile*max(r.took, imageCost))
 }
 
 // capture takes an image of the worker if it is due. Its driver calls it with
@@ -270,7 +281,12 @@ func (r *resident) capture() {
 func (r *resident) takeImage(covers oplog.Index, life []byte) (*oplog.Image, []storage.Hash, error) {
 	r.mu.Unlock()
 	defer r.mu.Lock()
-	return r.body.image(context.Background(), covers, life)
+	ctx := context.Background()
+	entry, packs, err := r.body.image(ctx, covers, life)
+	if err == nil && r.ws.Verify != nil {
+		r.ws.Verify(r.worker, r.verify(ctx, covers))
+	}
+	return entry, packs, err
 }
 
 // replaceImage records a new image and deletes the one before. It is called

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -66,6 +67,45 @@ func TestRecoveryBeginsAtTheNewestImage(t *testing.T) {
 	}
 	if before != want[0] || after != want[1] {
 		t.Errorf("with images:\n%s%swithout:\n%s%s", before, after, want[0], want[1])
+	}
+}
+
+// verified lets every image be compared with a replay of all entries.
+func verified(t *testing.T, c *worker.Config) {
+	c.ImageAfter = 0
+	c.Verify = func(w id.Worker, difference error) {
+		if difference != nil {
+			t.Errorf("the image of %s is not what replay comes to: %v", w, difference)
+		}
+	}
+}
+
+func TestImagesAreWhatReplayComesTo(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { verified(t, c) })
+	for range 3 {
+		p.everything(shop)
+		for _, c := range []struct {
+			function string
+			args     []any
+		}{{"roll", nil}, {"now", nil}, {"nap", []any{1}}, {"fail", nil}, {"flaky", []any{1 << 40}}, {"steps", []any{20}}, {"fill", []any{100000}}} {
+			_, err := p.invoke(shop, c.function, c.args...)
+			must(t, err)
+		}
+		p.restart()
+	}
+	for name, args := range map[string][]any{"ledger": {"3", "50"}, "primes": {"2", "100"}, "countdown": {"3", "1", "0"}} {
+		_, err := p.catalog.Deploy(t.Context(), name, guests.Wasm(t, name), nil)
+		must(t, err)
+		for range 3 {
+			v, err := p.invoke(id.Worker{Component: name, Name: "a"}, "run", args...)
+			must(t, err)
+			if v.State != api.StateFinished {
+				t.Errorf("%s: %+v", name, v.Failure)
+			}
+		}
+	}
+	if s := p.Stats(); s.Finished == 0 {
+		t.Error("nothing was done")
 	}
 }
 

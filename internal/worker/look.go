@@ -46,11 +46,27 @@ func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Inde
 	if life.Create.Ephemeral {
 		last = 1 // it begins anew each time
 	}
+	b, err := ws.rebuild(ctx, life, at, last)
+	if err != nil {
+		return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+	}
+	defer b.close()
+	return b.files.View(), nil
+}
+
+// rebuild makes a worker's state as of entry last, beside the worker itself and
+// writing nothing: from an image, or from its beginning if at is nil. The
+// caller closes it.
+func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, last oplog.Index) (*body, error) {
+	w := life.Worker
 	program, err := ws.Catalog.Acquire(ctx, w.Component, life.Create.Revision)
 	if err != nil {
-		return nil, fmt.Errorf("load the program of %s: %w", w, err)
+		return nil, fmt.Errorf("load the program: %w", err)
 	}
-	p := &replay{r: &resident{ws: ws, worker: w, machine: machine{life: life}, imaging: imaging{image: at}}, calls: map[oplog.Index]call{}, entries: last}
+	p := &replay{
+		r:     &resident{ws: ws, worker: w, machine: machine{life: life}, imaging: imaging{image: at}},
+		calls: map[oplog.Index]call{}, entries: last,
+	}
 	b, err := p.r.newBody(ctx, bodyConfig{
 		program: program, create: &life.Create, meter: newMeter(ws.Sched, api.Limits{}),
 		session: durable.Config{
@@ -61,12 +77,12 @@ func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Inde
 		program.Release()
 		return nil, err
 	}
-	defer b.close()
 	p.r.body = b
 	if err := p.look(ctx); err != nil {
-		return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+		b.close()
+		return nil, err
 	}
-	return b.files.View(), nil
+	return b, nil
 }
 
 // look replays to the end of the oplog.

@@ -267,6 +267,7 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	r.Max = cmp.Or(r.Max, p.Max)
 	r.Factor = cmp.Or(r.Factor, p.Factor)
 	r.Jitter = cmp.Or(r.Jitter, p.Jitter)
+	s.Images.After = cmp.Or(s.Images.After, otherwise.Images.After)
 	return s
 }
 

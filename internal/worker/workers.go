@@ -39,6 +39,10 @@ type Config struct {
 	// the time it would take; 0 takes one after every invocation, and less than
 	// that none ever.
 	ImageAfter time.Duration
+	// Verify, if set, hears of every image that is taken, and how it differs
+	// from a replay of all entries, nil if it does not. That takes as long as
+	// the worker is old.
+	Verify func(w id.Worker, difference error)
 }
 
 // Workers are the workers of a node: those it has in mind, and the way to all

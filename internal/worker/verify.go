@@ -1,0 +1,97 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// verify says how the worker's state, that of entry covers, differs from a
+// replay of all entries until then.
+func (r *resident) verify(ctx context.Context, covers oplog.Index) error {
+	if err := r.writer.Commit(ctx); err != nil {
+		return err
+	}
+	life, err := oplog.ReadLife(ctx, r.ws.Store.Logs(), r.worker)
+	if err != nil {
+		return err
+	}
+	other, err := r.ws.rebuild(ctx, life, nil, covers)
+	if err != nil {
+		return err
+	}
+	defer other.close()
+	return r.body.differs(other)
+}
+
+// differs says how two states differ that should not.
+func (b *body) differs(other *body) error {
+	if b.random.Position() != other.random.Position() || b.clocks.State() != other.clocks.State() || b.stdio.Ended() != other.stdio.Ended() {
+		return fmt.Errorf("random stream at %d, clocks %v, input at its end: %t; replayed %d, %v, %t",
+			b.random.Position(), b.clocks.State(), b.stdio.Ended(), other.random.Position(), other.clocks.State(), other.stdio.Ended())
+	}
+	if (b.instance == nil) != (other.instance == nil) {
+		return fmt.Errorf("there is an instance: %t; replayed %t", b.instance != nil, other.instance != nil)
+	}
+	if b.instance != nil {
+		if err := b.instanceDiffers(other); err != nil {
+			return err
+		}
+	}
+	mine, err := listing(b.files.Clone().View())
+	if err != nil {
+		return err
+	}
+	others, err := listing(other.files.View())
+	if err == nil && !slices.Equal(mine, others) {
+		err = fmt.Errorf("files %q; replayed %q", mine, others)
+	}
+	return err
+}
+
+func (b *body) instanceDiffers(other *body) error {
+	if !slices.Equal(b.instance.Globals(), other.instance.Globals()) {
+		return fmt.Errorf("globals %x; replayed %x", b.instance.Globals(), other.instance.Globals())
+	}
+	if !bytes.Equal(b.system.AppendOpen(nil), other.system.AppendOpen(nil)) {
+		return fmt.Errorf("descriptors %x; replayed %x", b.system.AppendOpen(nil), other.system.AppendOpen(nil))
+	}
+	mine, others := b.instance.Memory(), other.instance.Memory()
+	if len(mine) != len(others) {
+		return fmt.Errorf("%d bytes of memory; replayed %d", len(mine), len(others))
+	}
+	for i := range mine {
+		if mine[i] != others[i] {
+			return fmt.Errorf("byte %#x of the memory is %#x; replayed %#x", i, mine[i], others[i])
+		}
+	}
+	return nil
+}
+
+// listing describes all files, content included.
+func listing(files fs.FS) (lines []string, err error) {
+	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		stat, err := d.Info()
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("%s %s %d %d", name, stat.Mode(), stat.Size(), stat.ModTime().UnixNano())
+		if stat.Mode().IsRegular() {
+			content, err := fs.ReadFile(files, name)
+			if err != nil {
+				return err
+			}
+			line += fmt.Sprintf(" %x", content)
+		}
+		lines = append(lines, line)
+		return nil
+	})
+	return lines, err
+}
