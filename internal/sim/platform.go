@@ -41,8 +41,8 @@ type Platform struct {
 	settled  bool        // everything has ended
 
 	node *node // of the present process
-	// Between may put itself between the clients and a node, Beside go on beside
-	// it until ctx is done: for tests of what finds faults.
+	// For tests of what finds faults: between may put itself between the clients
+	// and a node, beside goes on beside it until ctx is done.
 	between func(service) service
 	beside  func(ctx context.Context, n *node)
 }
