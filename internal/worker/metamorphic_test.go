@@ -67,9 +67,9 @@ func (p *platform) script(seed uint64, calls int, between func()) string {
 }
 
 func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {
-	calls := 150
+	calls := 60
 	if testing.Short() {
-		calls = 40
+		calls = 25
 	}
 	evicting := func(c *worker.Config) { c.MaxInstances, c.MaxRunning, c.IdleAfter = 1, 1, 5*time.Millisecond }
 	imaging := func(c *worker.Config) { evicting(c); c.ImageAfter = 0 }

@@ -241,7 +241,7 @@ func (r *resident) start() {
 	}
 	r.driving = true
 	r.ws.drivers.add(1)
-	r.ws.Sched.Go("worker", r.drive)
+	r.ws.crew.give(r)
 }
 
 // drive carries out jobs until there are none.

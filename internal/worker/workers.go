@@ -51,7 +51,8 @@ type Workers struct {
 	Config
 	slots   *slots // to compute
 	bodies  *slots // instances in memory
-	drivers gate   // tasks that carry out jobs
+	drivers gate   // workers whose jobs are carried out
+	crew    *crew  // by these
 	stats   stats
 	tasks   []sched.Task
 	end     context.CancelCauseFunc // of the tasks
@@ -85,7 +86,7 @@ const wakers = 4
 // NewWorkers starts looking after what the agenda has.
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
-		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), changed: c.Sched.NewCondition(),
+		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
 		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
 		revisions: map[revisionKey]*api.Revision{},
 	}
@@ -115,6 +116,7 @@ func (ws *Workers) Close(grace context.Context) {
 	_ = ws.drivers.wait(grace)
 	ws.tell(closed{errClosing})
 	ws.waitForDrivers()
+	ws.crew.close()
 	for _, r := range ws.all() {
 		r.mu.Lock()
 		r.drop()
