@@ -43,10 +43,7 @@ func newTarget(f *testing.F) *target {
 // begin forgets what was before.
 func (n *target) begin(t *testing.T) {
 	n.t = t
-	n.components, n.workers, n.tokens = map[string]*component{}, map[string]*instance{}, map[string]heldToken{}
-	if _, err := n.Deploy(t.Context(), "shop", []byte(module), nil); err != nil {
-		t.Fatal(err)
-	}
+	n.node.begin(t)
 }
 
 // Write takes the log, in which there must be no error of ours.
@@ -154,11 +151,7 @@ func FuzzInvoke(f *testing.F) {
 			header["Idempotency-Key"] = []string{key}
 		}
 		n.ask(http.MethodPost, "/v1/workers/shop/alice/invoke/"+url.PathEscape(function)+"?"+query, header, body)
-		w := n.workers["shop/alice"]
-		if w == nil {
-			return
-		}
-		for used, i := range w.invocations {
+		for used, i := range n.workers["shop/alice"].invocations {
 			if key != "" && used != key || !json.Valid(i.Args) || i.Args[0] != '[' || i.Function != function {
 				t.Errorf("invoked %+v for key %q and body %q", i, key, body)
 			}
@@ -178,9 +171,6 @@ func FuzzBodies(f *testing.F) {
 	n := newTarget(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		n.begin(t)
-		if _, _, err := n.CreateWorker(t.Context(), "shop", "alice", api.NewWorker{}); err != nil {
-			t.Fatal(err)
-		}
 		n.ask(http.MethodPut, shop+"/settings", jsonHeader(), body)
 		n.ask(http.MethodPut, "/v1/workers/shop/bob", jsonHeader(), body)
 		n.ask(http.MethodPost, alice+"/interrupt", jsonHeader(), body)

@@ -258,7 +258,7 @@ func TestEveryOperationNeedsExactlyTheScopesThatItSays(t *testing.T) {
 				if kind == "admin" && limited {
 					continue // there is no such scope
 				}
-				c := start(t, withTokens)
+				c.node.begin(t)
 				c.prepare(s)
 				r := c.with(api.Scope(scope)).sample(method, s)
 				documented(t, c, op, r)

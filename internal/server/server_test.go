@@ -41,15 +41,22 @@ func start(t testing.TB, change func(*server.Config)) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.begin(t)
+	h := httptest.NewServer(s.Handler())
+	t.Cleanup(h.Close)
+	return &client{t: t, node: n, server: s, url: h.URL, log: l}
+}
+
+// begin makes the node what it is at the beginning of a test.
+func (n *node) begin(t testing.TB) {
+	t.Helper()
+	n.components, n.workers, n.tokens = map[string]*component{}, map[string]*instance{}, map[string]heldToken{}
 	if _, err := n.Deploy(t.Context(), "shop", []byte(module), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := n.CreateWorker(t.Context(), "shop", "alice", api.NewWorker{}); err != nil {
 		t.Fatal(err)
 	}
-	h := httptest.NewServer(s.Handler())
-	t.Cleanup(h.Close)
-	return &client{t: t, node: n, server: s, url: h.URL, log: l}
 }
 
 // with is the client with a token of its own, which has these scopes.
