@@ -1,16 +1,146 @@
 package wasm
 
-import "github.com/waterbear-run/waterbear/internal/wasmbin"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
+)
 
 // baseImage is the memory that instances of a module begin with, where it is
-// not zero.
+// not zero. It is a file that all of them map, each with its own copies of the
+// pages that it writes to; where that is not possible they copy it. It is shared
+// by the module and its instances, and goes with the last of them.
 type baseImage struct {
-	runs []wasmbin.Run
+	from, to uint64 // the part of the memory that content is
+	content  []byte // never written to
+	file     *os.File
+	hash     [sha256.Size]byte
+	users    atomic.Int64
 }
 
-// put writes the image to a memory that is zero.
-func (b *baseImage) put(memory []byte) {
-	for _, r := range b.runs {
-		copy(memory[r.Offset:], r.Bytes)
+// newBase makes a base image of runs, in a file of the directory dir or, where
+// dir is "", one without a name.
+func newBase(runs []wasmbin.Run, dir string) *baseImage {
+	b := &baseImage{hash: hashRuns(runs)}
+	b.users.Store(1)
+	if len(runs) == 0 {
+		return b
 	}
+	page := min(uint64(os.Getpagesize()), wasmPage)
+	last := runs[len(runs)-1]
+	b.from = uint64(runs[0].Offset) / page * page
+	b.to = (uint64(last.Offset) + uint64(len(last.Bytes)) + page - 1) / page * page
+	if b.write(runs, dir) != nil {
+		b.content = make([]byte, b.to-b.from)
+		for _, r := range runs {
+			copy(b.content[uint64(r.Offset)-b.from:], r.Bytes)
+		}
+	}
+	return b
+}
+
+// hashRuns names the content of a base image. What is zero does not count.
+func hashRuns(runs []wasmbin.Run) [sha256.Size]byte {
+	h := sha256.New()
+	for _, r := range runs {
+		head := binary.LittleEndian.AppendUint64(nil, uint64(r.Offset))
+		h.Write(binary.LittleEndian.AppendUint64(head, uint64(len(r.Bytes))))
+		h.Write(r.Bytes)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// write puts the runs into a file and maps it.
+func (b *baseImage) write(runs []wasmbin.Run, dir string) (err error) {
+	file, err := newBaseFile(dir, func(f *os.File) error {
+		if err := f.Truncate(int64(b.to - b.from)); err != nil {
+			return err
+		}
+		for _, r := range runs {
+			if _, err := f.WriteAt(r.Bytes, int64(uint64(r.Offset)-b.from)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	content, err := unix.Mmap(int(file.Fd()), 0, int(b.to-b.from), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	b.file, b.content = file, content
+	return nil
+}
+
+// namelessFile makes a file that fill writes and nobody can change afterwards.
+// It has a name for a moment only, so nothing is left of it when the process is
+// killed. Its pages stay reclaimable: the disk has them.
+func namelessFile(dir string, fill func(*os.File) error) (_ *os.File, err error) {
+	draft, err := os.CreateTemp(dir, "base-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, draft.Close()) }()
+	file, err := os.Open(draft.Name())
+	err = errors.Join(err, os.Remove(draft.Name()))
+	if err == nil {
+		err = fill(draft)
+	}
+	if err != nil && file != nil {
+		err = errors.Join(err, file.Close())
+	}
+	return file, err
+}
+
+// put makes a memory that is zero begin with the image.
+func (b *baseImage) put(memory []byte) error {
+	if len(b.content) == 0 {
+		return nil
+	}
+	if b.file == nil {
+		copy(memory[b.from:b.to], b.content)
+		return nil
+	}
+	_, err := unix.MmapPtr(int(b.file.Fd()), 0, unsafe.Pointer(&memory[b.from]), uintptr(b.to-b.from),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	return err
+}
+
+// page is what a memory begins with in the n bytes from an offset, which are
+// within a page.
+func (b *baseImage) page(offset uint64, n int) []byte {
+	if offset < b.from || offset >= b.to {
+		return zeros[:n]
+	}
+	return b.content[offset-b.from:][:n]
+}
+
+// use counts a user in, unless the last one has gone.
+func (b *baseImage) use() bool {
+	for {
+		n := b.users.Load()
+		if n == 0 {
+			return false
+		}
+		if b.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release counts a user out. The last one frees the image.
+func (b *baseImage) release() error {
+	if b.users.Add(-1) > 0 || b.file == nil {
+		return nil
+	}
+	return errors.Join(unix.Munmap(b.content), b.file.Close())
 }

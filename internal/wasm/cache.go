@@ -193,6 +193,14 @@ func decodeEntry(data []byte) (*entry, error) {
 	return e, nil
 }
 
+// dir is where files of this engine can be made, "" without a cache.
+func (c *cache) dir() string {
+	if c == nil {
+		return ""
+	}
+	return c.private.path
+}
+
 // close gives the engine's directory back.
 func (c *cache) close() {
 	if c != nil {

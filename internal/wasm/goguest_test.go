@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -87,6 +88,7 @@ func preview1(t testing.TB, e *wasm.Engine, m *wasm.Module) *wasm.Host {
 		if f.Call = known[imp.Name]; f.Call == nil {
 			f.Call = func(_ *wasm.Instance, stack []uint64) { stack[0] = enosys }
 		}
+		f.Call = withinMemory(f.Call)
 		funcs = append(funcs, f)
 	}
 	h, err := e.Host(wasm.HostModule{Name: "wasi_snapshot_preview1", Funcs: funcs})
@@ -94,6 +96,24 @@ func preview1(t testing.TB, e *wasm.Engine, m *wasm.Module) *wasm.Host {
 		t.Fatal(err)
 	}
 	return h
+}
+
+var errFault = errors.New("an address beyond the memory")
+
+// withinMemory has the guest answer for addresses that are beyond its memory.
+func withinMemory(call func(*wasm.Instance, []uint64)) func(*wasm.Instance, []uint64) {
+	return func(in *wasm.Instance, stack []uint64) {
+		defer func() {
+			switch r := recover().(type) {
+			case nil:
+			case runtime.Error:
+				wasm.Abort(errFault)
+			default:
+				panic(r)
+			}
+		}()
+		call(in, stack)
+	}
 }
 
 func zeroPair(in *wasm.Instance, stack []uint64) {

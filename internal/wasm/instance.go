@@ -47,6 +47,7 @@ type Instance struct {
 	stackLeft api.MutableGlobal
 	maxStack  uint64
 	functions map[string]*guestFunction
+	tainted   bool // a call ended in a way that may have left traces
 
 	state   any
 	onYield func()
@@ -91,17 +92,28 @@ func (m *Module) Instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 	return in, nil
 }
 
-func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, error) {
+// check completes a configuration.
+func (m *Module) check(c *InstanceConfig) error {
 	c.MaxMemory = cmp.Or(c.MaxMemory, DefaultMaxMemory)
 	c.MaxStack = min(cmp.Or(c.MaxStack, DefaultMaxStack), math.MaxInt32)
 	if m.minMemory > c.MaxMemory {
-		return nil, fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", m.minMemory, c.MaxMemory)
+		return fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", m.minMemory, c.MaxMemory)
+	}
+	return nil
+}
+
+func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, error) {
+	if err := m.check(&c); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	if !m.base.use() {
+		return nil, fmt.Errorf("module %w", ErrClosed)
+	}
 	if err := m.engine.open(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.base.release())
 	}
 	in := &Instance{
 		module: m, state: c.State, onYield: c.OnYield, hosts: c.Hosts,
@@ -111,7 +123,7 @@ func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 	if err := in.build(c.MaxMemory); err != nil {
 		in.memory.Free()
 		m.engine.release()
-		return nil, err
+		return nil, errors.Join(err, m.base.release())
 	}
 	return in, nil
 }
@@ -130,7 +142,7 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 	e := in.module.engine
 	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
 		func(_, most uint64) experimental.LinearMemory {
-			in.memory = reserve(min(most, maxMemory), &e.memory)
+			in.memory = reserve(min(most, maxMemory), in.module.base, &e.memory)
 			return in.memory
 		}))
 	in.setup = experimental.WithImportResolver(in.setup, in.resolve)
@@ -138,11 +150,11 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 	if err != nil {
 		return in.missing(err)
 	}
-	in.module.base.put(in.memory.bytes())
 	for _, name := range in.module.globals {
 		in.globals = append(in.globals, in.global(name))
 	}
 	in.stackLeft = in.global(in.module.stack)
+	in.module.initialOnce.Do(func() { in.module.initial = in.Globals() })
 	return nil
 }
 
@@ -163,7 +175,11 @@ func (in *Instance) hostNamed(name string) *Host {
 	if name == wasmbin.YieldModule {
 		return in.module.engine.yield
 	}
-	for _, h := range in.hosts {
+	return hostNamed(in.hosts, name)
+}
+
+func hostNamed(hosts []*Host, name string) *Host {
+	for _, h := range hosts {
 		if h.name == name {
 			return h
 		}
@@ -297,5 +313,5 @@ func (in *Instance) Close() error {
 	defer in.module.engine.release()
 	err := in.running.Close(context.Background())
 	in.memory.Free()
-	return err
+	return errors.Join(err, in.module.base.release())
 }

@@ -36,16 +36,21 @@ func (b *memoryBudget) give(n uint64) { b.used.Add(-n) }
 
 // linearMemory is a guest's memory: a reservation of addresses, as long as the
 // memory may ever become, of which a growing part is accessible. It never
-// moves, costs nothing until it is touched, and is outside the Go heap.
+// moves, costs nothing until it is touched, and is outside the Go heap. It
+// begins with what the base image has.
 type linearMemory struct {
 	reserved []byte
 	size     uint64
+	limit    uint64 // of the size, no more than what is reserved
+	base     *baseImage
 	budget   *memoryBudget
+	// shown makes the next Reallocate give the memory as it is.
+	shown bool
 }
 
 // reserve makes an empty memory that may grow to most bytes.
-func reserve(most uint64, budget *memoryBudget) *linearMemory {
-	m := &linearMemory{budget: budget}
+func reserve(most uint64, base *baseImage, budget *memoryBudget) *linearMemory {
+	m := &linearMemory{limit: most, base: base, budget: budget}
 	if most == 0 {
 		return m
 	}
@@ -54,6 +59,7 @@ func reserve(most uint64, budget *memoryBudget) *linearMemory {
 	if err != nil {
 		Abort(fmt.Errorf("reserve %d bytes of addresses for a memory: %w", most, err))
 	}
+	prepare(m.reserved)
 	return m
 }
 
@@ -70,7 +76,11 @@ func (m *linearMemory) bytes() []byte {
 // or it would differ between a run and its replay. If there is nothing left
 // the call is aborted.
 func (m *linearMemory) Reallocate(size uint64) []byte {
-	if size > uint64(len(m.reserved)) {
+	if m.shown {
+		m.shown = false
+		return m.bytes()
+	}
+	if size > m.limit {
 		return nil
 	}
 	if size > m.size {
@@ -84,11 +94,36 @@ func (m *linearMemory) grow(size uint64) {
 	if !m.budget.take(more) {
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, ErrMemoryExhausted))
 	}
-	if err := unix.Mprotect(m.reserved[m.size:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+	err := unix.Mprotect(m.reserved[m.size:size], unix.PROT_READ|unix.PROT_WRITE)
+	if err == nil && m.size == 0 {
+		err = m.base.put(m.reserved[:size])
+	}
+	if err != nil {
 		m.budget.give(more)
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
 	}
 	m.size = size
+}
+
+// reset makes the memory what it was when it had its first size bytes, which it
+// has again.
+func (m *linearMemory) reset(size uint64) error {
+	if m.size == 0 {
+		return nil
+	}
+	based, err := m.discard()
+	if err == nil && size < m.size {
+		err = unix.Mprotect(m.reserved[size:m.size], unix.PROT_NONE)
+	}
+	if err == nil && !based {
+		err = m.base.put(m.reserved[:size])
+	}
+	if err != nil {
+		return fmt.Errorf("make a memory of %d bytes anew: %w", m.size, err)
+	}
+	m.budget.give(m.size - size)
+	m.size = size
+	return nil
 }
 
 // Free gives the addresses back. Touching the memory afterwards kills the

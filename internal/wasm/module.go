@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 
@@ -23,8 +25,14 @@ type Module struct {
 	globals     []string // the exports that are an instance's mutable globals
 	stack       string   // the export that counts what is left of the stack
 	minMemory   uint64   // bytes
-	base        baseImage
+	maxMemory   uint64   // bytes, as declared
+	base        *baseImage
+	closed      atomic.Bool
 	unimageable []string
+	// initial are the values that the globals of an instance begin with. The
+	// first instance tells them.
+	initial     []uint64
+	initialOnce sync.Once
 	// exceptionRefs tells that the module takes references to exceptions.
 	exceptionRefs bool
 }
@@ -40,7 +48,8 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		engine: e, compiled: compiled,
 		slots: make(map[string]int), start: r.Start, globals: r.Globals, stack: r.Stack,
 		minMemory:     uint64(r.MemoryMin) * wasmPage,
-		base:          baseImage{r.Base},
+		maxMemory:     uint64(r.MemoryMax) * wasmPage,
+		base:          newBase(r.Base, e.cache.dir()),
 		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
 	}
 	for _, i := range r.Imports {
@@ -97,5 +106,8 @@ func (m *Module) Exports() []Export { return m.exports }
 
 // Close lets the module's code go once its instances are closed too.
 func (m *Module) Close() error {
-	return m.compiled.Close(context.Background())
+	if !m.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	return errors.Join(m.compiled.Close(context.Background()), m.base.release())
 }

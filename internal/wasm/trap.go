@@ -44,20 +44,26 @@ func (e *HostError) Unwrap() error { return e.Cause }
 func (in *Instance) failure(err error) error {
 	var a *abortion
 	if errors.As(err, &a) {
-		if t, ok := a.err.(*Trap); ok && t.Stack == nil {
-			t.Stack = in.stackIn(err)
+		if t, ok := a.err.(*Trap); ok {
+			in.tainted = in.tainted || t.Overflow
+			if t.Stack == nil {
+				t.Stack = in.stackIn(err)
+			}
 		}
 		return a.err
 	}
 	if in.host != nil {
+		in.tainted = true
 		return &HostError{Func: in.host.name, Cause: err}
 	}
 	reason, known := trapReasons[cause(err).Error()]
 	if !known {
+		in.tainted = true
 		return fmt.Errorf("call %s: %w", in.function.name, err)
 	}
 	t := &Trap{Reason: reason, Stack: in.stackIn(err), Overflow: reason == stackOverflow}
 	if t.Overflow {
+		in.tainted = true
 		delete(in.functions, in.function.name)
 	}
 	return t

@@ -1,0 +1,103 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxKeptFunctions is how many functions a recycled instance keeps ready, with
+// ten thousand bytes of stack each.
+const maxKeptFunctions = 64
+
+// Recycle makes an instance that is in no call exactly what Instantiate would
+// make with c, for a fraction of the cost: whatever it has done before has left
+// no trace, and a Stop is forgotten. It must not be in use by anyone else: a
+// late Stop would hit the new user.
+//
+// After an error the instance is to be closed. That is so for a module with
+// state beyond memory and globals, after a call that has overflowed the stack or
+// ended in a HostError, for a memory that has grown to its declared maximum, and
+// for limits or hosts that the instance was not made for.
+func (in *Instance) Recycle(c InstanceConfig) error {
+	if err := in.enter("recycle"); err != nil {
+		return err
+	}
+	defer in.leave()
+	if err := in.recycle(c); err != nil {
+		in.tainted = true
+		return fmt.Errorf("recycle instance: %w", err)
+	}
+	return nil
+}
+
+func (in *Instance) recycle(c InstanceConfig) error {
+	m := in.module
+	if err := m.check(&c); err != nil {
+		return err
+	}
+	switch {
+	case len(m.unimageable) > 0:
+		return errors.New("it has state beyond memory and globals: " + strings.Join(m.unimageable, ", "))
+	case in.tainted:
+		return errors.New("a call has overflowed the stack or failed in the host")
+	case !in.offers(c.Hosts):
+		return errors.New("it was linked with other hosts")
+	}
+	if err := in.renew(c.MaxMemory); err != nil {
+		return err
+	}
+	if err := in.SetGlobals(m.initial); err != nil {
+		return err
+	}
+	if len(in.functions) > maxKeptFunctions {
+		clear(in.functions)
+	}
+	in.state, in.onYield, in.hosts, in.maxStack = c.State, c.OnYield, c.Hosts, uint64(c.MaxStack)
+	in.function, in.host = nil, nil
+	in.stopped.Store(nil)
+	return nil
+}
+
+// offers tells whether hosts are those that the imports were found in.
+func (in *Instance) offers(hosts []*Host) bool {
+	if slices.Equal(hosts, in.hosts) {
+		return true
+	}
+	for _, i := range in.module.imports {
+		name := importName(i.Module)
+		if hostNamed(hosts, name) != hostNamed(in.hosts, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// renew makes the memory that of a new instance with the limit most.
+func (in *Instance) renew(most uint64) error {
+	if in.memory == nil {
+		return nil
+	}
+	size, have := in.module.minMemory, in.memory.size
+	if most = min(most, in.module.maxMemory); most > uint64(len(in.memory.reserved)) {
+		return fmt.Errorf("its memory was made for %d bytes, and the new limit is %d", len(in.memory.reserved), most)
+	}
+	if size != have && have >= in.module.maxMemory {
+		return fmt.Errorf("its memory has grown to the maximum of %d bytes that it declares", have)
+	}
+	if err := in.memory.reset(size); err != nil {
+		return err
+	}
+	in.memory.limit = most
+	if size == have {
+		return nil
+	}
+	// The engine learns the length of a memory when it grows, and takes what it
+	// is given then.
+	in.memory.shown = true
+	if _, ok := in.running.Memory().Grow(1); !ok || len(in.memory.bytes()) != int(size) || in.memory.shown {
+		return fmt.Errorf("the engine does not take a memory of %d bytes for one of %d", size, have)
+	}
+	return nil
+}
