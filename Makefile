@@ -6,6 +6,7 @@
 #	make soak                 both, for about an hour
 #	make fuzz FUZZTIME=10m    every fuzz target, one after the other
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
+#	make sleepers SLEEPERS=n  start so many workers that sleep, and kill the server
 
 # No cgo: the binary is static, and builds for any system from any other.
 export CGO_ENABLED := 0
@@ -16,12 +17,13 @@ SEEDS    ?= 100
 FUZZTIME ?= 1m
 BENCH    ?= .
 COUNT    ?= 6
+SLEEPERS ?= 1000000
 
 # Where tasks share memory.
 concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... ./internal/durable/... \
 	./internal/vfs/... ./internal/wasm/... ./internal/worker/...
 
-.PHONY: build install test lint fmt race ci crash sim soak fuzz bench
+.PHONY: build install test lint fmt race ci crash sim soak fuzz bench sleepers
 
 build:
 	go build -o build/waterbear ./cmd/waterbear
@@ -69,3 +71,6 @@ bench:
 	mkdir -p build
 	go test -run='^$$' -bench='$(BENCH)' -count=$(COUNT) ./... | tee build/bench.txt
 	go tool -modfile=tools/go.mod benchstat build/bench.txt
+
+sleepers:
+	go test ./test/bench -run='^$$' -bench=Sleepers -benchtime=1x -timeout=0 -sleepers=$(SLEEPERS)
