@@ -145,6 +145,9 @@ func (a *audit) finish(e oplog.Entry, b *oplog.InvocationFinished) (err error) {
 		return err
 	}
 	call := a.accepted[b.Accepted]
+	if a.create.Ephemeral {
+		a.state = kit{}
+	}
 	if a.state, err = a.state.after(call.Function, call.Args, b.Result); err != nil {
 		return err
 	}

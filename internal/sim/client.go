@@ -52,6 +52,9 @@ func (c *client) run(process context.Context, s service) {
 func (c *client) errand(ctx context.Context, s service) {
 	r := c.random
 	d := c.world.dossiers[c.world.workers[r.IntN(len(c.world.workers))]]
+	if d.worker.Name == ephemeral && !c.create(ctx, s, d) {
+		return
+	}
 	switch n := r.IntN(20); {
 	case d.fleeting && n < 4:
 		c.remove(ctx, s, d)
@@ -68,6 +71,12 @@ func (c *client) errand(ctx context.Context, s service) {
 	default:
 		c.stop(ctx, s, d)
 	}
+}
+
+// create sees to it that the ephemeral worker is there, and is that.
+func (c *client) create(ctx context.Context, s service, d *dossier) bool {
+	_, err := s.Create(ctx, d.worker, api.NewWorker{Ephemeral: true})
+	return c.hears(d, api.Invocation{}, err) && err == nil
 }
 
 // functions are what clients call: those that a register and a counter have,

@@ -16,8 +16,12 @@ import (
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
-// component is what the workers of a Platform are of.
-const component = "kit"
+// component is what the workers of a Platform are of, ephemeral the name of the
+// one whose invocations have an instance each.
+const (
+	component = "kit"
+	ephemeral = "ephemeral"
+)
 
 // node is a process that looks after the workers of a component.
 type node struct {
@@ -29,6 +33,7 @@ type node struct {
 
 // service is what clients use of a node.
 type service interface {
+	Create(ctx context.Context, w id.Worker, n api.NewWorker) (created bool, err error)
 	Invoke(context.Context, id.Worker, api.Call) (api.Invocation, error)
 	Invocation(ctx context.Context, w id.Worker, key string, wait bool) (api.Invocation, error)
 	Cancel(ctx context.Context, w id.Worker, key string) (api.Invocation, error)

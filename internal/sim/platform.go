@@ -60,7 +60,7 @@ func NewPlatform(host Host, module []byte, o Options) *Platform {
 		idleAfter: time.Duration(magnitude(r, 7, 10)), suspendAfter: time.Duration(magnitude(r, 7, 9.5)),
 		imageAfter: []time.Duration{-1, 0, time.Duration(magnitude(r, 4, 7))}[r.IntN(3)],
 	}
-	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting"} {
+	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting", ephemeral} {
 		worker := id.Worker{Component: component, Name: name}
 		w.workers = append(w.workers, worker)
 		w.dossiers[worker] = newDossier(worker, name == "fleeting")

@@ -71,7 +71,7 @@ func TestOneSeedIsOneWorldOfClients(t *testing.T) {
 // TestFaultsOfAPlatformAreFoundOut plants faults that clients must not see, and
 // counts the worlds in which somebody notices.
 func TestFaultsOfAPlatformAreFoundOut(t *testing.T) {
-	const worlds, enough = 20, 10
+	const worlds, enough = 20, 5
 	for name, plant := range map[string]func(*Platform){
 		"a store that acknowledges what it loses in a crash": func(w *Platform) {
 			w.Backing = &liar{inMemory: inMemory{store: memory.New()}}

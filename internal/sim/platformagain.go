@@ -29,8 +29,8 @@ func (w *Platform) Again() error {
 		})
 		for _, name := range w.workers {
 			d := w.dossiers[name]
-			if err != nil || d.fleeting || d.last.create == nil {
-				continue
+			if err != nil || d.fleeting || d.last.create == nil || d.last.create.Ephemeral {
+				continue // an ephemeral worker draws other numbers at other entries
 			}
 			seed = d.last.create.Seed[:]
 			err = d.last.repeat(ctx, n, name)
