@@ -217,7 +217,7 @@ func (h *history) compare(component, worker string) {
 			continue
 		}
 		if a.index != o.answer.Index || a.result != string(o.answer.Result) {
-			h.wrong("%s is %+v in the oplog, and the client got %+v", o.Key, a, o.answer)
+			h.wrong("%s has the result %s and was accepted at %d in the oplog, and the client got %s", o.Key, a.result, a.index, tell(o.answer))
 		}
 		value, _ := o.result()
 		if (o.Function == "inc" || o.Function == "add") && totals[value] {

@@ -223,8 +223,13 @@ func (l *load) repeat(ctx context.Context, c *client.Client, o *operation) {
 		return
 	}
 	if string(again.Result) != string(o.answer.Result) || again.State != o.answer.State || again.Index != o.answer.Index {
-		l.t.Errorf("%s of %s was answered first with %+v, then with %+v (seed %d)", o.Key, o.worker, o.answer, again, *seed)
+		l.t.Errorf("%s of %s was answered first with %s, then with %s (seed %d)", o.Key, o.worker, tell(o.answer), tell(again), *seed)
 	}
+}
+
+// tell is what clients compare of an answer.
+func tell(inv api.Invocation) string {
+	return fmt.Sprintf("%s %s, accepted at %d", inv.State, inv.Result, inv.Index)
 }
 
 // askAgain repeats everything when all is over.
