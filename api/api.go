@@ -66,6 +66,7 @@ type Deployed struct {
 type Settings struct {
 	Limits Limits `json:"limits,omitzero"`
 	Retry  Retry  `json:"retry,omitzero"`
+	Images Images `json:"images,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage
@@ -90,6 +91,12 @@ type Retry struct {
 	Max      Duration `json:"max,omitempty" doc:"Longest pause"`
 	Factor   float64  `json:"factor,omitempty" minimum:"0" doc:"By which each pause is longer than the one before"`
 	Jitter   float64  `json:"jitter,omitempty" minimum:"0" maximum:"1" doc:"Part of each pause that is left to chance"`
+}
+
+// Images says when a worker's state is saved, so that recovery need not go back
+// further.
+type Images struct {
+	After Duration `json:"after,omitempty" doc:"Once replay would take longer, by an estimate; a larger memory makes it later; negative: never"`
 }
 
 // Status of a worker.
@@ -315,6 +322,7 @@ type Stats struct {
 	Recoveries  uint64  // instances rebuilt by replay
 	Recovery    float64 // seconds that took, all together
 	Replayed    uint64  // entries
+	Images      uint64  // taken
 	Commits     uint64  // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload

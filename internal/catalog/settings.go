@@ -20,6 +20,7 @@ const (
 	maxAttempts = 1_000_000
 	maxPause    = 365 * 24 * time.Hour
 	maxFactor   = 1000
+	maxReplay   = 24 * time.Hour
 )
 
 // CheckSettings says which settings nobody could keep to, all of them, or nil.
@@ -42,6 +43,9 @@ func CheckSettings(at string, s api.Settings) error {
 	}
 	check.number("retry.factor", r.Factor, 1, maxFactor)
 	check.number("retry.jitter", r.Jitter, 0, 1)
+	if s.Images.After > 0 { // else it is the default, or never
+		check.duration("images.after", s.Images.After, time.Millisecond, maxReplay)
+	}
 	if len(check.errors) == 0 {
 		return nil
 	}

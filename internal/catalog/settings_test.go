@@ -17,13 +17,16 @@ func TestSettingsWithinTheirBoundsAreAccepted(t *testing.T) {
 			Memory: 4 << 30, Storage: 1 << 44, Files: 1 << 20, CPUTime: api.Duration(7 * 24 * time.Hour),
 			LogRate: 1 << 40, OplogRate: 1 << 40, Queue: 1_000_000,
 		},
-		Retry: api.Retry{Attempts: 1_000_000, Initial: api.Duration(365 * 24 * time.Hour), Max: api.Duration(365 * 24 * time.Hour), Factor: 1000, Jitter: 1},
+		Retry:  api.Retry{Attempts: 1_000_000, Initial: api.Duration(365 * 24 * time.Hour), Max: api.Duration(365 * 24 * time.Hour), Factor: 1000, Jitter: 1},
+		Images: api.Images{After: api.Duration(24 * time.Hour)},
 	}
 	least := api.Settings{
 		Limits: api.Limits{Memory: 65536, Storage: 1, Files: 1, CPUTime: api.Duration(time.Millisecond), LogRate: 1, OplogRate: 1, Queue: 1},
 		Retry:  api.Retry{Attempts: 1, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Millisecond), Factor: 1, Jitter: 0.001},
+		Images: api.Images{After: api.Duration(time.Millisecond)},
 	}
-	for _, s := range []api.Settings{{}, least, most} {
+	never := api.Settings{Images: api.Images{After: -1}}
+	for _, s := range []api.Settings{{}, least, most, never} {
 		if err := catalog.CheckSettings("body", s); err != nil {
 			t.Errorf("%+v: %v", s, err)
 		}
@@ -35,7 +38,8 @@ func TestSettingsOutOfTheirBoundsAreRefusedOneByOne(t *testing.T) {
 		Limits: api.Limits{
 			Memory: 4<<30 + 1, Storage: 1<<44 + 1, Files: 1<<20 + 1, CPUTime: -1, LogRate: math.MaxUint64, OplogRate: 1<<40 + 1, Queue: 1_000_001,
 		},
-		Retry: api.Retry{Attempts: 1_000_001, Initial: api.Duration(366 * 24 * time.Hour), Max: 1, Factor: 0.5, Jitter: 1.1},
+		Retry:  api.Retry{Attempts: 1_000_001, Initial: api.Duration(366 * 24 * time.Hour), Max: 1, Factor: 0.5, Jitter: 1.1},
+		Images: api.Images{After: 1},
 	}
 	err := catalog.CheckSettings("body.settings", bad)
 	var p *api.Problem
@@ -47,11 +51,11 @@ func TestSettingsOutOfTheirBoundsAreRefusedOneByOne(t *testing.T) {
 		got = append(got, strings.TrimPrefix(e.Location, "body.settings."))
 	}
 	want := "limits.memory limits.storage limits.files limits.cpuTime limits.logRate limits.oplogRate limits.queue " +
-		"retry.attempts retry.initial retry.max retry.max retry.factor retry.jitter"
+		"retry.attempts retry.initial retry.max retry.max retry.factor retry.jitter images.after"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, " "), want)
 	}
-	if want := "the settings cannot be used: body.settings.limits.memory: 4294967297 is not from 65536 to 4294967296, nor 0 for the default, and 12 more"; p.Detail != want {
+	if want := "the settings cannot be used: body.settings.limits.memory: 4294967297 is not from 65536 to 4294967296, nor 0 for the default, and 13 more"; p.Detail != want {
 		t.Errorf("got %s, want %s", p.Detail, want)
 	}
 	for _, r := range []api.Retry{{Factor: math.NaN()}, {Factor: math.Inf(1)}, {Jitter: -0.1}, {Factor: -1}} {

@@ -114,6 +114,7 @@ it exports and what it imports, and the settings that its workers have.
 		t.add("Created", a.when(found.Created))
 		t.addLines("Limits", settingsLines(limitSettings(found.Settings.Limits)))
 		t.addLines("Retry", settingsLines(retrySettings(found.Settings.Retry)))
+		t.addLines("Images", settingsLines(imageSettings(found.Settings.Images)))
 		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
 		return a.printRevision(t, r)
 	})
@@ -167,10 +168,12 @@ others. They hold for its workers, unless a worker has its own: memory, storage
 and files for workers that are created from now on, the others from the next
 invocation on. What is not set has the server's default.
 
---json prints one object: limits and retry.`,
+--json prints one object: limits, retry and images, whose "after" is negative
+if the state is never saved.`,
 		Example: `  waterbear component settings shop
   waterbear component settings --memory 256MiB --cpu-time 5s shop
   waterbear component settings --retry-attempts 5 --retry-initial 1s shop
+  waterbear component settings --image-after off shop
   waterbear component settings --reset shop`,
 		Args: exactly(1, "the name of a component"),
 	}

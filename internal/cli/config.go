@@ -26,6 +26,7 @@ type config struct {
 	maxRunning     int
 	idleAfter      time.Duration
 	suspendAfter   time.Duration
+	imageAfter     time.Duration
 	hosts          []string
 	maxBody        int64
 	maxModule      int64
@@ -105,6 +106,7 @@ func (c *config) declare() []*setting {
 		{key: "workers.max-running", arg: "NUMBER", preset: numberText(waterbear.DefaultMaxRunning), value: number(&c.maxRunning, 1, 1<<20), meaning: "invocations that compute at a time; the others wait"},
 		{key: "workers.idle-after", arg: "DURATION", preset: spanText(waterbear.DefaultIdleAfter), value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
 		{key: "workers.suspend-after", arg: "DURATION", preset: spanText(waterbear.DefaultSuspendAfter), value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
+		{key: "workers.image-after", arg: "DURATION", preset: spanText(waterbear.DefaultImageAfter), value: spanOrOff(&c.imageAfter, time.Millisecond), meaning: "a worker is saved if replay took longer; off: never"},
 
 		{key: "http.hosts", arg: "NAME,...", value: names(&c.hosts), meaning: "its own names, for use without tokens; localhost is one"},
 		{key: "http.max-body", arg: "SIZE", preset: "1MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},

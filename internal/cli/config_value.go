@@ -221,6 +221,45 @@ func span[T ~int64](to *T, least time.Duration) value {
 	}
 }
 
+// off is the duration that means never, and how it is written.
+const (
+	off     time.Duration = -time.Second
+	offText               = "off"
+)
+
+// spanOrOff is a duration, or off.
+func spanOrOff(to *time.Duration, least time.Duration) value {
+	return bounded[time.Duration]{
+		get: func() time.Duration { return *to }, put: func(d time.Duration) { *to = d }, least: off, most: longest, format: spanOrOffText,
+		parse: func(s string) (time.Duration, error) {
+			d, err := parseSpanOrOff(s)
+			if err == nil && d != off && d < least {
+				err = fmt.Errorf("want off, or at least %s", spanText(least))
+			}
+			return d, err
+		},
+	}
+}
+
+// parseSpanOrOff reads a duration; every negative one is off.
+func parseSpanOrOff(s string) (time.Duration, error) {
+	if s == offText {
+		return off, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, errors.New("want off, or a duration such as 10ms or 1s")
+	}
+	return max(d, off), nil
+}
+
+func spanOrOffText(d time.Duration) string {
+	if d < 0 {
+		return offText
+	}
+	return spanText(d)
+}
+
 // spanText gives a duration without units of which there are none.
 func spanText(d time.Duration) string {
 	s := d.String()

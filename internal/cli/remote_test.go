@@ -46,6 +46,9 @@ func TestComponentsAreShownAndSet(t *testing.T) {
 	if len(s.asked) != asked {
 		t.Error("looking at settings changed them")
 	}
+	s.typeTo("component", "settings", "--image-after", "off", "shop").want(t, 0, "Image: after            off\n", "")
+	s.typeTo("component", "get", "shop").want(t, 0, "Images     after off\n", "")
+	s.typeTo("component", "settings", "--image-after", "soon", "shop").want(t, 2, "", "want off, or a duration")
 	s.typeTo("component", "settings", "--json", "--reset", "--queue", "9", "shop").want(t, 0, `{"limits":{"queue":9}}`, "")
 
 	s.typeTo("component", "delete", "--json", "shop", "report").want(t, 1, `{"name":"report"}`, "waterbear: shop: it has workers\n")

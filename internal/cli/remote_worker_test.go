@@ -69,9 +69,9 @@ func TestAWorkerIsCreatedWithAllItsFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.typeTo("worker", "create", "--revision", "3", "--arg", "-v", "--env", "A=b", "--env", serverVariable, "--file", rates+":/etc/./rates.csv",
-		"--ephemeral", "--memory", "64MiB", "--retry-attempts", "1", "shop/alice").want(t, 0, "Worker       shop/alice\n", "")
+		"--ephemeral", "--memory", "64MiB", "--retry-attempts", "1", "--image-after", "20ms", "shop/alice").want(t, 0, "Worker       shop/alice\n", "")
 	want := `{"revision":3,"args":["-v"],"env":["A=b","` + serverVariable + "=" + s.url + `"],"files":{"/etc/rates.csv":"aGkK"},"ephemeral":true,` +
-		`"settings":{"limits":{"memory":67108864},"retry":{"attempts":1}}}`
+		`"settings":{"limits":{"memory":67108864},"retry":{"attempts":1},"images":{"after":"20ms"}}}`
 	if s.body != want || s.lastAsked() != "PUT /v1/workers/shop/alice" {
 		t.Errorf("%s: sent\n%s, want\n%s", s.lastAsked(), s.body, want)
 	}
@@ -99,7 +99,7 @@ func TestAWorkerIsShownWithWhatItWaitsFor(t *testing.T) {
 	s := newRemoteServer(t)
 	got := s.typeTo("worker", "get", "shop/alice")
 	got.want(t, 0, "Worker       shop/alice\nStatus       Running\nReason       in \\x1b[31madd\nRevision     2\nArguments    -v 'a b'\nEnvironment  TIER=gold\n", "")
-	got.want(t, 0, "Image        of entry 12,000, 2.0 KiB, made 2 days ago; 345 entries are behind it\n", "")
+	got.want(t, 0, "Image        entry 12,001, of all up to entry 12,000, 2.0 KiB, made 2 days ago; 345 entries are behind it\n", "")
 	got.want(t, 0, "\nKEY  FUNCTION  STATE   ATTEMPTS  DUE  LAST FAILURE\ni-7  add       Queued         0  -    trap\n", "")
 	s.typeTo("worker", "get", "--json", "shop/alice").want(t, 0, `"mode":"replay"`, "")
 	s.typeTo("worker", "get", "shop/new").want(t, 1, "", "waterbear: no worker shop/new\n")

@@ -21,7 +21,7 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Nod
 		Dir: c.state,
 		Platform: &waterbear.PlatformOptions{
 			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,
-			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter,
+			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter, ImageAfter: c.imageAfter,
 			Defaults: c.workers, Grace: c.grace, Log: log,
 		},
 	})

@@ -16,6 +16,7 @@ type settingsValues struct {
 	files, queue, attempts              uint64
 	cpuTime, initial, longest           time.Duration
 	factor, jitter                      float64
+	imageAfter                          orOff
 }
 
 // settingsFlags adds the flags for settings to cmd.
@@ -34,7 +35,28 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.DurationVar(&s.longest, "retry-max", 0, "longest pause, a `DURATION`")
 	f.Float64Var(&s.factor, "retry-factor", 0, "by which `FACTOR` each pause is longer than the last")
 	f.Float64Var(&s.jitter, "retry-jitter", 0, "`PART` of each pause left to chance, 0 to 1")
+	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	return s
+}
+
+// orOff is a flag that takes a duration or off; 0 is the default.
+type orOff time.Duration
+
+func (d *orOff) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return spanOrOffText(time.Duration(*d))
+}
+
+// Type names the kind of value.
+func (d *orOff) Type() string { return "DURATION" }
+
+// Set takes what a person writes.
+func (d *orOff) Set(s string) error {
+	v, err := parseSpanOrOff(s)
+	*d = orOff(v)
+	return err
 }
 
 // apply puts the flags that were given into to, and says whether there are any.
@@ -53,6 +75,7 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retry-max":      func() { r.Max = api.Duration(s.longest) },
 		"retry-factor":   func() { r.Factor = s.factor },
 		"retry-jitter":   func() { r.Jitter = s.jitter },
+		"image-after":    func() { to.Images.After = api.Duration(s.imageAfter) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -93,6 +116,14 @@ func retrySettings(r api.Retry) []namedText {
 		{"factor", factor},
 		{"jitter", jitter},
 	}
+}
+
+func imageSettings(i api.Images) []namedText {
+	after := ""
+	if i.After != 0 {
+		after = spanOrOffText(time.Duration(i.After))
+	}
+	return []namedText{{"after", after}}
 }
 
 func sizeSetting(n uint64) string {
@@ -143,4 +174,5 @@ func addSettings(t *table, s api.Settings, fallback string) {
 	}
 	row("Limit", limitSettings(s.Limits))
 	row("Retry", retrySettings(s.Retry))
+	row("Image", imageSettings(s.Images))
 }

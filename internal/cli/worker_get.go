@@ -59,6 +59,7 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Environment", env)
 	t.addLines("Limits", settingsLines(limitSettings(w.Settings.Limits)))
 	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
+	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))
 	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
@@ -71,8 +72,8 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 		t.add("Recovery", printable(w.Mode))
 	}
 	if i := w.Image; i != nil {
-		t.add("Image", fmt.Sprintf("of entry %s, %s, made %s; %s behind it",
-			commas(i.Covers), bytesText(i.Size), ago(i.Taken, time.Now()), count(i.Behind, "entry is", "entries are")))
+		t.add("Image", fmt.Sprintf("entry %s, of all up to entry %s, %s, made %s; %s behind it",
+			commas(i.Index), commas(i.Covers), bytesText(i.Size), ago(i.Taken, time.Now()), count(i.Behind, "entry is", "entries are")))
 	}
 	t.add("Queue", count(w.Queue, "invocation", "invocations"))
 	if err := t.write(a.stdout); err != nil || len(w.Pending) == 0 {

@@ -93,6 +93,7 @@ var statFigures = []figure{
 	{"waterbear_recoveries_total", "Instances rebuilt by replay.", counter, func(s api.Stats) float64 { return float64(s.Recoveries) }},
 	{"waterbear_recovery_seconds_total", "Time that rebuilding instances took.", counter, func(s api.Stats) float64 { return s.Recovery }},
 	{"waterbear_replayed_entries_total", "Entries replayed.", counter, func(s api.Stats) float64 { return float64(s.Replayed) }},
+	{"waterbear_images_total", "Images taken of workers, so that replay need not go back further.", counter, func(s api.Stats) float64 { return float64(s.Images) }},
 	{"waterbear_commits_total", "Flushes of the oplog.", counter, func(s api.Stats) float64 { return float64(s.Commits) }},
 	{"waterbear_commit_bytes_total", "Bytes that flushes wrote.", counter, func(s api.Stats) float64 { return float64(s.CommitBytes) }},
 	{"waterbear_refused_total", "Requests refused because of overload.", counter, func(s api.Stats) float64 { return float64(s.Refused) }},
