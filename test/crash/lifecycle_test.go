@@ -13,6 +13,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -262,15 +263,15 @@ func afresh(t *testing.T, c *client.Client, name string) {
 	if _, err := c.Invocation(t.Context(), "counter", name, "later"); !isCode(err, api.CodeNoInvocation) {
 		t.Errorf("an invocation of a deleted worker: %v, want %s (seed %d)", err, api.CodeNoInvocation, *seed)
 	}
-	printed := ""
+	var printed strings.Builder
 	for chunk, err := range c.Logs(t.Context(), "counter", name, api.Range{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		printed += chunk.Text
+		printed.WriteString(chunk.Text)
 	}
-	if printed != "added 1: 1\n" {
-		t.Errorf("its log is %q (seed %d)", printed, *seed)
+	if printed.String() != "added 1: 1\n" {
+		t.Errorf("its log is %q (seed %d)", printed.String(), *seed)
 	}
 }
 
