@@ -194,11 +194,19 @@ func (a *Agenda) rouse(at oplog.Time) (wake []*sleeper) {
 // asks before, since Set does not wait for it.
 func (a *Agenda) Room() bool { return a.writer.Room() }
 
-// Len is how many workers are on the agenda.
+// Len is how many workers are on the agenda, whatever for.
 func (a *Agenda) Len() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calendar.size()
+}
+
+// Waiting is how many workers wait for their time: those are not among them
+// that were handed out or are on hold.
+func (a *Agenda) Waiting() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calendar.heap)
 }
 
 // Due is when w is due; ok is false when it is not on the agenda.

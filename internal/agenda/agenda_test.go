@@ -30,6 +30,9 @@ func TestWorkersAreHandedOutWhenTheyAreDueAndInThatOrder(t *testing.T) {
 		if p.Len() != 5 {
 			t.Errorf("Len() = %d, want 5: who is handed out stays", p.Len())
 		}
+		if p.Waiting() != 0 {
+			t.Errorf("Waiting() = %d, want 0: who is handed out does not wait", p.Waiting())
+		}
 		p.stop()
 	})
 }

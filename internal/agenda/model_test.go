@@ -131,6 +131,15 @@ func (c *comparison) check() error {
 	if got := c.p.Len(); got != len(c.at) {
 		return fmt.Errorf("Len() = %d, want %d", got, len(c.at))
 	}
+	waiting := 0
+	for w := range c.at {
+		if !c.out[w] {
+			waiting++
+		}
+	}
+	if got := c.p.Waiting(); got != waiting {
+		return fmt.Errorf("Waiting() = %d, want %d", got, waiting)
+	}
 	for n := range 10 {
 		want, ok := c.at[worker(n)]
 		if got, found := c.p.Due(worker(n)); found != ok || got != want {
