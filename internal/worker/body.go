@@ -50,7 +50,9 @@ type body struct {
 
 	packs    *ownPacks
 	instance *wasm.Instance // nil for a command between two invocations
-	calls    uint64         // the session's when the attempt began
+	spare    *wasm.Instance // for the next one
+	shells   *shells
+	calls    uint64 // the session's when the attempt began
 }
 
 // bodyConfig is what a body is made of.
@@ -65,12 +67,14 @@ type bodyConfig struct {
 	fresh oplog.Index
 	// image, if set, is where the worker's state comes from.
 	image *image.Reader
+	// shells are where instances come from and go to.
+	shells *shells
 }
 
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -137,9 +141,19 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 }
 
 func (b *body) newInstance() (err error) {
-	b.instance, err = b.program.Module().Instantiate(b.session.Context(), wasm.InstanceConfig{
-		Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield,
-	})
+	c := wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	if spare := b.spare; spare != nil {
+		b.spare = nil
+		if spare.Recycle(c) == nil {
+			b.instance = spare
+			return nil
+		}
+		_ = spare.Close() // refused only during a call
+	}
+	if b.instance = b.shells.take(b.program, c); b.instance != nil {
+		return nil
+	}
+	b.instance, err = b.program.Module().Instantiate(b.session.Context(), c)
 	return err
 }
 
@@ -246,10 +260,28 @@ func (b *body) memory() uint64 {
 	return uint64(len(b.instance.Memory()))
 }
 
+// discard makes the instance a spare one, if it can be one, and gives its
+// memory back.
 func (b *body) discard() {
-	if b.instance != nil {
-		_ = b.instance.Close() // refused only during a call, which is over
-		b.instance = nil
+	if b.instance == nil {
+		return
+	}
+	in := b.instance
+	b.instance = nil
+	if b.spare == nil && in.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory}) == nil {
+		b.spare = in
+		return
+	}
+	_ = in.Close() // refused only during a call, which is over
+}
+
+// abandon frees a body that could not be made whole, all but its program.
+func (b *body) abandon(why error) {
+	b.stop(why)
+	b.discard()
+	if b.spare != nil {
+		_ = b.spare.Close()
+		b.spare = nil
 	}
 }
 
@@ -257,7 +289,12 @@ func (b *body) discard() {
 func (b *body) close() {
 	b.stop(errDropped)
 	b.discard()
-	b.program.Release()
+	if b.spare == nil {
+		_ = b.program.Release()
+		return
+	}
+	b.shells.put(shell{b.spare, b.program})
+	b.spare = nil
 }
 
 var errDropped = errors.New("the instance was dropped")

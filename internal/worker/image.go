@@ -344,8 +344,7 @@ func (r *resident) newBody(ctx context.Context, c bodyConfig, p *replay) (*body,
 	}
 	b, err := r.imagedBody(ctx, c, at, p)
 	if err != nil && b != nil {
-		b.stop(err)
-		b.discard()
+		b.abandon(err)
 	}
 	if err == nil || !unusable(err) {
 		return b, err

@@ -51,6 +51,7 @@ type Workers struct {
 	Config
 	slots   *slots // to compute
 	bodies  *slots // instances in memory
+	shells  shells // instances without a worker
 	drivers gate   // workers whose jobs are carried out
 	crew    *crew  // by these
 	stats   stats
@@ -123,6 +124,7 @@ func (ws *Workers) Close(grace context.Context) {
 		r.settleAll(stopping())
 		r.mu.Unlock()
 	}
+	ws.shells.close()
 }
 
 // waitForDrivers waits until no job is under way. Those that wait for the disk
@@ -397,6 +399,12 @@ func (ws *Workers) makeRoom() {
 		}
 		ws.evict(oldest.Value.(*resident))
 	}
+}
+
+// newBody makes a worker's surroundings; instances come from the shells.
+func (ws *Workers) newBody(ctx context.Context, c bodyConfig) (*body, error) {
+	c.shells = &ws.shells
+	return ws.Runtime.newBody(ctx, c)
 }
 
 // rested notes that an instance has nothing to do, busy that it has again, and
