@@ -99,8 +99,9 @@ func (s *server) kill() {
 	}
 }
 
-// killWhile kills it at a random moment within so long while act goes on, waits
-// for act, which the lost connection ends, and starts it again.
+// killWhile kills it while act goes on, half the time soon and half the time
+// anywhere within so long, waits for act, which the lost connection ends, and
+// starts it again.
 func (s *server) killWhile(random *rand.Rand, within time.Duration, act func()) {
 	s.t.Helper()
 	ended := make(chan struct{})
@@ -108,6 +109,9 @@ func (s *server) killWhile(random *rand.Rand, within time.Duration, act func()) 
 		defer close(ended)
 		act()
 	}()
+	if random.IntN(2) == 0 {
+		within /= 16
+	}
 	time.Sleep(time.Duration(random.Int64N(int64(within))))
 	s.kill()
 	<-ended
