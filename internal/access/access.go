@@ -196,8 +196,8 @@ func (t *Tokens) Delete(ctx context.Context, name string) error {
 	if k == nil {
 		return api.NewProblem(api.CodeNoToken, fmt.Sprintf("there is no token %q", name))
 	}
-	if k.damage != nil {
-		return api.NewProblem(api.CodeDamaged, fmt.Sprintf("delete token %s: its record cannot be read, so it lets nobody in: %v", name, k.damage))
+	if k.version == 0 {
+		return api.NewProblem(api.CodeDamaged, fmt.Sprintf("delete token %s: neither its record nor its place can be read, so it lets nobody in: %v; restore the data directory from a backup", name, k.damage))
 	}
 	err = t.cells.Delete(ctx, keyPrefix+name, k.version)
 	if err != nil {
@@ -307,7 +307,7 @@ func (t *Tokens) read(ctx context.Context, name string) (*token, error) {
 		}
 		k.version = version
 	case errors.As(err, &corrupt):
-		k = &token{Token: api.Token{Name: name}, damage: err}
+		k = &token{Token: api.Token{Name: name}, damage: err, version: version}
 	default:
 		return nil, fmt.Errorf("read token %s: %w", name, err)
 	}

@@ -297,6 +297,10 @@ func TestADamagedTokenLetsNobodyInAndHarmsNoOther(t *testing.T) {
 			if _, err := tokens.Create(ctx, api.NewToken{Name: name, Scopes: []api.Scope{"admin"}}); codeOf(err) != api.CodeInvalid {
 				t.Errorf("create %s: %v", name, err)
 			}
+			if err := tokens.Delete(ctx, name); err != nil {
+				t.Errorf("delete %s: %v", name, err)
+			}
+			w.create(tokens, api.NewToken{Name: name, Scopes: []api.Scope{"read"}})
 		}
 	})
 }

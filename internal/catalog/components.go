@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -157,10 +159,15 @@ func (c *Catalog) Configure(ctx context.Context, name string, s api.Settings) (a
 // change rewrites the record of a component. Its caller has taken it.
 func (c *Catalog) change(ctx context.Context, name string, edit func(*component)) (*component, error) {
 	k, err := c.settle(ctx, name)
-	if err == nil {
-		err = k.usable(name)
-	}
 	if err != nil {
+		return nil, err
+	}
+	return c.rewrite(ctx, name, k, edit)
+}
+
+// rewrite is change for a component that was settled.
+func (c *Catalog) rewrite(ctx context.Context, name string, k *component, edit func(*component)) (*component, error) {
+	if err := k.usable(name); err != nil {
 		return nil, err
 	}
 	next := *k
@@ -176,7 +183,13 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer yield()
-	k, err := c.change(ctx, name, func(k *component) { k.Deleted = true })
+	k, err := c.settle(ctx, name)
+	if err == nil && k != nil && !k.known() && k.version > 0 {
+		k, err = c.salvage(ctx, k)
+	}
+	if err == nil {
+		k, err = c.rewrite(ctx, name, k, func(k *component) { k.Deleted = true })
+	}
 	if err != nil {
 		return failed("delete "+name, err)
 	}
@@ -184,6 +197,22 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 	// that name clears away, or the next Open.
 	_ = c.clear(ctx, k)
 	return c.forget(name)
+}
+
+// salvage makes of a component whose own record cannot be read one that can be
+// deleted: it has as many revisions as there are cells of.
+func (c *Catalog) salvage(ctx context.Context, k *component) (*component, error) {
+	found := &component{componentRecord: componentRecord{Format: format, Name: k.Name, Latest: 1}, version: k.version}
+	prefix := revisionPrefix + k.Name + "/"
+	for key, err := range c.Cells.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the revisions of %s: %w", k.Name, err)
+		}
+		if number, err := strconv.ParseUint(strings.TrimPrefix(key, prefix), 10, 64); err == nil && number <= MaxRevisions {
+			found.Latest = max(found.Latest, number)
+		}
+	}
+	return found, nil
 }
 
 // clear removes the cells of a component that is deleted, its own last.

@@ -47,7 +47,7 @@ func noComponent(name string) error {
 // problem says what is damaged, and what can be done.
 func (k *component) problem() error {
 	if !k.known() {
-		return api.NewProblem(api.CodeDamaged, fmt.Sprintf("the record of component %s cannot be read: %v; deploy under another name, or restore the data directory from a backup", k.Name, k.damage))
+		return api.NewProblem(api.CodeDamaged, fmt.Sprintf("the record of component %s cannot be read: %v; delete the component and its workers, deploy under another name, or restore the data directory from a backup", k.Name, k.damage))
 	}
 	return api.NewProblem(api.CodeDamaged, fmt.Sprintf("revision %d of %s cannot be read: %v; deploy again to make another", k.Latest, k.Name, k.damage))
 }

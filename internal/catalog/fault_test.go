@@ -293,12 +293,78 @@ func TestADamagedRecordIsNamedAndHarmsNoOther(t *testing.T) {
 		if d := w.deploy(c, "tip", variant(2)); !d.New || d.Number != 3 {
 			t.Errorf("deployed over the damage it is %+v", d)
 		}
-		for _, name := range []string{"tip", "good"} {
+		if _, err := c.Configure(ctx, "bad", api.Settings{}); codeOf(err) != api.CodeDamaged {
+			t.Errorf("configure: %v", err)
+		}
+		for _, name := range []string{"tip", "good", "bad"} {
 			if err := c.Delete(ctx, name); err != nil {
 				t.Error(err)
 			}
 		}
+		if got := w.cells(); len(got) > 0 {
+			t.Errorf("the store has %v", got)
+		}
+		w.deploy(c, "bad", variant(1))
 	})
+}
+
+// spoiledCells are cells of which some cannot be read.
+type spoiledCells struct {
+	storage.Cells
+	spoiled map[string]bool
+	known   bool // their versions are
+}
+
+func (s spoiledCells) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	value, version, err := s.Cells.Get(ctx, key)
+	if err != nil || !s.spoiled[key] {
+		return value, version, err
+	}
+	if !s.known {
+		version = 0
+	}
+	return nil, version, &storage.CorruptError{Where: key, Cause: errors.New("rotten")}
+}
+
+func (s spoiledCells) Put(ctx context.Context, key string, expected uint64, value []byte) (uint64, error) {
+	version, err := s.Cells.Put(ctx, key, expected, value)
+	if err == nil {
+		delete(s.spoiled, key)
+	}
+	return version, err
+}
+
+func TestAComponentWhoseCellsRotCanBeDeleted(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		w := newWorld(t, 1)
+		w.process(func(c *catalog.Catalog) {
+			for n := range 3 {
+				w.deploy(c, "bad", variant(n))
+			}
+			w.deploy(c, "good", variant(1))
+		})
+		cells := spoiledCells{w.store.Reopen().Cells(), map[string]bool{"component/bad": true, "revision/bad/0000000002": true}, known}
+		err := w.sim.Run(func() {
+			c, err := catalog.Open(ctx, catalog.Config{Sched: w.sim, Cells: cells, Blobs: w.store.Blobs(), Engine: engine})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			err = c.Delete(ctx, "bad")
+			if !known && codeOf(err) != api.CodeDamaged || known && err != nil {
+				t.Errorf("deleting with the version known %t gives %v", known, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.cells(); known && len(got) != 2 {
+			t.Errorf("the store has %v", got)
+		}
+	}
 }
 
 func TestARecordOfANewerFormatIsNotGuessedAt(t *testing.T) {

@@ -95,7 +95,7 @@ func (c *Catalog) read(ctx context.Context, name string) (*component, error) {
 		err = &storage.CorruptError{Where: "cell " + key, Cause: errMisplaced}
 	}
 	if damaged(err) {
-		return &component{componentRecord: componentRecord{Name: name}, damage: err}, nil
+		return &component{componentRecord: componentRecord{Name: name}, version: version, damage: err}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -151,22 +151,28 @@ func parseHash(text string) (h storage.Hash, err error) {
 // replace sets a cell whatever it holds: that of a revision which no component
 // names, as its deployment or deletion was not finished.
 func (c *Catalog) replace(ctx context.Context, key string, value []byte) error {
-	_, version, err := c.Cells.Get(ctx, key)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return err
+	version, err := c.versionOf(ctx, key)
+	if err == nil {
+		_, err = c.Cells.Put(ctx, key, version, value)
 	}
-	_, err = c.Cells.Put(ctx, key, version, value)
 	return err
+}
+
+// versionOf gives the version of a cell, whether or not it can be read; 0 if it
+// is not there.
+func (c *Catalog) versionOf(ctx context.Context, key string) (uint64, error) {
+	_, version, err := c.Cells.Get(ctx, key)
+	if errors.Is(err, storage.ErrNotFound) || damaged(err) && version > 0 {
+		err = nil
+	}
+	return version, err
 }
 
 // remove deletes a cell if it is there.
 func (c *Catalog) remove(ctx context.Context, key string) error {
-	_, version, err := c.Cells.Get(ctx, key)
-	if err == nil {
+	version, err := c.versionOf(ctx, key)
+	if err == nil && version > 0 {
 		err = c.Cells.Delete(ctx, key, version)
-	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
 	}
 	return err
 }

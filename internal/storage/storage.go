@@ -198,7 +198,9 @@ const (
 // Cells keeps small values changed by compare-and-set. After an error other
 // than ErrConflict nobody knows whether the change was made: Get tells.
 type Cells interface {
-	// Get returns value and version (from 1), or ErrNotFound.
+	// Get returns value and version (from 1), or ErrNotFound. Of a cell that is
+	// damaged it returns, beside the *CorruptError, the version if that is known
+	// and 0 if not: with it the cell can be replaced and deleted like any other.
 	Get(ctx context.Context, key string) (value []byte, version uint64, err error)
 	// Put sets key, durable on return, if its version is still expected (0: the
 	// key is not there), and returns the new version; else ErrConflict. The

@@ -58,7 +58,11 @@ func (l cells) Get(ctx context.Context, key string) (value []byte, version uint6
 	}
 	value, err = l.itemBytes(ctx, cellKey(key), i)
 	if err != nil {
-		return nil, 0, fmt.Errorf("cell %q: %w", key, err)
+		var corrupt *storage.CorruptError
+		if errors.As(err, &corrupt) {
+			version = i.stamp // which the index has
+		}
+		return nil, version, fmt.Errorf("cell %q: %w", key, err)
 	}
 	return value, i.stamp, nil
 }

@@ -1,7 +1,9 @@
 package local_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -69,6 +71,25 @@ func crashable(o local.Options) storagetest.Subject {
 		must(t, p.Close())
 		p.disk = left
 		return p.open(t)
+	}
+	s.Damage = func(t testing.TB, s storage.Store, value []byte) {
+		p := s.(place)
+		disk, dir := p.disk.(*vfs.Memory), p.dir+"/log"
+		names, err := disk.List(dir)
+		must(t, err)
+		for _, name := range names {
+			name = dir + "/" + name
+			f, err := disk.Open(name)
+			must(t, err)
+			size, err := disk.Stat(name)
+			must(t, err)
+			content := make([]byte, size)
+			_, err = f.ReadAt(content, 0)
+			must(t, errors.Join(err, f.Close()))
+			if at := bytes.Index(content, value); at >= 0 {
+				disk.Flip(name, int64(at), 4)
+			}
+		}
 	}
 	return s
 }

@@ -23,6 +23,8 @@ type Subject struct {
 	Reopen func(t testing.TB, s storage.Store) storage.Store
 	// Crash, if set, opens what is left of a store after a power failure.
 	Crash func(t testing.TB, s storage.Store) storage.Store
+	// Damage, if set, damages the one cell that has this value, in the store.
+	Damage func(t testing.TB, s storage.Store, value []byte)
 	// Slow leaves out the model, which makes tens of thousands of calls.
 	Slow bool
 }
@@ -42,6 +44,9 @@ func (s Subject) Faulty(faults ...Fault) Subject {
 	}
 	if s.Crash != nil {
 		f.Crash = func(t testing.TB, store storage.Store) storage.Store { return wrap(s.Crash(t, unwrap(store))) }
+	}
+	if s.Damage != nil {
+		f.Damage = func(t testing.TB, store storage.Store, value []byte) { s.Damage(t, unwrap(store), value) }
 	}
 	return f
 }
@@ -72,6 +77,7 @@ func Run(t *testing.T, s Subject) {
 		{"AnUnreadableBlobIsNotKept", anUnreadableBlobIsNotKept},
 		{"CellsChangeOnlyFromTheExpectedVersion", cellsChangeOnlyFromTheExpectedVersion},
 		{"CellVersionsNeverComeTwice", cellVersionsNeverComeTwice},
+		{"ADamagedCellCanBeReplacedAndDeleted", aDamagedCellCanBeReplacedAndDeleted},
 		{"CellsAreListedByPrefix", cellsAreListedByPrefix},
 		{"ACallThatIsCancelledDoesNothing", aCallThatIsCancelledDoesNothing},
 		{"AClosedStoreRefuses", aClosedStoreRefuses},

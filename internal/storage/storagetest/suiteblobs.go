@@ -173,6 +173,47 @@ func cellVersionsNeverComeTwice(_ *testing.T, f *fixture) {
 	}
 }
 
+func aDamagedCellCanBeReplacedAndDeleted(t *testing.T, f *fixture) {
+	if f.subject.Damage == nil {
+		t.Skip("this store cannot be damaged")
+	}
+	cells := func() storage.Cells { return f.store.Cells() }
+	for i, key := range []string{"replaced", "deleted"} {
+		value := fmt.Appendf(nil, "the value that will be damaged, number %d", i)
+		version, err := cells().Put(ctx, key, 0, value)
+		f.must(err)
+		// So that the damage is not at the end, where it looks like a torn write.
+		_, err = cells().Put(ctx, "behind "+key, 0, []byte("x"))
+		f.must(err)
+		f.subject.Damage(t, f.store, value)
+		f.andReopened(func() {
+			var corrupt *storage.CorruptError
+			value, got, err := cells().Get(ctx, key)
+			if !errors.As(err, &corrupt) || value != nil || got != version {
+				f.Fatalf("%q: got %q, version %d, %v, want version %d and a *storage.CorruptError", key, value, got, err, version)
+			}
+			_, err = cells().Put(ctx, key, version-1, nil)
+			f.want(err, storage.ErrConflict)
+		})
+		if key == "deleted" {
+			f.must(cells().Delete(ctx, key, version))
+			f.andReopened(func() {
+				_, _, err := cells().Get(ctx, key)
+				f.want(err, storage.ErrNotFound)
+			})
+			continue
+		}
+		version, err = cells().Put(ctx, key, version, []byte("whole"))
+		f.must(err)
+		f.andReopened(func() {
+			value, got, err := cells().Get(ctx, key)
+			f.must(err)
+			equal(f, "value", string(value), "whole")
+			equal(f, "version", got, version)
+		})
+	}
+}
+
 func cellsAreListedByPrefix(_ *testing.T, f *fixture) {
 	for _, key := range []string{"b", "a/2", "a/1", "a", "a0", "\xff\xff", "\x00"} {
 		_, err := f.store.Cells().Put(ctx, key, 0, []byte(key))
