@@ -115,13 +115,12 @@ func (b *baseImage) put(memory []byte) error {
 	return err
 }
 
-// page is what a memory begins with in the n bytes from an offset, which are
-// within a page.
-func (b *baseImage) page(offset uint64, n int) []byte {
+// page is what a memory begins with in the page at an offset.
+func (b *baseImage) page(offset uint64) []byte {
 	if offset < b.from || offset >= b.to {
-		return zeros[:n]
+		return zeros[:]
 	}
-	return b.content[offset-b.from:][:n]
+	return b.content[offset-b.from:][:PageSize]
 }
 
 // use counts a user in, unless the last one has gone.

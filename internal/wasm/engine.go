@@ -26,6 +26,9 @@ type Config struct {
 	// Interpreter runs guests without compiling them, some fifty times slower:
 	// for comparing the two.
 	Interpreter bool
+	// Tracker finds what guests have changed. If it is empty, that is the best
+	// one that works; one that is named has to.
+	Tracker Tracker
 }
 
 // features is everything guests may use: WebAssembly 2.0 with SIMD and the
@@ -48,6 +51,8 @@ type Engine struct {
 	yield         *Host
 	gauge         gauge
 	memory        memoryBudget
+	tracking      Tracker
+	tracker       pageTracker
 
 	// compiling is held by the task that compiles; what follows it is that
 	// task's.
@@ -72,6 +77,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		compiling:     make(chan struct{}, 1),
 		speed:         firstSpeed,
 		memory:        memoryBudget{most: c.MaxMemory},
+	}
+	var err error
+	if e.tracking, e.tracker, err = chooseTracker(c.Tracker); err != nil {
+		return nil, err
 	}
 	config := wazero.NewRuntimeConfig()
 	if c.Interpreter {
@@ -137,7 +146,7 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.files.Close(context.Background()))
 	}
 	e.cache.close()
-	return err
+	return errors.Join(err, e.tracker.close())
 }
 
 // open counts an instance in, so that the engine stays while it lives.

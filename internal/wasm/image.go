@@ -8,10 +8,11 @@ import (
 // and globals, so that it can be rebuilt only by running it; none if it has not.
 func (m *Module) Unimageable() []string { return m.unimageable }
 
-// Restore gives a fresh instance the memory and the globals of another one of
-// the same module: what Memory and Globals had there. load is given the memory
-// in its size, all zero, and fills it. Nothing of the guest has run before.
-func (in *Instance) Restore(size uint64, globals []uint64, load func(memory []byte) error) error {
+// RestoreChanged gives a fresh instance the memory and the globals of another
+// one of a module with the same Base. load is given the memory in its size, as
+// it is in a fresh instance, and writes the pages to it that Changed gave there.
+// Nothing of the guest has run before.
+func (in *Instance) RestoreChanged(size uint64, globals []uint64, load func(memory []byte) error) error {
 	if err := in.enter("restore"); err != nil {
 		return err
 	}
@@ -19,12 +20,20 @@ func (in *Instance) Restore(size uint64, globals []uint64, load func(memory []by
 	if err := in.resize(size); err != nil {
 		return fmt.Errorf("restore an instance: %w", err)
 	}
-	memory := in.memory.bytes()
-	zero(memory)
-	if err := load(memory); err != nil {
+	if err := load(in.memory.bytes()); err != nil {
 		return fmt.Errorf("restore an instance: %w", err)
 	}
 	return in.SetGlobals(globals)
+}
+
+// Restore gives a fresh instance the memory and the globals of another one of
+// the same module: what Memory and Globals had there. load is given the memory
+// in its size, all zero, and fills it. Nothing of the guest has run before.
+func (in *Instance) Restore(size uint64, globals []uint64, load func(memory []byte) error) error {
+	return in.RestoreChanged(size, globals, func(memory []byte) error {
+		zero(memory)
+		return load(memory)
+	})
 }
 
 // resize grows the memory to size bytes.
@@ -47,15 +56,13 @@ func (in *Instance) resize(size uint64) (err error) {
 	return nil
 }
 
-// zeroPage is how much is looked at before it is written: writing what is zero
-// already would make the machine find memory for it.
-const zeroPage = 4 << 10
+var zeros [PageSize]byte
 
-var zeros [zeroPage]byte
-
+// zero clears memory. It looks at each page before it writes: writing what is
+// zero already would make the machine find memory for it.
 func zero(memory []byte) {
 	for len(memory) > 0 {
-		n := min(len(memory), zeroPage)
+		n := min(len(memory), PageSize)
 		if string(memory[:n]) != string(zeros[:n]) {
 			clear(memory[:n])
 		}

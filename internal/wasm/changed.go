@@ -1,0 +1,103 @@
+package wasm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+)
+
+// PageSize is the unit in which changes of a memory are found.
+const PageSize = 4 << 10
+
+// Tracker is a way to find the pages of a memory that a guest may have written
+// to. All of them lead to the same result.
+type Tracker string
+
+// The trackers, best first.
+const (
+	// TrackScan asks Linux 6.7 or newer for the pages that are a process's own.
+	TrackScan Tracker = "pagemap scan"
+	// TrackPagemap reads what Linux says about each page.
+	TrackPagemap Tracker = "pagemap"
+	// TrackCompare looks at the whole memory.
+	TrackCompare Tracker = "comparison"
+)
+
+// pageTracker finds pages that may have been written to since they were mapped.
+type pageTracker interface {
+	// written visits ranges of memory, by offset, that together hold all pages
+	// that were written to. The memory begins and ends at pages; what is in the
+	// part from baseFrom to baseTo was not zero from the start.
+	written(memory []byte, baseFrom, baseTo uint64, visit func(from, to uint64) bool) error
+	close() error
+}
+
+// chooseTracker makes the best tracker that works here, or the one that is
+// wanted.
+func chooseTracker(wanted Tracker) (Tracker, pageTracker, error) {
+	for _, name := range []Tracker{TrackScan, TrackPagemap} {
+		if wanted != "" && wanted != name {
+			continue
+		}
+		t, err := openTracker(name)
+		if err == nil {
+			return name, t, nil
+		}
+		if wanted != "" {
+			return "", nil, fmt.Errorf("track memory by %s: %w", name, err)
+		}
+	}
+	if wanted != "" && wanted != TrackCompare {
+		return "", nil, fmt.Errorf("track memory: there is no way called %q", wanted)
+	}
+	return TrackCompare, compareAll{}, nil
+}
+
+// compareAll takes every page for one that was written to.
+type compareAll struct{}
+
+func (compareAll) written(memory []byte, _, _ uint64, visit func(from, to uint64) bool) error {
+	visit(0, uint64(len(memory)))
+	return nil
+}
+
+func (compareAll) close() error { return nil }
+
+// Tracker says how the engine finds what guests have changed.
+func (e *Engine) Tracker() Tracker { return e.tracking }
+
+// Base names the memory that an instance of the module begins with: instances
+// of modules with equal bases differ in the pages that Changed gives.
+func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
+
+// Changed yields the pages of the memory that differ from what they were when
+// the instance was made, in ascending order: each page by its offset, and its
+// bytes, which are valid until the next one. It takes time by what the guest has
+// written to, not by the size of the memory, unless the engine has to compare.
+// It must not be called during a call.
+func (in *Instance) Changed(yield func(offset uint64, page []byte) bool) error {
+	if err := in.enter("changed"); err != nil {
+		return err
+	}
+	defer in.leave()
+	memory, base := in.memory.bytes(), in.module.base
+	if len(memory) == 0 {
+		return nil
+	}
+	next, more := uint64(0), true
+	visit := func(from, to uint64) bool {
+		for at := max(from, next); at < to && more; at += PageSize {
+			next = at + PageSize
+			if page := memory[at:next:next]; !bytes.Equal(page, base.page(at)) {
+				more = yield(at, page)
+			}
+		}
+		return more
+	}
+	err := in.module.engine.tracker.written(memory, base.from, base.to, visit)
+	if err != nil && more {
+		// Comparing what is left is always possible.
+		visit(next, uint64(len(memory)))
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package wasm
+
+import "errors"
+
+func openTracker(Tracker) (pageTracker, error) {
+	return nil, errors.New("only Linux tells which pages were written to")
+}
