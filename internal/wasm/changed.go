@@ -72,7 +72,7 @@ func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
 
 // Changed yields the pages of the memory that differ from what they were when
 // the instance was made, in ascending order: each page by its offset, and its
-// bytes, which are valid until the next one. It takes time by what the guest has
+// bytes, which are valid until the guest runs again. It takes time by what it has
 // written to, not by the size of the memory, unless the engine has to compare.
 // It must not be called during a call.
 func (in *Instance) Changed(yield func(offset uint64, page []byte) bool) error {

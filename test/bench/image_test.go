@@ -1,0 +1,221 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+// counterSource is a library in Go that counts, and takes memory.
+const counterSource = `package main
+
+var (
+	count int64
+	held  []byte
+)
+
+//go:wasmexport inc
+func inc(n int64) int64 { count += n; return count }
+
+//go:wasmexport grow
+func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
+
+func main() {}
+`
+
+// shell is an instance of a guest that exports inc and grow.
+type shell struct {
+	module *wasm.Module
+	config wasm.InstanceConfig
+}
+
+func newShell(b *testing.B, program []byte) *shell {
+	b.Helper()
+	e, err := wasm.New(context.Background(), wasm.Config{CacheDir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	m, err := e.Compile(context.Background(), program, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := e.Host(silence(m))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &shell{m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
+}
+
+// silence is as much of WASI 0.1 as the guests need: most functions do nothing,
+// and succeed.
+func silence(m *wasm.Module) wasm.HostModule {
+	zeros := func(in *wasm.Instance, stack []uint64) {
+		clear(in.Memory()[uint32(stack[0]):][:4])
+		clear(in.Memory()[uint32(stack[1]):][:4])
+		stack[0] = 0
+	}
+	known := map[string]func(*wasm.Instance, []uint64){
+		"args_sizes_get": zeros, "environ_sizes_get": zeros,
+		"fd_prestat_get": func(_ *wasm.Instance, stack []uint64) { stack[0] = 8 },
+		"clock_time_get": func(in *wasm.Instance, stack []uint64) {
+			in.Memory()[uint32(stack[2])+6] = 1
+			stack[0] = 0
+		},
+	}
+	all, seen := wasm.HostModule{Name: "wasi_snapshot_preview1"}, map[string]bool{}
+	for _, i := range m.Imports() {
+		if seen[i.Name] {
+			continue
+		}
+		seen[i.Name] = true
+		f := wasm.HostFunc{Name: i.Name, Params: i.Params, Results: i.Results, Call: known[i.Name]}
+		if f.Call == nil {
+			f.Call = func(_ *wasm.Instance, stack []uint64) { stack[0] = 0 }
+		}
+		all.Funcs = append(all.Funcs, f)
+	}
+	return all
+}
+
+func (s *shell) instance(b *testing.B) *wasm.Instance {
+	b.Helper()
+	in, err := s.module.Instantiate(context.Background(), s.config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return in
+}
+
+func callGuest(b *testing.B, in *wasm.Instance, function string, argument uint64) {
+	stack := [1]uint64{argument}
+	if err := in.Call(context.Background(), function, stack[:]); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func count(b *testing.B, in *wasm.Instance) (pages int) {
+	if err := in.Changed(func(uint64, []byte) bool { pages++; return true }); err != nil {
+		b.Fatal(err)
+	}
+	return pages
+}
+
+// shells runs a benchmark for a guest in C and for one in Go.
+func shells(b *testing.B, run func(b *testing.B, s *shell)) {
+	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, guests.Wasm(b, "kit"))) })
+	b.Run("guest=go", func(b *testing.B) {
+		dir := b.TempDir()
+		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
+		if err := os.WriteFile(source, []byte(counterSource), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", program, source)
+		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+		if text, err := build.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, text)
+		}
+		module, err := os.ReadFile(program)
+		if err != nil {
+			b.Fatal(err)
+		}
+		run(b, newShell(b, module))
+	})
+}
+
+// BenchmarkInstance is what an instance costs before its first call: a new one,
+// and one that is used again.
+func BenchmarkInstance(b *testing.B) {
+	shells(b, func(b *testing.B, s *shell) {
+		b.Run("from=new", func(b *testing.B) {
+			for b.Loop() {
+				if err := s.instance(b).Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("from=recycled", func(b *testing.B) {
+			in := s.instance(b)
+			defer in.Close()
+			for b.Loop() {
+				if err := in.Recycle(s.config); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("from=recycled-and-initialized", func(b *testing.B) {
+			in := s.instance(b)
+			defer in.Close()
+			for b.Loop() {
+				if err := in.Recycle(s.config); err != nil {
+					b.Fatal(err)
+				}
+				callGuest(b, in, "_initialize", 0)
+			}
+		})
+		b.Run("from=recycled-and-called", func(b *testing.B) {
+			in := s.instance(b)
+			defer in.Close()
+			for b.Loop() {
+				if err := in.Recycle(s.config); err != nil {
+					b.Fatal(err)
+				}
+				callGuest(b, in, "_initialize", 0)
+				callGuest(b, in, "inc", 1)
+			}
+		})
+	})
+}
+
+// BenchmarkChanged is finding what a call has changed, in memories that are
+// large and little written to.
+func BenchmarkChanged(b *testing.B) {
+	shells(b, func(b *testing.B, s *shell) {
+		for _, size := range []uint64{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
+				in := s.instance(b)
+				defer in.Close()
+				callGuest(b, in, "_initialize", 0)
+				callGuest(b, in, "grow", size<<4)
+				b.Run("of=call", func(b *testing.B) {
+					for b.Loop() {
+						callGuest(b, in, "inc", 1)
+					}
+				})
+				pages := 0
+				b.Run("of=changed", func(b *testing.B) {
+					for b.Loop() {
+						callGuest(b, in, "inc", 1)
+						pages = count(b, in)
+					}
+					b.ReportMetric(float64(pages), "pages")
+				})
+				// Of the whole round, recycling is reported apart.
+				b.Run("of=round", func(b *testing.B) {
+					recycling := time.Duration(0)
+					for b.Loop() {
+						began := time.Now()
+						if err := in.Recycle(s.config); err != nil {
+							b.Fatal(err)
+						}
+						recycling += time.Since(began)
+						callGuest(b, in, "_initialize", 0)
+						callGuest(b, in, "grow", size<<4)
+					}
+					b.ReportMetric(float64(recycling.Nanoseconds())/float64(b.N), "recycle-ns")
+				})
+			})
+		}
+	})
+}
