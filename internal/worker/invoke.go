@@ -359,9 +359,13 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 		return v, err
 	}
 	if c != nil {
-		if err := r.same(c, p.Function, json.RawMessage(p.Args)); err != nil {
+		if refused := r.same(c, p.Function, json.RawMessage(p.Args)); refused != nil {
 			r.mu.Unlock()
-			return api.Invocation{}, err
+			// Who is told so must not find the key free after a crash.
+			if err := r.writer.Commit(ctx); err != nil {
+				return api.Invocation{}, r.late(ctx, index, err)
+			}
+			return api.Invocation{}, refused
 		}
 	}
 	if c != nil && (c.Async || !c.Due.IsZero()) {
