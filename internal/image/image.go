@@ -1,7 +1,8 @@
 // Package image is the stored form of a worker's whole state at rest: what its
 // oplog says, its instance's memory and globals, its files, descriptors and
 // clocks. docs/IMAGES.md specifies it. The package knows neither workers nor
-// guests; it hides the encoding, and that only what is not zero is kept.
+// guests; it hides the encoding, and that only those pages of the memory are kept
+// which differ from what a fresh instance begins with.
 package image
 
 import (
@@ -20,7 +21,7 @@ const (
 	magic = "WBIM"
 	// Version is the format that this build writes and reads.
 	Version = 1
-	// pageSize is the unit of memory that is left out when it is zero.
+	// pageSize is the unit of memory that is left out where nothing has changed.
 	pageSize = 4 << 10
 	// maxHead bounds everything but the memory, in bytes.
 	maxHead = 1 << 30
@@ -36,10 +37,15 @@ var ErrDamaged = errors.New("the image is damaged")
 // ErrNewerFormat is for an image that a newer Waterbear has written.
 var ErrNewerFormat = errors.New("the image was written by a newer version of waterbear")
 
+// ErrOtherBase is for an image over a memory that begins with something else
+// than that of the program.
+var ErrOtherBase = errors.New("the image is one of changes to another memory than the program begins with")
+
 // Head is an image without the memory.
 type Head struct {
 	Life    []byte         // oplog.AppendLife
 	Memory  uint64         // size of the linear memory, bytes; 0 without an instance
+	Base    [32]byte       // wasm.Module.Base: what the memory is where the image has nothing
 	Globals []uint64       // of the instance
 	Files   []byte         // manifest of the file system
 	Packs   []storage.Hash // what the image's own file content is in
@@ -49,16 +55,17 @@ type Head struct {
 	Input   bool           // the end of the input was seen
 }
 
-// New gives the bytes of an image of head and memory, whose size head says. The
-// memory must not change until they are read.
-func New(head *Head, memory []byte) io.Reader {
+// New gives the bytes of an image of head and memory, whose size head says.
+// changed are the offsets of its pages that are not those of the base, in
+// ascending order. The memory must not change until they are read.
+func New(head *Head, memory []byte, changed []uint64) io.Reader {
 	b := append([]byte(magic), Version)
 	body := head.encode()
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
 	parts := []io.Reader{bytes.NewReader(append(b, body...))}
 	last := 0
-	for from, to := range runs(memory) {
+	for from, to := range runs(changed, len(memory)) {
 		run := binary.AppendUvarint(nil, uint64(from-last)/pageSize)
 		run = binary.AppendUvarint(run, uint64(to-from))
 		parts = append(parts, bytes.NewReader(run), bytes.NewReader(memory[from:to]))
@@ -67,27 +74,18 @@ func New(head *Head, memory []byte) io.Reader {
 	return io.MultiReader(parts...)
 }
 
-var zeros [pageSize]byte
-
-// runs yields the parts of memory whose pages are not zero.
-func runs(memory []byte) func(yield func(from, to int) bool) {
+// runs yields the parts of a memory of size bytes that changed pages make up.
+func runs(changed []uint64, size int) func(yield func(from, to int) bool) {
 	return func(yield func(from, to int) bool) {
-		from := -1
-		for at := 0; at < len(memory); at += pageSize {
-			end := min(at+pageSize, len(memory))
-			zero := string(memory[at:end]) == string(zeros[:end-at])
-			switch {
-			case !zero && from < 0:
-				from = at
-			case zero && from >= 0:
-				if !yield(from, at) {
-					return
-				}
-				from = -1
+		for len(changed) > 0 {
+			n := 1
+			for n < len(changed) && changed[n] == changed[n-1]+pageSize {
+				n++
 			}
-		}
-		if from >= 0 {
-			yield(from, len(memory))
+			if !yield(int(changed[0]), min(int(changed[n-1])+pageSize, size)) {
+				return
+			}
+			changed = changed[n:]
 		}
 	}
 }
@@ -131,8 +129,8 @@ func Open(r io.Reader) (*Reader, error) {
 	return x, nil
 }
 
-// Load reads the rest into memory, which is all zero and of the head's size. It
-// reads to the end, so that a store can check all of it.
+// Load reads the rest into memory, which is of the head's size and has what its
+// base has. It reads to the end, so that a store can check all of it.
 func (x *Reader) Load(memory []byte) error {
 	at := uint64(0)
 	for {
@@ -171,6 +169,7 @@ func (h *Head) encode() []byte {
 	text := func(p []byte) { b = append(binary.AppendUvarint(b, uint64(len(p))), p...) }
 	text(h.Life)
 	b = binary.AppendUvarint(b, h.Memory)
+	b = append(b, h.Base[:]...)
 	b = binary.AppendUvarint(b, uint64(len(h.Globals)))
 	for _, g := range h.Globals {
 		b = binary.AppendUvarint(b, g)
@@ -197,6 +196,7 @@ func (h *Head) decode(b []byte) bool {
 	if h.Memory = d.uint(); h.Memory > maxMemory {
 		return false
 	}
+	copy(h.Base[:], d.take(uint64(len(h.Base))))
 	h.Globals = make([]uint64, d.count(1))
 	for i := range h.Globals {
 		h.Globals[i] = d.uint()

@@ -26,16 +26,6 @@ func (in *Instance) RestoreChanged(size uint64, globals []uint64, load func(memo
 	return in.SetGlobals(globals)
 }
 
-// Restore gives a fresh instance the memory and the globals of another one of
-// the same module: what Memory and Globals had there. load is given the memory
-// in its size, all zero, and fills it. Nothing of the guest has run before.
-func (in *Instance) Restore(size uint64, globals []uint64, load func(memory []byte) error) error {
-	return in.RestoreChanged(size, globals, func(memory []byte) error {
-		zero(memory)
-		return load(memory)
-	})
-}
-
 // resize grows the memory to size bytes.
 func (in *Instance) resize(size uint64) (err error) {
 	have := uint64(len(in.memory.bytes()))
@@ -57,15 +47,3 @@ func (in *Instance) resize(size uint64) (err error) {
 }
 
 var zeros [PageSize]byte
-
-// zero clears memory. It looks at each page before it writes: writing what is
-// zero already would make the machine find memory for it.
-func zero(memory []byte) {
-	for len(memory) > 0 {
-		n := min(len(memory), PageSize)
-		if string(memory[:n]) != string(zeros[:n]) {
-			clear(memory[:n])
-		}
-		memory = memory[n:]
-	}
-}

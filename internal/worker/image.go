@@ -101,6 +101,7 @@ func (b *body) head() (*image.Head, error) {
 	}
 	if b.instance != nil {
 		h.Memory, h.Globals, h.Open = uint64(len(b.instance.Memory())), b.instance.Globals(), b.system.AppendOpen(nil)
+		h.Base = b.program.Module().Base()
 	}
 	return h, nil
 }
@@ -119,6 +120,9 @@ func (b *body) restore(x *image.Reader) (err error) {
 		b.files.Sweep()
 		return x.Load(nil)
 	}
+	if x.Base != b.program.Module().Base() {
+		return image.ErrOtherBase
+	}
 	if err := b.openSystem(nil, x.Open); err != nil {
 		return fmt.Errorf("%w: %w", image.ErrDamaged, err)
 	}
@@ -126,14 +130,15 @@ func (b *body) restore(x *image.Reader) (err error) {
 	if err := b.newInstance(); err != nil {
 		return err
 	}
-	return b.instance.Restore(x.Memory, x.Globals, x.Load)
+	return b.instance.RestoreChanged(x.Memory, x.Globals, x.Load)
 }
 
 // unusable reports whether err says that an image cannot be used, so that
 // recovery has to begin earlier.
 func unusable(err error) bool {
 	var corrupt *storage.CorruptError
-	return errors.Is(err, image.ErrDamaged) || errors.Is(err, image.ErrNewerFormat) || errors.Is(err, storage.ErrNotFound) || errors.As(err, &corrupt)
+	return errors.Is(err, image.ErrDamaged) || errors.Is(err, image.ErrNewerFormat) || errors.Is(err, image.ErrOtherBase) ||
+		errors.Is(err, storage.ErrNotFound) || errors.As(err, &corrupt)
 }
 
 // imageBlobs are the blobs of an image. Those of all but the newest have been
@@ -322,10 +327,18 @@ func (b *body) image(ctx context.Context, covers oplog.Index, life []byte) (*opl
 	}
 	head.Life = life
 	var memory []byte
+	var changed []uint64
 	if b.instance != nil {
 		memory = b.instance.Memory()
+		err := b.instance.Changed(func(at uint64, _ []byte) bool {
+			changed = append(changed, at)
+			return true
+		})
+		if err != nil {
+			return nil, nil, err
+		}
 	}
-	hash, size, err := b.rt.Store.Blobs().Put(ctx, image.New(head, memory))
+	hash, size, err := b.rt.Store.Blobs().Put(ctx, image.New(head, memory, changed))
 	if err != nil {
 		return nil, nil, err
 	}
