@@ -378,7 +378,13 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	}
 	defer ws.release(r)
 	r.mu.Lock()
-	if !r.exists() || r.gone {
+	if r.gone {
+		// Somebody else is deleting it. Whether that comes to an end shows when
+		// the worker is looked for again.
+		r.mu.Unlock()
+		return ws.Delete(ctx, w)
+	}
+	if !r.exists() {
 		r.mu.Unlock()
 		return noWorker(w)
 	}
@@ -398,12 +404,19 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	r.mu.Lock()
 	r.drop()
 	image := r.image
-	r.settleAll(api.NewProblem(api.CodeNoWorker, w.String()+" was deleted before the invocation had ended"))
 	r.mu.Unlock()
 	err = r.commit(ctx)
 	if err == nil {
 		err = ws.erase(ctx, w)
 	}
+	// Those who wait are told once it is so.
+	told := api.NewProblem(api.CodeNoWorker, w.String()+" was deleted before the invocation had ended")
+	if err != nil {
+		told = Unavailable(err)
+	}
+	r.mu.Lock()
+	r.settleAll(told)
+	r.mu.Unlock()
 	if err == nil && image != nil {
 		err = ws.deleteImage(ctx, image, nil)
 	}
@@ -437,16 +450,21 @@ func (ws *Workers) deleteDamaged(ctx context.Context, w id.Worker) error {
 	}); err != nil {
 		return err
 	}
-	defer ws.leave(r)
-	_, err := oplog.ReadLife(ctx, ws.Store.Logs(), w)
+	life, err := oplog.ReadLife(ctx, ws.Store.Logs(), w)
 	var corrupt *storage.CorruptError
 	if errors.As(err, &corrupt) {
-		return ws.erase(context.WithoutCancel(ctx), w)
+		err = ws.erase(context.WithoutCancel(ctx), w)
+		ws.leave(r)
+		return err
 	}
-	if err == nil {
+	ws.leave(r)
+	switch {
+	case err != nil:
+		return err
+	case life.Last == 0:
 		return noWorker(w)
 	}
-	return err
+	return ws.Delete(ctx, w) // it could not be read for a moment only
 }
 
 func (ws *Workers) erase(ctx context.Context, w id.Worker) error {
