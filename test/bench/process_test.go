@@ -33,8 +33,12 @@ type process struct {
 	started time.Time // before the process was
 }
 
+// built says that binary has been asked for, so that TestMain removes it.
+var built bool
+
 // binary builds waterbear once.
 var binary = sync.OnceValues(func() (string, error) {
+	built = true
 	// It outlives the benchmarks, whose directories go with them.
 	dir, err := os.MkdirTemp("", "waterbear-bench-")
 	if err != nil {

@@ -25,7 +25,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built {
+		if file, err := binary(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(file))
+		}
+	}
+	os.Exit(code)
 }
 
 // serveRaw is the floor of a durable counter: an HTTP handler over a map, and one
