@@ -92,7 +92,7 @@ func TestAWorkerIsCreatedWithAllItsFlags(t *testing.T) {
 	if err := os.Truncate(big, maxInitial+1); err != nil {
 		t.Fatal(err)
 	}
-	s.typeTo("worker", "create", "--file", big+":/a", "shop/alice").want(t, 1, "", "more than 64 MiB")
+	s.typeTo("worker", "create", "--file", big+":/a", "shop/alice").want(t, 1, "", "more than 47 MiB")
 }
 
 func TestAWorkerIsShownWithWhatItWaitsFor(t *testing.T) {

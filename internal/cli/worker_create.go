@@ -20,9 +20,9 @@ type createFlags struct {
 	asJSON           bool
 }
 
-// maxInitial bounds the initial files of a worker together, in bytes: more is
-// than a request carries.
-const maxInitial = 64 << 20
+// maxInitial bounds the initial files of a worker together, in bytes: more, in
+// Base64, is than a request of 64 MiB carries.
+const maxInitial = 47 << 20
 
 func (a *app) workerCreateCommand() *cobra.Command {
 	var o createFlags

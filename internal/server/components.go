@@ -80,13 +80,11 @@ type deployment struct {
 }
 
 func (s *Server) deploy(x *exchange, r *http.Request) error {
-	select {
-	case s.deploys <- struct{}{}:
-		defer func() { <-s.deploys }()
-	default:
-		s.metrics.refused.Inc()
-		return api.NewProblem(api.CodeOverloaded, "too many deployments are under way: try again later")
+	leave, p := s.enter(s.deploys, "deployments")
+	if p != nil {
+		return p
 	}
+	defer leave()
 	if r.URL.RawQuery != "" {
 		return invalid("query", "deploy takes no query parameters")
 	}

@@ -29,6 +29,7 @@ func Operations() []string {
 // These are limits that tests reach.
 const (
 	MaxDeploys            = maxDeploys
+	MaxFilled             = maxFilled
 	MaxPageBytes          = maxPageBytes
 	ConnectionsPerRequest = connectionsPerRequest
 )

@@ -82,6 +82,45 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+func TestAWorkerIsCreatedWithFilesThatNoOtherBodyMayHave(t *testing.T) {
+	c := start(t, func(c *server.Config) { c.MaxBody = 1000 })
+	content := strings.Repeat("QUJD", 4_000_000)
+	created := wants[api.WorkerDetail](t, c.do("PUT", "/v1/workers/shop/full", `{"files":{"/big":"`+content+`"}}`), http.StatusCreated)
+	if created.Name != "full" {
+		t.Errorf("got %+v", created)
+	}
+
+	// As many as there may be do not end their bodies; those that are short are
+	// created nevertheless.
+	var hanging []*io.PipeWriter
+	for range server.MaxFilled {
+		body, w := io.Pipe()
+		hanging = append(hanging, w)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/v1/workers/shop/slow", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		go func() {
+			if resp, err := http.DefaultClient.Do(r); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		if _, err := io.WriteString(w, strings.Repeat(" ", 2000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := `{"args":["` + strings.Repeat("x", 1000) + `"]}`
+	for c.do("PUT", "/v1/workers/shop/long", long).StatusCode != http.StatusServiceUnavailable {
+		c.ended() // that creation was quicker than a hanging one
+	}
+	refused(t, c.do("PUT", "/v1/workers/shop/long", long), api.CodeOverloaded)
+	wants[api.WorkerDetail](t, c.do("PUT", "/v1/workers/shop/short", `{}`), http.StatusCreated)
+	for _, w := range hanging {
+		w.CloseWithError(io.ErrUnexpectedEOF)
+	}
+}
+
 // spaces has no end.
 type spaces struct{}
 

@@ -33,6 +33,8 @@ type operation struct {
 	body string
 	// raw operations read their body by themselves.
 	raw bool
+	// files says that the body may have files, and be as long as MaxFiles.
+	files bool
 	// long operations may take longer than Config.Timeout: they bound the time
 	// by themselves.
 	long bool
@@ -87,7 +89,8 @@ var operations = byID(
 	},
 	operation{
 		id: "create-worker", method: "PUT", path: workerPath, needs: need{access.CreateWorkers, oneComponent},
-		summary: "Create a worker", body: mediaJSON, about: "201, or 200 if it exists and was created alike.",
+		summary: "Create a worker", body: mediaJSON, files: true,
+		about: "201, or 200 if it exists and was created alike. The body may have 64 MiB, so that initial files fit in.",
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoRevision, api.CodeWorkerExists, api.CodeDiskFull},
 		also:  map[int]string{201: "It was created"},
 	},

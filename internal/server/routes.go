@@ -73,7 +73,8 @@ func (s *Server) handle(x *exchange, r *http.Request, h handler) {
 		return
 	}
 	if x.route.body == mediaJSON && !x.route.raw {
-		body, p := readBody(x, r, s.config.MaxBody, s.bodyWait)
+		body, leave, p := s.jsonBody(x, r)
+		defer leave()
 		if p != nil {
 			x.problem(p)
 			return
@@ -82,6 +83,37 @@ func (s *Server) handle(x *exchange, r *http.Request, h handler) {
 	}
 	if err := h(x, r); err != nil {
 		x.problem(s.explain(r.Context(), x, err))
+	}
+}
+
+// jsonBody reads the body of a request for huma. The caller leaves when nothing
+// of it is needed any more.
+func (s *Server) jsonBody(x *exchange, r *http.Request) (body []byte, leave func(), p *api.Problem) {
+	leave = func() {}
+	if n := r.ContentLength; !x.route.files || n >= 0 && n <= s.config.MaxBody {
+		body, p = readBody(x, r, s.config.MaxBody, s.bodyWait)
+		return body, leave, p
+	}
+	enough, p := s.enter(s.filled, "creations of workers with files")
+	if p != nil {
+		return nil, leave, p
+	}
+	// It takes longer to come than an answer may.
+	control := http.NewResponseController(x)
+	_ = control.SetWriteDeadline(noDeadline)
+	body, p = readBody(x, r, max(s.config.MaxBody, MaxFiles), uploadWait)
+	_ = control.SetWriteDeadline(s.writeBy().Add(s.config.Timeout))
+	return body, enough, p
+}
+
+// enter takes one of the slots for what needs much memory, if one is free.
+func (s *Server) enter(slots chan struct{}, what string) (leave func(), p *api.Problem) {
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
+	default:
+		s.metrics.refused.Inc()
+		return nil, api.NewProblem(api.CodeOverloaded, "too many "+what+" are under way: try again later")
 	}
 }
 

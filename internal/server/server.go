@@ -21,8 +21,11 @@ import (
 
 // The limits of a Config that leaves them out.
 const (
-	DefaultMaxBody     = 1 << 20
-	DefaultMaxModule   = 256 << 20
+	DefaultMaxBody   = 1 << 20
+	DefaultMaxModule = 256 << 20
+	// MaxFiles is the longest body that creates a worker, with its initial files
+	// in Base64, if MaxBody is not longer.
+	MaxFiles           = 64 << 20
 	DefaultMaxRequests = 10_000
 	DefaultTimeout     = time.Minute
 )
@@ -32,7 +35,7 @@ const (
 const (
 	headerWait = 10 * time.Second // to send a request's header, or to shake hands
 	bodyWait   = 30 * time.Second // to send a JSON body
-	uploadWait = 10 * time.Minute // to send a module
+	uploadWait = 10 * time.Minute // to send a module, or initial files
 	writeWait  = 15 * time.Second // to take a piece of an answer that is a stream
 	idleWait   = 2 * time.Minute  // between two requests
 	heartbeat  = 15 * time.Second // between signs of life on a stream of events
@@ -42,6 +45,7 @@ const (
 const (
 	maxHeader  = 64 << 10 // bytes of a request's header
 	maxDeploys = 4        // under way at once: each may hold a whole module
+	maxFilled  = 4        // workers that are created with a body over MaxBody
 	// connectionsPerRequest is how many connections there may be for each request
 	// that may be under way: clients keep some open that they do not use.
 	connectionsPerRequest = 2
@@ -84,6 +88,7 @@ type Server struct {
 	requests atomic.Uint64 // so far, for their ids
 	underWay atomic.Int64
 	deploys  chan struct{} // holds one per deployment under way
+	filled   chan struct{} // holds one per creation with a long body
 	cross    *http.CrossOriginProtection
 
 	// stopping ends when Serve is to return: streams end then.
@@ -109,7 +114,7 @@ func New(c Config) (*Server, error) {
 	c.Timeout = orElse(c.Timeout, DefaultTimeout)
 	s := &Server{
 		config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
-		started: time.Now(), deploys: make(chan struct{}, maxDeploys),
+		started: time.Now(), deploys: make(chan struct{}, maxDeploys), filled: make(chan struct{}, maxFilled),
 		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait, bodyWait: bodyWait,
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
