@@ -2,10 +2,8 @@ package waterbear
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/waterbear-run/waterbear/api"
-	"github.com/waterbear-run/waterbear/internal/id"
 )
 
 // Deploy makes module the newest revision of a component, unless it is that
@@ -36,16 +34,7 @@ func (p *Platform) Configure(ctx context.Context, component string, s api.Settin
 
 // DeleteComponent forgets a component that has no workers.
 func (p *Platform) DeleteComponent(ctx context.Context, component string) error {
-	for w, err := range p.node.store.Logs().Workers(ctx, id.Worker{Component: component}) {
-		if err != nil {
-			return err
-		}
-		if w.Component == component {
-			return api.NewProblem(api.CodeComponentInUse, fmt.Sprintf("component %s has workers, %s for one; delete them first", component, w))
-		}
-		break
-	}
-	return p.catalog.Delete(ctx, component)
+	return p.workers.DeleteComponent(ctx, component)
 }
 
 // CreateToken makes a token. Its secret is shown this once.

@@ -59,6 +59,10 @@ func (ws *Workers) Create(ctx context.Context, w id.Worker, n api.NewWorker) (cr
 // create records that the worker exists, if it does not yet. It is not durable
 // before the writer's next commit.
 func (ws *Workers) create(ctx context.Context, r *resident, n api.NewWorker) (created bool, err error) {
+	if err := ws.beginCreating(ctx, r.worker.Component); err != nil {
+		return false, api.NewProblem(api.CodeTimeout, r.worker.String()+" is not created, as its component is being deleted; send the request again")
+	}
+	defer ws.endCreating(r.worker.Component)
 	r.mu.Lock()
 	at := oplog.At(ws.Sched.Now())
 	if r.exists() {

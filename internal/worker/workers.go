@@ -68,6 +68,7 @@ type Workers struct {
 	places    map[*resident]*list.Element
 	revisions map[revisionKey]*api.Revision
 	closing   bool
+	components
 }
 
 // revisionKey is a revision for ever, also if its component is deleted and
@@ -89,7 +90,7 @@ func NewWorkers(c Config) *Workers {
 	ws := &Workers{
 		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
 		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
-		revisions: map[revisionKey]*api.Revision{},
+		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
 	ctx, end := context.WithCancelCause(context.Background())
