@@ -158,7 +158,7 @@ each with any number of workers whose functions are invoked ("server", "deploy",
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Running programs:"},
 		&cobra.Group{ID: groupRead, Title: "Looking at them, also while they run:"},
-		&cobra.Group{ID: groupServer, Title: "Server's workers:"},
+		&cobra.Group{ID: groupServer, Title: "Server and its workers:"},
 		&cobra.Group{ID: groupSelf, Title: "About waterbear itself:"},
 	)
 	root.SetHelpCommandGroupID(groupSelf)

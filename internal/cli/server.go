@@ -27,7 +27,7 @@ func (a *app) serverCommand() *cobra.Command {
 	c := newConfig()
 	cmd := &cobra.Command{
 		Use:     "server [flags]",
-		GroupID: groupRun,
+		GroupID: groupServer,
 		Short:   "Serve workers over HTTP until it is stopped",
 		Long: `Run the platform: one process that keeps everything in one directory, listens
 on an address of this machine, and needs no configuration. One line on standard
