@@ -27,6 +27,8 @@ const maxFlushChunks = 1 << 13
 const (
 	firstPause = 50 * time.Millisecond
 	lastPause  = time.Second
+	// patience is the pause from which on those who rather know give up.
+	patience = 4 * firstPause
 )
 
 // ErrClosed refuses appends and commits after Close.
@@ -55,10 +57,11 @@ type Committer struct {
 	// ended says why nothing more is made durable; it is set once. After a
 	// failed append nobody knows what the storage has, so nothing else may be
 	// appended behind it by this owner.
-	ended   atomic.Pointer[error]
-	stalled atomic.Pointer[error] // of the last append, if it failed
-	flushes atomic.Uint64
-	bytes   atomic.Uint64
+	ended    atomic.Pointer[error]
+	stalled  atomic.Pointer[error] // of the last append, if it failed
+	hopeless atomic.Bool           // it has been refused for so long that some rather give up
+	flushes  atomic.Uint64
+	bytes    atomic.Uint64
 
 	retries bool
 	closed  context.Context // done once Close is called
@@ -237,6 +240,10 @@ func (c *Committer) retry() {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		last := c.sched.Sleep(c.closed, pause) != nil
 		err := c.append()
+		if pause >= patience {
+			c.hopeless.Store(err != nil)
+			c.committed.Wake()
+		}
 		if err == nil || last || !c.mayPass(err) {
 			c.finish(err)
 			return
@@ -256,6 +263,7 @@ func (c *Committer) append() error {
 		return stalled
 	}
 	c.stalled.Store(nil)
+	c.hopeless.Store(false)
 	c.head++
 	c.flushes.Add(1)
 	for _, chunk := range c.segment {

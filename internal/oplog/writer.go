@@ -171,6 +171,31 @@ func (w *Writer) Commit(ctx context.Context) error {
 	return w.WaitCommitted(ctx, last)
 }
 
+// CommitSoon is Commit for those who rather know that the store refuses to take
+// anything: it then gives up with the store's error. What was appended is made
+// durable all the same once that works.
+func (w *Writer) CommitSoon(ctx context.Context) error {
+	last := w.Last()
+	if w.committed.Load() >= last {
+		return nil
+	}
+	w.c.commit(w)
+	var stalled error
+	err := w.c.committed.Wait(ctx, func() bool {
+		if w.c.hopeless.Load() {
+			stalled = w.c.Stalled()
+		}
+		return w.committed.Load() >= last || stalled != nil || w.c.failure() != nil
+	})
+	switch {
+	case err != nil || w.committed.Load() >= last:
+		return err
+	case stalled != nil:
+		return stalled
+	}
+	return w.c.failure()
+}
+
 // WaitCommitted returns when entry index is durable. It does not ask for it.
 func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
 	done := func() bool { return w.committed.Load() >= index || w.c.failure() != nil }

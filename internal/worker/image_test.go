@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -37,16 +38,16 @@ func (p *platform) images(w id.Worker) (entries []*oplog.Image, blobs int) {
 // everything makes a worker use all the state there is, and gives what it says.
 func (p *platform) everything(w id.Worker) string {
 	p.t.Helper()
-	said := ""
+	var said strings.Builder
 	for _, c := range []struct {
 		function string
 		args     []any
 	}{{"inc", []any{3}}, {"file_inc", []any{4}}, {"put", []any{9}}, {"print", []any{2}}, {"grow", []any{1}}, {"get", nil}} {
 		v, err := p.invoke(w, c.function, c.args...)
 		must(p.t, err)
-		said += fmt.Sprintln(c.function, v.State, string(v.Result))
+		said.WriteString(fmt.Sprintln(c.function, v.State, string(v.Result)))
 	}
-	return said
+	return said.String()
 }
 
 func TestRecoveryBeginsAtTheNewestImage(t *testing.T) {

@@ -201,7 +201,7 @@ func (r *resident) await(ctx context.Context, w *waiter) (api.Invocation, error)
 		return api.Invocation{}, r.late(ctx, w.index, err)
 	}
 	// Once it is settled nobody changes w.
-	err := r.writer.Commit(ctx)
+	err := r.writer.CommitSoon(ctx)
 	if err == nil {
 		err = w.err
 	}
@@ -216,14 +216,14 @@ func (r *resident) await(ctx context.Context, w *waiter) (api.Invocation, error)
 
 // asItIs tells of an invocation what is durable.
 func (r *resident) asItIs(ctx context.Context, index oplog.Index) (api.Invocation, error) {
-	if err := r.writer.Commit(ctx); err != nil {
+	if err := r.writer.CommitSoon(ctx); err != nil {
 		return api.Invocation{}, r.late(ctx, index, err)
 	}
 	if v, err := r.pending(index); err == nil {
 		return v, nil
 	}
 	// It may have ended since the commit.
-	if err := r.writer.Commit(ctx); err != nil {
+	if err := r.writer.CommitSoon(ctx); err != nil {
 		return api.Invocation{}, r.late(ctx, index, err)
 	}
 	return r.past(ctx, index)
@@ -349,7 +349,7 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 	p := r.machine.life.Find(index)
 	if p == nil {
 		r.mu.Unlock()
-		if err := r.writer.Commit(ctx); err != nil {
+		if err := r.writer.CommitSoon(ctx); err != nil {
 			return api.Invocation{}, r.late(ctx, index, err)
 		}
 		v, err := r.past(ctx, index)
@@ -362,7 +362,7 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 		if refused := r.same(c, p.Function, json.RawMessage(p.Args)); refused != nil {
 			r.mu.Unlock()
 			// Who is told so must not find the key free after a crash.
-			if err := r.writer.Commit(ctx); err != nil {
+			if err := r.writer.CommitSoon(ctx); err != nil {
 				return api.Invocation{}, r.late(ctx, index, err)
 			}
 			return api.Invocation{}, refused

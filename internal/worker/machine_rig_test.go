@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,9 +38,7 @@ func (g *rig) copy() *rig {
 	c := *g
 	c.entries = slices.Clone(g.entries)
 	c.names = map[oplog.Index]string{}
-	for i, n := range g.names {
-		c.names[i] = n
-	}
+	maps.Copy(c.names, g.names)
 	c.m.life = g.fold()
 	return &c
 }

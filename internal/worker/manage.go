@@ -50,7 +50,7 @@ func (ws *Workers) Create(ctx context.Context, w id.Worker, n api.NewWorker) (cr
 	if created, err = ws.create(ctx, r, n); err != nil {
 		return false, err
 	}
-	if err := r.writer.Commit(ctx); err != nil {
+	if err := r.writer.CommitSoon(ctx); err != nil {
 		return false, Unavailable(err)
 	}
 	return created, nil
@@ -312,7 +312,7 @@ func (r *resident) stands(ctx context.Context) error {
 }
 
 func (r *resident) commit(ctx context.Context) error {
-	err := r.writer.Commit(ctx)
+	err := r.writer.CommitSoon(ctx)
 	switch {
 	case err == nil:
 		return nil

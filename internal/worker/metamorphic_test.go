@@ -3,6 +3,7 @@ package worker_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // gives every answer. between is called before each call.
 func (p *platform) script(seed uint64, calls int, between func()) string {
 	random := rand.New(rand.NewPCG(seed, 1))
-	said := ""
+	var said strings.Builder
 	for i := range calls {
 		between()
 		w := named(fmt.Sprint("w", random.IntN(4)))
@@ -50,20 +51,20 @@ func (p *platform) script(seed uint64, calls int, between func()) string {
 		}
 		v, err := p.invoke(w, function, args...)
 		must(p.t, err)
-		said += fmt.Sprintf("%d %s %s%v: %s %s", i, w, function, args, v.State, v.Result)
+		said.WriteString(fmt.Sprintf("%d %s %s%v: %s %s", i, w, function, args, v.State, v.Result))
 		if v.Failure != nil {
-			said += fmt.Sprint(" ", v.Failure.Code, v.Failure.Reason, v.Failure.Stderr)
+			said.WriteString(fmt.Sprint(" ", v.Failure.Code, v.Failure.Reason, v.Failure.Stderr))
 		}
-		said += "\n"
+		said.WriteString("\n")
 	}
 	for i := range 4 {
 		for _, function := range []string{"get", "count"} {
 			v, err := p.invoke(named(fmt.Sprint("w", i)), function)
 			must(p.t, err)
-			said += fmt.Sprintln(i, function, string(v.Result))
+			said.WriteString(fmt.Sprintln(i, function, string(v.Result)))
 		}
 	}
-	return said
+	return said.String()
 }
 
 func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {

@@ -18,7 +18,9 @@ func opened(t interface{ Fatal(...any) }, files *filesystem.FS, open []byte) *Sy
 	return s
 }
 
-func newFiles() *filesystem.FS { return filesystem.New(filesystem.Config{Now: func() uint64 { return 1 }}) }
+func newFiles() *filesystem.FS {
+	return filesystem.New(filesystem.Config{Now: func() uint64 { return 1 }})
+}
 
 // create opens a new file of this name.
 func create(t interface{ Fatal(...any) }, s *System, name string) filesystem.Inode {
