@@ -177,20 +177,11 @@ func (a *app) programOf(cmd *cobra.Command, o *runOptions, args []string) (water
 	if o.files < 0 || cmd.Flags().Changed("files") && o.files == 0 {
 		return c, misuse(cmd, "--files %d is no limit", o.files)
 	}
-	for _, setting := range o.env {
-		key, _, given := strings.Cut(setting, "=")
-		if key == "" {
-			return c, misuse(cmd, "--env %s has no name", shellQuote(setting))
-		}
-		if !given {
-			value, ok := a.env.lookup(key)
-			if !ok {
-				return c, misuse(cmd, "--env %s: there is no such variable to pass on; write KEY=VALUE", shellQuote(key))
-			}
-			setting = key + "=" + value
-		}
-		c.Env = append(c.Env, setting)
+	env, err := a.settingsOf(cmd, o.env)
+	if err != nil {
+		return c, err
 	}
+	c.Env = append(c.Env, env...)
 	seen := map[string]bool{}
 	for _, d := range o.dirs {
 		host, guest, given := strings.Cut(d, "::")
