@@ -93,6 +93,7 @@ type outcome struct {
 	halted  *halt      // it was stopped
 	broken  error      // the oplog cannot be replayed
 	fault   error      // the host could not do its part
+	again   bool       // but now it may: it is not to be waited for
 }
 
 // failure is why an attempt failed.
@@ -319,7 +320,7 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 	}
 	if m.fault = e.fault; e.fault == nil {
 		m.faults = 0
-	} else {
+	} else if !e.again {
 		m.faults++
 		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}

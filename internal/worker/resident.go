@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 // resident is a worker that the node has in mind: its machine, and what carries
@@ -265,6 +267,9 @@ func (r *resident) driveOnce() (again bool) {
 	}
 	r.mu.Unlock()
 	out := r.job(ctx)
+	if errors.Is(out.fault, wasm.ErrMemoryExhausted) {
+		out.again = r.ws.relieve()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.halting = nil

@@ -70,15 +70,24 @@ func (s *shells) put(given shell) {
 	}
 }
 
-// close closes all instances, and those that are put from now on.
-func (s *shells) close() {
+// empty closes all instances. It reports whether there were any.
+func (s *shells) empty() bool {
 	s.mu.Lock()
 	all := s.all
-	s.all, s.closed = nil, true
+	s.all = nil
 	s.mu.Unlock()
 	for _, one := range all {
 		one.close()
 	}
+	return len(all) > 0
+}
+
+// close closes all instances, and those that are put from now on.
+func (s *shells) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.empty()
 }
 
 func (s shell) close() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
@@ -27,4 +28,18 @@ func TestWorkersThatTakeTurnsInOneInstanceShareNothing(t *testing.T) {
 			must(t, err) // its instance is of no use to anybody
 		}
 	}
+}
+
+func TestWhoHasRestedLongestLeavesWhenMemoryRunsOut(t *testing.T) {
+	p := setup{engine: wasm.Config{MaxMemory: 1 << 20}}.platform(t) // five of kit's
+	for round := range 3 {
+		for n := range 12 {
+			p.want(id.Worker{Component: "kit", Name: fmt.Sprint("w", n)}, fmt.Sprintf("[%d]", round+1), "inc", 1)
+		}
+	}
+	if s := p.Stats(); s.Evictions == 0 {
+		t.Error("nobody was evicted")
+	}
+	// One that grows has room as well.
+	p.want(id.Worker{Component: "kit", Name: "w0"}, "[13]", "grow", 10)
 }

@@ -370,6 +370,24 @@ const bareAfter = time.Second
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
 
+// relieve drops an eighth of the instances at rest, those that have rested
+// longest, and all that no worker has, because there is no memory left. It
+// reports whether there were any.
+func (ws *Workers) relieve() bool {
+	freed := ws.shells.empty()
+	ws.mu.Lock()
+	n := (ws.idle.Len() + 7) / 8
+	var oldest []*resident
+	for e := ws.idle.Front(); e != nil && len(oldest) < n; e = e.Next() {
+		oldest = append(oldest, e.Value.(*resident))
+	}
+	ws.mu.Unlock()
+	for _, r := range oldest {
+		ws.evict(r)
+	}
+	return ws.shells.empty() || freed || len(oldest) > 0
+}
+
 // evict drops an instance if it is at rest.
 func (ws *Workers) evict(r *resident) {
 	r.mu.Lock()
