@@ -345,6 +345,9 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 	if asked.interrupt != nil {
 		actions = append(actions, record{&oplog.Interrupted{At: now, Reason: asked.interrupt.reason}})
 	}
+	if len(actions) == 0 {
+		return m.tick(now)
+	}
 	return actions
 }
 
