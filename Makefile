@@ -21,7 +21,8 @@ SLEEPERS ?= 1000000
 
 # Where tasks share memory.
 concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... ./internal/durable/... \
-	./internal/vfs/... ./internal/wasm/... ./internal/worker/...
+	./internal/vfs/... ./internal/wasm/... ./internal/worker/... \
+	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
 .PHONY: build install test lint fmt race ci crash sim soak fuzz bench sleepers
 

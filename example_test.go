@@ -2,12 +2,14 @@ package waterbear_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"os"
 
 	"github.com/waterbear-run/waterbear"
+	"github.com/waterbear-run/waterbear/api"
 )
 
 // stateOf is where an example keeps its workers: elsewhere for each.
@@ -133,4 +135,37 @@ func ExampleNode_Oplog() {
 	// Log stderr "countdown: 0 of 1 steps left\n"
 	// Log stdout "lift-off\n"
 	// Exited code 0
+}
+
+// A worker of a deployed component keeps its memory and its files from one
+// invocation to the next, and over restarts of the node.
+func ExamplePlatform() {
+	module, err := os.ReadFile("examples/counter/counter.wasm")
+	if err != nil {
+		log.Fatal(err)
+	}
+	dir, remove := stateOf()
+	defer remove()
+	ctx := context.Background()
+	for range 2 { // the second time as after a restart
+		node, err := waterbear.Open(ctx, waterbear.Options{Dir: dir, Platform: &waterbear.PlatformOptions{}})
+		if err != nil {
+			log.Fatal(err)
+		}
+		platform := node.Platform()
+		if _, err := platform.Deploy(ctx, "counter", module, nil); err != nil {
+			log.Fatal(err)
+		}
+		done, err := platform.Invoke(ctx, "counter", "alice", api.Call{Function: "add", Args: json.RawMessage("[2]")})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(done.State, string(done.Result))
+		if err := node.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// Finished [2]
+	// Finished [4]
 }
