@@ -17,6 +17,7 @@ type invokeOptions struct {
 	key, jsonArgs, at string
 	in, timeout       time.Duration
 	async, asJSON     bool
+	ephemeral         bool
 }
 
 func (a *app) invokeCommand() *cobra.Command {
@@ -63,6 +64,7 @@ did; 2 for a wrong command line; that of the program for a command.`,
 	f.DurationVar(&o.in, "in", 0, "begin after `DURATION`, such as 24h")
 	f.DurationVar(&o.timeout, "timeout", 0, "wait for the result at most `DURATION` (default: as long as it takes)")
 	f.StringVar(&o.jsonArgs, "json-args", "", "the arguments as one `ARRAY` of JSON")
+	f.BoolVar(&o.ephemeral, "ephemeral", false, "make the worker an ephemeral one, if it is not there")
 	f.BoolVar(&o.asJSON, "json", false, "print the invocation as a JSON object")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, r *remote, c *client.Client) error {
 		return r.invoke(cmd, &o, c, args)
@@ -91,6 +93,11 @@ func (r *remote) invoke(cmd *cobra.Command, o *invokeOptions, c *client.Client, 
 	call.Key, call.Async = o.key, o.async
 	if call.Due, err = dueOf(cmd, o); err != nil {
 		return err
+	}
+	if o.ephemeral {
+		if _, err := c.CreateWorker(cmd.Context(), w.component, w.name, api.NewWorker{Ephemeral: true}); err != nil {
+			return err
+		}
 	}
 	out := &verdict{remote: r, client: c, worker: w, command: revision.Kind == api.Command, asJSON: o.asJSON}
 	later := cmd.Flags().Changed("in")

@@ -66,11 +66,8 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 		return api.WorkerDetail{}, err
 	}
 	v := api.WorkerDetail{Mode: replayMode}
-	for chunk, err := range ws.Store.Logs().Read(ctx, w, 1, 0) {
-		if err != nil {
-			return v, err
-		}
-		v.Bytes += uint64(len(chunk.Bytes))
+	if v.Bytes, err = r.size(ctx); err != nil {
+		return v, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,6 +85,29 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 		v.Pending = append(v.Pending, r.describe(p))
 	}
 	return v, nil
+}
+
+// size is how many bytes the worker's oplog has. What was counted once is not
+// counted again.
+func (r *resident) size(ctx context.Context) (uint64, error) {
+	r.mu.Lock()
+	counted, bytes := r.counted, r.bytes
+	r.mu.Unlock()
+	for chunk, err := range r.ws.Store.Logs().Read(ctx, r.worker, counted+1, 0) {
+		if err != nil {
+			return bytes, err
+		}
+		if chunk.First > counted {
+			bytes += uint64(len(chunk.Bytes))
+			counted = chunk.Last()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if counted > r.counted {
+		r.counted, r.bytes = counted, bytes
+	}
+	return bytes, nil
 }
 
 // damaged is what there is to tell of a worker whose oplog cannot be read.

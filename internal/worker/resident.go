@@ -41,6 +41,9 @@ type resident struct {
 	blank    bool          // no instance of it has ever been
 	imaging
 
+	counted oplog.Index // entries whose bytes are in bytes
+	bytes   uint64
+
 	// Of the driver while the machine is busy.
 	body  *body
 	meter *meter

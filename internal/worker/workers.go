@@ -483,25 +483,3 @@ func (ws *Workers) chance() float64 {
 	}
 	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
 }
-
-// gate counts, and lets wait for zero.
-type gate struct {
-	changed sched.Condition
-	mu      sync.Mutex
-	n       int
-}
-
-func (g *gate) add(n int) {
-	g.mu.Lock()
-	g.n += n
-	g.mu.Unlock()
-	g.changed.Wake()
-}
-
-func (g *gate) wait(ctx context.Context) error {
-	return g.changed.Wait(ctx, func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return g.n == 0
-	})
-}
