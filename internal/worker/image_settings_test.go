@@ -61,10 +61,11 @@ func TestImageIsUsedAlsoOnceNoMoreAreTaken(t *testing.T) {
 	for range 20 {
 		p.everything(shop)
 	}
+	p.close() // which waits for the last image
+	before, _ := p.images(shop)
+	p.open()
 	_, err := p.catalog.Configure(t.Context(), shop.Component, imagesAfter(-1))
 	must(t, err)
-	before, _ := p.images(shop)
-	p.restart()
 	p.everything(shop)
 	if after, _ := p.images(shop); len(after) != len(before) {
 		t.Errorf("%d images, want none beside the %d there were", len(after), len(before))
