@@ -421,6 +421,10 @@ func (r *resident) past(ctx context.Context, index oplog.Index) (api.Invocation,
 				ending(&v, entry)
 				return v, nil
 			}
+			// One that a crash cut short, of an ephemeral worker, does not count.
+			if f, ok := entry.Body.(*oplog.InvocationFailed); ok && f.Accepted == index {
+				v.Attempts = f.Attempt
+			}
 		}
 		if v.Index == 0 {
 			break // it accepts nothing
