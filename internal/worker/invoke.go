@@ -180,14 +180,13 @@ func Unavailable(err error) *api.Problem {
 func (r *resident) leave(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.users--
-	switch {
-	case w.users > 0:
-	case r.waiters[w.index] == w:
-		delete(r.waiters, w.index)
-	default:
-		r.writer.Request() // the end was left for this one to commit
+	if w.users--; w.users > 0 {
+		return
 	}
+	if r.waiters[w.index] == w {
+		delete(r.waiters, w.index)
+	}
+	r.writer.Request() // what was left for this one to commit
 }
 
 // await waits for the end of an invocation, and until that is durable.
