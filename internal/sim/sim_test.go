@@ -26,8 +26,10 @@ var (
 // found something.
 const fixedSeeds = 20
 
-var fruitfulSeeds = []uint64{0xaa8ac7b9fd84e9d2, 0xcada6c2ab71d1112, 0x32287d464f0c5895, 0x4f51d1b6fe2e3924,
-	0x8d28ccde2c128015, 0x1373c16fc57f2863, 0xcfe2c0683bce4593, 0xb4abff5ba5c001c8}
+var fruitfulSeeds = []uint64{
+	0xaa8ac7b9fd84e9d2, 0xcada6c2ab71d1112, 0x32287d464f0c5895, 0x4f51d1b6fe2e3924,
+	0x8d28ccde2c128015, 0x1373c16fc57f2863, 0xcfe2c0683bce4593, 0xb4abff5ba5c001c8,
+}
 
 // host compiles guests once for all tests.
 var host = sync.OnceValue(func() Host {
