@@ -65,6 +65,7 @@ func DefaultSettings() api.Settings {
 		Retry: api.Retry{
 			Attempts: 3, Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(time.Minute), Factor: 2, Jitter: 0.2,
 		},
+		Images: api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 	}
 }
 

@@ -5,5 +5,6 @@ package worker
 func (ws *Workers) Abandon() {
 	for _, r := range ws.all() {
 		r.drop()
+		r.forgetSaved()
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
-	"github.com/waterbear-run/waterbear/internal/image"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -52,6 +51,7 @@ type body struct {
 	instance *wasm.Instance // nil for a command between two invocations
 	spare    *wasm.Instance // for the next one
 	shells   *shells
+	owns     *saved // what goes with it
 	calls    uint64 // the session's when the attempt began
 }
 
@@ -65,8 +65,8 @@ type bodyConfig struct {
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
-	// image, if set, is where the worker's state comes from.
-	image *image.Reader
+	// saved, if set, is where the worker's state comes from.
+	saved *saved
 	// shells are where instances come from and go to.
 	shells *shells
 }
@@ -89,9 +89,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
-	if c.image != nil {
-		b.random = ambient.NewRandom(seed, c.image.Random)
-		return b, b.restore(c.image)
+	if c.saved != nil {
+		b.random = ambient.NewRandom(seed, c.saved.head.Random)
+		return b, b.restore(c.saved)
 	}
 	b.random = ambient.NewRandom(seed, 0)
 	return b, b.openFiles(ctx)
@@ -122,6 +122,10 @@ func (b *body) instantiate(args []string) (err error) {
 		return err
 	}
 	return b.newInstance()
+}
+
+func (b *body) filesConfig() filesystem.Config {
+	return filesystem.Config{Now: b.clocks.Stamp, Packs: b.packs, Limits: filesystem.Limits{Bytes: b.create.Storage}}
 }
 
 // openSystem makes what the guest sees of WASI. What an instance before had
@@ -288,6 +292,7 @@ func (b *body) abandon(why error) {
 // close frees everything. No call may be under way.
 func (b *body) close() {
 	b.stop(errDropped)
+	b.owns.close()
 	b.discard()
 	if b.spare == nil {
 		_ = b.program.Release()

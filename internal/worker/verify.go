@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -20,12 +21,35 @@ func (r *resident) verify(ctx context.Context, covers oplog.Index) error {
 	if err != nil {
 		return err
 	}
-	other, err := r.ws.rebuild(ctx, life, nil, covers)
+	whole := *life
+	whole.Deltas = nil
+	other, err := r.ws.rebuild(ctx, &whole, nil, covers)
 	if err != nil {
 		return err
 	}
 	defer other.close()
-	return r.body.differs(other)
+	if err := r.body.differs(other); err != nil {
+		return err
+	}
+	return r.savedDiffers(ctx, life, other)
+}
+
+// savedDiffers says how the state that was saved differs from other.
+func (r *resident) savedDiffers(ctx context.Context, life *oplog.Life, other *body) error {
+	program, err := r.ws.Catalog.Acquire(ctx, r.worker.Component, life.Create.Revision)
+	if err != nil {
+		return err
+	}
+	b, err := r.ws.newBody(ctx, bodyConfig{program: program, create: &life.Create, meter: newMeter(r.ws.Sched, api.Limits{}), saved: r.saved})
+	if err != nil {
+		program.Release()
+		return fmt.Errorf("restore what was saved: %w", err)
+	}
+	defer b.close()
+	if err := b.differs(other); err != nil {
+		return fmt.Errorf("restored: %w", err)
+	}
+	return nil
 }
 
 // differs says how two states differ that should not.

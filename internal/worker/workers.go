@@ -122,6 +122,7 @@ func (ws *Workers) Close(grace context.Context) {
 	for _, r := range ws.all() {
 		r.mu.Lock()
 		r.drop()
+		r.forgetSaved()
 		r.settleAll(stopping())
 		r.mu.Unlock()
 	}
@@ -280,6 +281,7 @@ func (ws *Workers) forget(r *resident) bool {
 	}
 	ws.Agenda.Set(r.worker, at)
 	delete(ws.residents, r.worker)
+	r.forgetSaved()
 	ws.changed.Wake()
 	return true
 }
@@ -335,7 +337,7 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 			r.mu.Lock()
 			idle := now - r.lastUsed
 			old := r.loaded && idle >= ws.IdleAfter
-			bare := r.loaded && r.body == nil && idle >= min(bareAfter, ws.IdleAfter)
+			bare := r.loaded && r.body == nil && (r.saved == nil || len(all) > maxSaved) && idle >= min(bareAfter, ws.IdleAfter)
 			r.tickIfDue()
 			r.mu.Unlock()
 			if old {
@@ -367,6 +369,10 @@ func (r *resident) tickIfDue() {
 // go to sleep for long do so one after the other.
 const bareAfter = time.Second
 
+// maxSaved is how many workers with a saved state at hand are kept in mind
+// although they have no instance.
+const maxSaved = 16 << 10
+
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
 
@@ -392,11 +398,11 @@ func (ws *Workers) relieve() bool {
 func (ws *Workers) evict(r *resident) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.damage != nil || r.machine.phase != ready || r.driving {
+	used := r.lastUsed
+	if !r.saveAndLeave() {
 		ws.busy(r)
 		return
 	}
-	used := r.lastUsed
 	r.apply(evicted{})
 	r.lastUsed = used // being evicted is no use
 	if r.machine.phase == absent {
