@@ -202,8 +202,7 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 		return index, nil // who needs them durable asks for it
 	}
 	if _, ok := body.(*oplog.InvocationFinished); ok {
-		// It goes with the same commit: nobody has been told yet.
-		if err := r.recordPrepared(index); err != nil {
+		if err := r.ends(index); err != nil {
 			return 0, err
 		}
 	}
@@ -286,7 +285,7 @@ func (r *resident) driveOnce() (again bool) {
 	if out.alive && r.body.session.Context().Err() != nil {
 		out.alive = false // it was stopped too late for this job, and is good for no other
 	}
-	what := r.prepareSaving(&out)
+	r.prepareSaving(&out)
 	r.halting = nil
 	if !out.alive {
 		r.drop()
@@ -297,42 +296,11 @@ func (r *resident) driveOnce() (again bool) {
 		r.machine.retry = r.settings().Retry
 	}
 	r.apply(e)
-	r.adoptPrepared()
-	if what == saveImage && r.body != nil && !r.unwanted {
-		r.saveImage()
-	}
-	if r.unwanted {
-		r.unwanted = false
-		r.drop()
-	}
+	r.finishSaving()
 	if r.driving = r.todo; !r.driving && r.machine.phase == ready {
 		r.ws.rested(r)
 	}
 	return r.driving
-}
-
-// prepareSaving makes what is to be recorded with the end of a job, if its state
-// is to be saved, and says how it is. It is called with r.mu held, which it gives
-// away meanwhile.
-func (r *resident) prepareSaving(out *outcome) saving {
-	if !out.alive || out.result == nil {
-		return saveNothing
-	}
-	what := r.savingDue(false)
-	if what != saveDelta {
-		return what
-	}
-	p, err := r.unlocked(r.prepare)
-	switch {
-	case err != nil:
-		r.unsaved(err)
-		return saveNothing
-	case len(p.encoded) > maxDelta:
-		r.dropSaved()
-		return saveImage
-	}
-	r.prepared = p
-	return saveDelta
 }
 
 // drop discards the instance, if there is one.

@@ -110,33 +110,65 @@ func (r *resident) imageDue(last oplog.Index) bool {
 	return last-r.image.entry() >= imageEntries+keyEntries*uint64(len(r.machine.life.Keys)) || r.saved.bytes >= most
 }
 
-// prepared is a delta that is not recorded yet.
+// prepared is what is saved with the end of an invocation: a delta, made before
+// the end is recorded and recorded with it, or an image, which is made behind it.
 type prepared struct {
-	delta   *image.Delta
-	encoded []byte
-	index   oplog.Index // once it is recorded
-	covers  oplog.Index
+	delta   *image.Delta // nil: an image
+	encoded []byte       // the delta, or what the oplog says up to covers
+	covers  oplog.Index  // the end of the invocation, once it is recorded
+	index   oplog.Index  // of the delta's entry
 }
 
-// prepare makes the delta that is to be recorded with the end of the invocation.
-// Where none can be made, the next invocation is the next occasion. It is called
-// without r.mu by who carries out the worker's jobs.
-func (r *resident) prepare() (*prepared, error) {
-	began := r.ws.Sched.Monotonic()
-	delta, err := r.saved.difference(r.body)
-	if err != nil {
-		return nil, err
+// prepareSaving prepares saving at the end of a job if that is due. It is called
+// with r.mu held, which it gives away meanwhile, by who carries out the worker's
+// jobs.
+func (r *resident) prepareSaving(out *outcome) {
+	if !out.alive || out.result == nil {
+		return
 	}
-	p := &prepared{delta: delta, encoded: delta.Append(nil)}
-	r.took = r.ws.Sched.Monotonic() - began
-	return p, nil
+	switch r.savingDue(false) {
+	case saveDelta:
+		r.prepareDelta()
+	case saveImage:
+		r.prepared = &prepared{}
+	}
 }
 
-// recordPrepared appends the delta behind entry covers. It is called with r.mu
-// held.
-func (r *resident) recordPrepared(covers oplog.Index) error {
+// prepareDelta prepares a delta, or an image where that would be too long. Where
+// neither can be made, the next invocation is the next occasion.
+func (r *resident) prepareDelta() {
+	began := r.ws.Sched.Monotonic()
+	p := &prepared{}
+	err := r.unlocked(func() (err error) {
+		if p.delta, err = r.saved.difference(r.body); err == nil {
+			p.encoded = p.delta.Append(nil)
+		}
+		return err
+	})
+	if err != nil {
+		r.unsaved(err)
+		return
+	}
+	r.took = r.ws.Sched.Monotonic() - began
+	if len(p.encoded) > maxDelta {
+		r.forgetSaved()
+		p = &prepared{}
+	}
+	r.prepared = p
+}
+
+// ends lets what is prepared be of the state that entry covers ends an
+// invocation with. A delta is recorded, and goes with the same commit, for nobody
+// has been told yet. It is called with r.mu held.
+func (r *resident) ends(covers oplog.Index) error {
 	p := r.prepared
-	if p == nil || p.index != 0 {
+	if p == nil {
+		return nil
+	}
+	life := r.machine.life
+	if p.covers = covers; p.delta == nil {
+		life.Last = max(life.Last, covers)
+		p.encoded = oplog.AppendLife(nil, life)
 		return nil
 	}
 	body := &oplog.Delta{At: oplog.At(r.ws.Sched.Now()), Covers: covers, After: r.saved.entry, State: p.encoded}
@@ -144,40 +176,36 @@ func (r *resident) recordPrepared(covers oplog.Index) error {
 	if err != nil {
 		return err
 	}
-	r.machine.life.Apply(oplog.Entry{Index: index, At: body.At, Body: body})
-	p.index, p.covers = index, covers
+	life.Apply(oplog.Entry{Index: index, At: body.At, Body: body})
+	p.index = index
 	return nil
 }
 
-// save saves the state of a worker at rest. It is called with r.mu held, which
-// it gives away meanwhile, by who carries out the worker's jobs.
-func (r *resident) save(what saving) {
-	if what == saveDelta {
-		p, err := r.unlocked(r.prepare)
-		if err == nil && len(p.encoded) <= maxDelta {
-			r.prepared = p
-			err = r.recordPrepared(r.writer.Last())
-			if err == nil {
-				r.writer.Request()
-			}
-		} else if err == nil {
-			what = saveImage
-			r.dropSaved()
+// finishSaving finishes what was prepared, and drops the instance if that was
+// wanted meanwhile. It is called with r.mu held, which it gives away meanwhile,
+// by who carries out the worker's jobs.
+func (r *resident) finishSaving() {
+	p := r.prepared
+	r.prepared = nil
+	switch {
+	case p == nil:
+	case p.covers == 0 || r.body == nil: // the invocation has not ended like that
+		if p.delta != nil {
+			r.forgetSaved()
 		}
-		if err != nil {
-			r.unsaved(err)
-			return
-		}
+	case p.delta != nil:
+		r.adoptDelta(p)
+	default:
+		r.makeImage(p)
 	}
-	if what == saveImage {
-		r.saveImage()
-		return
+	if r.unwanted {
+		r.unwanted = false
+		r.drop()
 	}
-	r.adoptPrepared()
 }
 
 // unlocked runs f while others may have r.mu, and the instance stays.
-func (r *resident) unlocked(f func() (*prepared, error)) (*prepared, error) {
+func (r *resident) unlocked(f func() error) error {
 	r.capturing = true
 	r.mu.Unlock()
 	defer func() { // also if the task is ended in f
@@ -192,33 +220,17 @@ func (r *resident) unlocked(f func() (*prepared, error)) (*prepared, error) {
 func (r *resident) unsaved(err error) {
 	r.tried = r.writer.Last()
 	r.imageNote = fmt.Sprintf("the state at entry %d could not be saved: %v", r.tried, err)
-	r.dropSaved()
-}
-
-// dropSaved forgets the saved state, which is of no use any more.
-func (r *resident) dropSaved() {
-	r.prepared = nil
 	r.forgetSaved()
 }
 
-// adoptPrepared takes the delta that was recorded into the saved state. It is
-// called with r.mu held, which it gives away meanwhile.
-func (r *resident) adoptPrepared() {
-	p := r.prepared
-	if p == nil {
-		return
-	}
-	r.prepared = nil
-	if p.index == 0 { // the invocation has not ended
-		r.dropSaved()
-		return
-	}
-	_, err := r.unlocked(func() (*prepared, error) {
-		if err := r.saved.apply(p.delta, p.covers); err != nil {
-			return nil, err
+// adoptDelta takes a delta that was recorded into the saved state.
+func (r *resident) adoptDelta(p *prepared) {
+	err := r.unlocked(func() error {
+		err := r.saved.apply(p.delta, p.covers)
+		if err == nil {
+			r.verified(p.covers)
 		}
-		r.verified(p.covers)
-		return nil, nil
+		return err
 	})
 	if err != nil {
 		r.unsaved(err)
@@ -236,22 +248,18 @@ func (r *resident) adoptPrepared() {
 	r.ws.stats.deltaBytes.Add(uint64(len(p.encoded)))
 }
 
-// saveImage saves the state as an image. It is called with r.mu held, which it
-// gives away meanwhile.
-func (r *resident) saveImage() {
-	life := r.machine.life
-	life.Last = max(life.Last, r.writer.Last())
-	covers, encoded := life.Last, oplog.AppendLife(nil, life)
+// makeImage saves the state as an image.
+func (r *resident) makeImage(p *prepared) {
 	var entry *oplog.Image
-	_, err := r.unlocked(func() (_ *prepared, err error) {
+	err := r.unlocked(func() (err error) {
 		if r.saved == nil {
 			r.saved = newSaved(r.body.program.Module())
 		}
-		entry, err = r.body.takeImage(context.Background(), r.saved, covers, encoded)
+		entry, err = r.body.takeImage(context.Background(), r.saved, p.covers, p.encoded)
 		if err == nil {
-			r.verified(covers)
+			r.verified(p.covers)
 		}
-		return nil, err
+		return err
 	})
 	if err != nil {
 		r.unsaved(err)
@@ -259,14 +267,6 @@ func (r *resident) saveImage() {
 	}
 	r.computed, r.savedAt = 0, r.ws.Sched.Monotonic()
 	r.replaceImage(entry)
-}
-
-// verified lets the state of entry covers be compared with a replay of all
-// entries, if that is wanted.
-func (r *resident) verified(covers oplog.Index) {
-	if r.ws.Verify != nil {
-		r.ws.Verify(r.worker, r.verify(context.Background(), covers))
-	}
 }
 
 // saveAndLeave saves the state of an instance at rest that is to be dropped. It
@@ -283,11 +283,17 @@ func (r *resident) saveAndLeave() bool {
 	}
 	r.driving, r.todo = true, false
 	r.ws.drivers.add(1)
-	r.save(what)
-	if r.unwanted {
-		r.unwanted = false
-		r.drop()
+	if what == saveDelta {
+		r.prepareDelta()
+	} else {
+		r.prepared = &prepared{}
 	}
+	// An invocation may have begun meanwhile: it waits for who drives, but its
+	// beginning is recorded.
+	if r.machine.phase == ready && r.ends(r.writer.Last()) == nil {
+		r.writer.Request()
+	}
+	r.finishSaving()
 	if r.todo {
 		r.ws.crew.give(r) // who goes on driving
 		return false
@@ -296,4 +302,12 @@ func (r *resident) saveAndLeave() bool {
 	r.ws.drivers.add(-1)
 	r.changed.Wake()
 	return atRest()
+}
+
+// verified lets the state of entry covers be compared with a replay of all
+// entries, if that is wanted.
+func (r *resident) verified(covers oplog.Index) {
+	if r.ws.Verify != nil {
+		r.ws.Verify(r.worker, r.verify(context.Background(), covers))
+	}
 }

@@ -39,9 +39,10 @@ type Config struct {
 	// the time it would take; 0 takes one after every invocation, and less than
 	// that none ever.
 	ImageAfter time.Duration
-	// Verify, if set, hears of every image that is taken, and how it differs
-	// from a replay of all entries, nil if it does not. That takes as long as
-	// the worker is old.
+	// Verify, if set, hears of every time that a worker's state is saved, and
+	// how it differs from a replay of all entries: nil if it does not, an
+	// ErrDiffers if it does, and any other error if that is not known. It takes
+	// as long as the worker is old.
 	Verify func(w id.Worker, difference error)
 }
 
