@@ -116,6 +116,9 @@ func (w *rewriter) tags() []byte {
 func (w *rewriter) globals() []byte {
 	defined := len(w.m.globals) - w.m.importedGlobals
 	added := append([]int32{budget, DefaultStack}, make([]int32, len(w.dropped))...)
+	if w.m.use.changes {
+		added = append(added, 0)
+	}
 	b := appendU32(nil, uint32(defined+len(added)))
 	b = append(b, w.m.globalItems...)
 	for _, value := range added {

@@ -53,6 +53,7 @@ type rewriter struct {
 	base    uint32 // function index of the first helper
 	budget  uint32 // global index of what is left of it
 	stack   uint32 // global index of what is left of it
+	changed uint32 // global index of what cannot be read and was changed
 	dropped []uint32
 	flags   map[uint32]uint32 // global index by dropped data segment
 	refill, tick, pay, descend, charge,
@@ -84,6 +85,7 @@ func newRewriter(m *module) *rewriter {
 	for i, segment := range w.dropped {
 		w.flags[segment] = w.stack + 1 + uint32(i)
 	}
+	w.changed = w.stack + 1 + uint32(len(w.dropped))
 	w.addReturnTypes()
 	w.addHelpers()
 	return w
@@ -106,6 +108,9 @@ func exportPrefix(exports []export) string {
 func (w *rewriter) exportState(r *Rewritten) {
 	m := w.m
 	r.Stack = w.add(Global, w.stack, "stack")
+	if m.use.changes {
+		r.Changed = w.add(Global, w.changed, "changed")
+	}
 	if m.start >= 0 {
 		r.Start = w.prefix + "start"
 		w.exports = append(w.exports, export{r.Start, Func, uint32(m.start)})
@@ -167,7 +172,7 @@ func (m *module) publicExports() []Export {
 	return public
 }
 
-// reasons lists what keeps state that cannot be read or set.
+// reasons lists what is state from the start and cannot be read or set.
 func (m *module) reasons() []string {
 	var r []string
 	note := func(is bool, reason string) {
@@ -175,28 +180,8 @@ func (m *module) reasons() []string {
 			r = append(r, reason)
 		}
 	}
-	u := m.use
-	note(u.tableSet, "it writes to a table (table.set)")
-	note(u.tableGrow, "it grows a table (table.grow)")
-	note(u.tableFill, "it fills a table (table.fill)")
-	note(u.tableCopy, "it copies within tables (table.copy)")
-	note(u.tableInit, "it writes segments to a table (table.init)")
 	note(m.importedMemories > 0, "its memory is imported")
 	note(m.importedTables > 0, "it imports a table")
-	imported, reference, vector := false, false, false
-	for i, g := range m.globals {
-		switch {
-		case !g.mutable:
-		case i < m.importedGlobals:
-			imported = true
-		case g.value.isRef():
-			reference = true
-		case g.value == V128:
-			vector = true
-		}
-	}
-	note(imported, "it imports a mutable global")
-	note(reference, "it has a mutable global that holds a reference")
-	note(vector, "it has a mutable global that holds a vector (v128)")
+	note(slices.ContainsFunc(m.globals[:m.importedGlobals], func(g global) bool { return g.mutable }), "it imports a mutable global")
 	return r
 }

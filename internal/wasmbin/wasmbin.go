@@ -18,7 +18,7 @@ package wasmbin
 
 // Version names the form of what Rewrite returns. It changes whenever the same
 // source gives another result, so it belongs in the key of every compile cache.
-const Version = "6"
+const Version = "7"
 
 // Names that Rewrite puts into modules.
 const (
@@ -38,6 +38,21 @@ const (
 	YieldTick = 0
 	// YieldOverflow says that calls are nested too deeply. The host must not return.
 	YieldOverflow = 1
+)
+
+// What an instance may have changed that neither its memory nor its numeric
+// globals tell: the bits of the global Rewritten.Changed.
+const (
+	// ChangedTable is for table.set, table.grow, table.fill, table.copy and
+	// table.init.
+	ChangedTable = 1 << iota
+	// ChangedSegment is for elem.drop, if anything can tell that a segment is
+	// gone.
+	ChangedSegment
+	// ChangedReference is for a global that holds a reference.
+	ChangedReference
+	// ChangedVector is for a global that holds a vector.
+	ChangedVector
 )
 
 // DefaultStack is how many bytes of stack the calls of a guest may take.
@@ -98,8 +113,15 @@ type Rewritten struct {
 	// Start is the export name of what was the start function, "" if there was none.
 	Start string
 	// Globals are the export names of all mutable numeric globals the module
-	// defines, in index order: with the memory, the state of an instance.
+	// defines, in index order: with the memory, the state of an instance, unless
+	// Changed or Reasons say that there is more.
 	Globals []string
+	// Changed is the export name of an i32 global that tells what else the
+	// program has changed, as bits from ChangedTable on, "" if it can change
+	// nothing else. It begins as 0, and a bit is set before the change, whether
+	// or not that succeeds. Such state cannot be read or set, and is the same in
+	// all instances until it is changed.
+	Changed string
 	// Memory is the export name of memory 0, "" if there is none.
 	Memory string
 	// Stack is the export name of the i32 global that holds how many bytes of
@@ -121,7 +143,8 @@ type Rewritten struct {
 	// then yields before each throw and try_table, so that the host can keep
 	// the exceptions that the references are to.
 	ExceptionRefs bool
-	// Reasons say why an instance's state is more than its globals and memory,
-	// so that it cannot be imaged but only replayed. Empty: it can be imaged.
+	// Reasons say why the state of every instance is more than its globals and
+	// memory, so that it cannot be imaged but only replayed. Empty: it can be
+	// imaged as long as nothing is Changed.
 	Reasons []string
 }
