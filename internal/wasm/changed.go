@@ -74,12 +74,16 @@ func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
 // the instance was made, in ascending order: each page by its offset, and its
 // bytes, which are valid until the guest runs again. It takes time by what it has
 // written to, not by the size of the memory, unless the engine has to compare.
-// It must not be called during a call.
+// An instance that is Unimageable is refused: it is more than its pages. It must
+// not be called during a call.
 func (in *Instance) Changed(yield func(offset uint64, page []byte) bool) error {
 	if err := in.enter("changed"); err != nil {
 		return err
 	}
 	defer in.leave()
+	if err := in.whole(); err != nil {
+		return fmt.Errorf("find what has changed: %w", err)
+	}
 	memory, base := in.memory.bytes(), in.module.base
 	if len(memory) == 0 {
 		return nil

@@ -44,6 +44,7 @@ type Instance struct {
 	running   api.Module
 	memory    *linearMemory
 	globals   []api.MutableGlobal
+	changed   api.Global // nil if there is no other state that could change
 	stackLeft api.MutableGlobal
 	maxStack  uint64
 	functions map[string]*guestFunction
@@ -154,6 +155,9 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 		in.globals = append(in.globals, in.global(name))
 	}
 	in.stackLeft = in.global(in.module.stack)
+	if in.module.changed != "" {
+		in.changed = in.global(in.module.changed)
+	}
 	in.module.initialOnce.Do(func() { in.module.initial = in.Globals() })
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // maxKeptFunctions is how many functions a recycled instance keeps ready, with
@@ -16,8 +15,8 @@ const maxKeptFunctions = 64
 // no trace, and a Stop is forgotten. It must not be in use by anyone else: a
 // late Stop would hit the new user.
 //
-// After an error the instance is to be closed. That is so for a module with
-// state beyond memory and globals, after a call that has overflowed the stack or
+// After an error the instance is to be closed. That is so for an instance that
+// is Unimageable, after a call that has overflowed the stack or
 // ended in a HostError, for a memory that has grown to its declared maximum, and
 // for limits or hosts that the instance was not made for.
 func (in *Instance) Recycle(c InstanceConfig) error {
@@ -37,9 +36,10 @@ func (in *Instance) recycle(c InstanceConfig) error {
 	if err := m.check(&c); err != nil {
 		return err
 	}
+	if err := in.whole(); err != nil {
+		return err
+	}
 	switch {
-	case len(m.unimageable) > 0:
-		return errors.New("it has state beyond memory and globals: " + strings.Join(m.unimageable, ", "))
 	case in.tainted:
 		return errors.New("a call has overflowed the stack or failed in the host")
 	case !in.offers(c.Hosts):

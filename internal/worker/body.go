@@ -264,6 +264,15 @@ func (b *body) memory() uint64 {
 	return uint64(len(b.instance.Memory()))
 }
 
+// unimageable says why no image can be taken of the body at rest. Where there
+// is no instance it is no more than files.
+func (b *body) unimageable() []string {
+	if b.instance == nil {
+		return nil
+	}
+	return b.instance.Unimageable()
+}
+
 // discard makes the instance a spare one, if it can be one, and gives its
 // memory back.
 func (b *body) discard() {

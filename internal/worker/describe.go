@@ -28,8 +28,9 @@ func (r *resident) mode() string {
 		return "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
 	case r.image != nil || len(r.machine.life.Deltas) > 0:
 		mode = "image: recovery begins at the newest saved state, and replays what is behind it"
-	case len(r.unimageable) > 0:
-		mode += "; the program cannot be imaged: " + strings.Join(r.unimageable, ", ")
+	}
+	if len(r.unimageable) > 0 {
+		mode += "; nothing can be saved any more: " + strings.Join(r.unimageable, ", ")
 	}
 	if r.imageNote != "" {
 		mode += "; " + r.imageNote

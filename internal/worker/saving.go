@@ -58,7 +58,7 @@ func (r *resident) savingDue(leaving bool) saving {
 	if after < 0 {
 		return saveNothing
 	}
-	if r.unimageable = r.body.program.Module().Unimageable(); len(r.unimageable) > 0 {
+	if r.unimageable = r.body.unimageable(); len(r.unimageable) > 0 {
 		return saveNothing
 	}
 	covered, last := oplog.Index(1), r.writer.Last()

@@ -12,6 +12,6 @@ mkdir -p "$out/odd"
 clang-19 --target=wasm32-wasi -O2 -Wall effects.c -Wl,--strip-all -o "$out/effects.wasm"
 clang-19 --target=wasm32-wasi -O2 -Wall -nostdlib hostile.c -Wl,--strip-all -Wl,-z,stack-size=65536 -o "$out/hostile.wasm"
 clang-19 --target=wasm32-wasi -mexec-model=reactor -O2 -Wall kit.c -Wl,--strip-debug -o "$out/kit.wasm"
-for source in odd/*.wat; do
+for source in *.wat odd/*.wat; do
 	../../../examples/node_modules/.bin/wat2wasm --enable-all "$source" -o "$out/${source%.wat}.wasm"
 done
