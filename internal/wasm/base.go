@@ -1,12 +1,12 @@
 package wasm
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"os"
 	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -101,6 +101,19 @@ func namelessFile(dir string, fill func(*os.File) error) (_ *os.File, err error)
 	return file, err
 }
 
+// scratchFile makes an empty file to read and write, which has a name for a
+// moment only, so that nothing is left of it when the process is killed.
+func scratchFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "state-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // put makes a memory that is zero begin with the image.
 func (b *baseImage) put(memory []byte) error {
 	if len(b.content) == 0 {
@@ -110,9 +123,7 @@ func (b *baseImage) put(memory []byte) error {
 		copy(memory[b.from:b.to], b.content)
 		return nil
 	}
-	_, err := unix.MmapPtr(int(b.file.Fd()), 0, unsafe.Pointer(&memory[b.from]), uintptr(b.to-b.from),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	return err
+	return mapFile(b.file, memory[b.from:b.to])
 }
 
 // page is what a memory begins with in the page at an offset.
@@ -121,6 +132,24 @@ func (b *baseImage) page(offset uint64) []byte {
 		return zeros[:]
 	}
 	return b.content[offset-b.from:][:PageSize]
+}
+
+// runs visits what is not zero, in ascending order.
+func (b *baseImage) runs(visit func(offset uint64, p []byte) error) error {
+	for at := b.from; at < b.to; {
+		from := at
+		for at < b.to && !bytes.Equal(b.page(at), zeros[:]) {
+			at += PageSize
+		}
+		if from == at {
+			at += PageSize
+			continue
+		}
+		if err := visit(from, b.content[from-b.from:at-b.from]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // use counts a user in, unless the last one has gone.

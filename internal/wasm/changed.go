@@ -98,6 +98,11 @@ func (in *Instance) Changed(yield func(offset uint64, page []byte) bool) error {
 		}
 		return more
 	}
+	if in.memory.file != nil || in.memory.base != base {
+		// It was restored, and what it shows is not what an instance begins with.
+		visit(0, uint64(len(memory)))
+		return nil
+	}
 	err := in.module.engine.tracker.written(memory, base.from, base.to, visit)
 	if err != nil && more {
 		// Comparing what is left is always possible.

@@ -53,6 +53,8 @@ type Engine struct {
 	memory        memoryBudget
 	tracking      Tracker
 	tracker       pageTracker
+	states        *states
+	comparisons   sync.Pool // of *comparison
 
 	// compiling is held by the task that compiles; what follows it is that
 	// task's.
@@ -88,6 +90,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	} else if c.CacheDir != "" {
 		e.useCache(c.CacheDir)
 	}
+	e.states = openStates(e.cache.dir(), &e.memory)
 	if e.files != nil {
 		config = config.WithCompilationCache(e.files)
 	}
@@ -146,7 +149,7 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.files.Close(context.Background()))
 	}
 	e.cache.close()
-	return errors.Join(err, e.tracker.close())
+	return errors.Join(err, e.tracker.close(), e.states.close())
 }
 
 // open counts an instance in, so that the engine stays while it lives.

@@ -60,6 +60,7 @@ func (in *Instance) RestoreChanged(size uint64, globals []uint64, load func(memo
 	if err := in.resize(size); err != nil {
 		return fmt.Errorf("restore an instance: %w", err)
 	}
+	in.memory.touch()
 	if err := load(in.memory.bytes()); err != nil {
 		return fmt.Errorf("restore an instance: %w", err)
 	}

@@ -197,7 +197,10 @@ func (in *Instance) State() any { return in.state }
 // Memory is the whole linear memory as it is now, nil if there is none. The
 // slice is valid until the guest runs again, and must not be touched after
 // Close: that kills the process.
-func (in *Instance) Memory() []byte { return in.memory.bytes() }
+func (in *Instance) Memory() []byte {
+	in.memory.touch()
+	return in.memory.bytes()
+}
 
 // Globals reads the instance's mutable globals: with the memory, its state. It
 // must not be called during a call.
@@ -290,6 +293,9 @@ func (in *Instance) find(export string, slots int) *guestFunction {
 }
 
 func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) error {
+	if err := in.memory.use(); err != nil {
+		return err
+	}
 	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
 	if err := in.interrupted(); err != nil {
 		return err

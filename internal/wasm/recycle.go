@@ -41,11 +41,14 @@ func (in *Instance) recycle(c InstanceConfig) error {
 	}
 	switch {
 	case in.tainted:
-		return errors.New("a call has overflowed the stack or failed in the host")
+		return errTainted
 	case !in.offers(c.Hosts):
 		return errors.New("it was linked with other hosts")
 	}
-	if err := in.renew(c.MaxMemory); err != nil {
+	if err := in.limit(c.MaxMemory); err != nil {
+		return err
+	}
+	if err := in.renew(m.minMemory, m.base, nil); err != nil {
 		return err
 	}
 	if err := in.SetGlobals(m.initial); err != nil {
@@ -74,30 +77,14 @@ func (in *Instance) offers(hosts []*Host) bool {
 	return true
 }
 
-// renew makes the memory that of a new instance with the limit most.
-func (in *Instance) renew(most uint64) error {
+// limit bounds what the memory can become.
+func (in *Instance) limit(most uint64) error {
 	if in.memory == nil {
 		return nil
 	}
-	size, have := in.module.minMemory, in.memory.size
 	if most = min(most, in.module.maxMemory); most > uint64(len(in.memory.reserved)) {
 		return fmt.Errorf("its memory was made for %d bytes, and the new limit is %d", len(in.memory.reserved), most)
 	}
-	if size != have && have >= in.module.maxMemory {
-		return fmt.Errorf("its memory has grown to the maximum of %d bytes that it declares", have)
-	}
-	if err := in.memory.reset(size); err != nil {
-		return err
-	}
 	in.memory.limit = most
-	if size == have {
-		return nil
-	}
-	// The engine learns the length of a memory when it grows, and takes what it
-	// is given then.
-	in.memory.shown = true
-	if _, ok := in.running.Memory().Grow(1); !ok || len(in.memory.bytes()) != int(size) || in.memory.shown {
-		return fmt.Errorf("the engine does not take a memory of %d bytes for one of %d", size, have)
-	}
 	return nil
 }

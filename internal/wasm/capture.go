@@ -1,0 +1,157 @@
+package wasm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Capture finds how the instance differs from s, which it was restored to or
+// fresh like, whatever was captured and applied since then. Neither changes. It
+// must not be called during a call.
+func (in *Instance) Capture(s *Saved) (*Change, error) {
+	c := in.module.engine.comparison()
+	defer in.module.engine.comparisons.Put(c)
+	err := in.compare(s, c, func(page uint32, was, is []byte) error {
+		if c.changed.add(uint64(page)*PageSize, was, is); c.changed.total > MaxChange {
+			return ErrLargeChange
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("capture what has changed: %w", err)
+	}
+	memory := in.memory.bytes()
+	return &Change{
+		Size: uint64(len(memory)), Globals: in.Globals(), Pages: len(c.different),
+		Runs: c.changed.runs(memory),
+	}, nil
+}
+
+// Save makes s the state of the instance, as Capture and Apply do together, but
+// however much has changed.
+func (in *Instance) Save(s *Saved) error {
+	c := in.module.engine.comparison()
+	defer in.module.engine.comparisons.Put(c)
+	size := uint64(len(in.memory.bytes()))
+	if err := s.Resize(size); err != nil {
+		return fmt.Errorf("save an instance: %w", err)
+	}
+	err := in.compare(s, c, func(page uint32, _, is []byte) error {
+		err := s.store(page, is)
+		if err != nil {
+			s.err = fmt.Errorf("the state is lost: %w", err)
+		}
+		return err
+	})
+	if err == nil {
+		err = s.SetGlobals(in.Globals())
+	}
+	if err != nil {
+		return fmt.Errorf("save an instance: %w", err)
+	}
+	return nil
+}
+
+// pageRange is pages that follow each other.
+type pageRange struct{ from, to uint32 }
+
+// comparison is what finding the difference between an instance and a state
+// needs. It is used again and again.
+type comparison struct {
+	candidates []pageRange
+	different  []uint32
+	changed    spans
+	was        [PageSize]byte
+}
+
+func (e *Engine) comparison() *comparison {
+	c, _ := e.comparisons.Get().(*comparison)
+	if c == nil {
+		c = new(comparison)
+	}
+	c.candidates, c.different = c.candidates[:0], c.different[:0]
+	c.changed.all, c.changed.total = c.changed.all[:0], 0
+	return c
+}
+
+// compare visits the pages in which the instance differs from s, in ascending
+// order, with what they were and are.
+func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was, is []byte) error) error {
+	if err := in.enter("compare"); err != nil {
+		return err
+	}
+	defer in.leave()
+	if err := in.canHave(s); err != nil {
+		return err
+	}
+	m := in.memory
+	memory := m.bytes()
+	if uint64(len(memory)) < s.size {
+		return fmt.Errorf("the instance has a memory of %d bytes, and the state one of %d", len(memory), s.size)
+	}
+	if len(memory) == 0 {
+		return nil
+	}
+	c.candidates = in.candidates(s, c.candidates)
+	slices.SortFunc(c.candidates, func(a, b pageRange) int { return int(a.from) - int(b.from) })
+	next := uint32(0)
+	for _, r := range c.candidates {
+		for page := max(r.from, next); page < r.to; page++ {
+			next = page + 1
+			was, err := s.page(page, c.was[:])
+			if err != nil {
+				return fmt.Errorf("read a saved page: %w", err)
+			}
+			is := memory[uint64(page)*PageSize:][:PageSize:PageSize]
+			if bytes.Equal(was, is) {
+				continue
+			}
+			c.different = append(c.different, page)
+			if err := visit(page, was, is); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// candidates are ranges that together have all pages which may differ from those
+// of s. One page may be in many.
+func (in *Instance) candidates(s *Saved, ranges []pageRange) []pageRange {
+	m, all := in.memory, pageRange{0, uint32(in.memory.size / PageSize)}
+	if m.file != s.file || m.file == nil && m.base != s.base {
+		return append(ranges, all)
+	}
+	// A page that the memory has none of its own of is that of the base or the
+	// file. The state has others in its slots and on the heap.
+	for _, p := range s.slots {
+		ranges = append(ranges, pageRange{p.page, p.page + 1})
+	}
+	for page := range s.heap {
+		ranges = append(ranges, pageRange{page, page + 1})
+	}
+	from, to := m.content()
+	err := in.module.engine.tracker.written(m.bytes(), from, to, func(from, to uint64) bool {
+		ranges = append(ranges, pageRange{uint32(from / PageSize), uint32(to / PageSize)})
+		return true
+	})
+	if err != nil {
+		return append(ranges, all) // comparing is always possible
+	}
+	return ranges
+}
+
+// canHave tells whether s can be the state of the instance.
+func (in *Instance) canHave(s *Saved) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.module != in.module && (s.module.base.hash != in.module.base.hash || len(s.module.globals) != len(in.module.globals)):
+		return errors.New("the state is one of another module")
+	case in.memory != nil && in.memory.broken:
+		return errBroken
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package wasm
+
+// SetLargePages decides from how many pages on a state gets its own file.
+func (e *Engine) SetLargePages(n int) { e.states.large = n }
+
+// LoseFiles leaves no room for states but memory.
+func (e *Engine) LoseFiles() error {
+	err := e.states.close()
+	e.states.slab, e.states.most = &slab{}, 0
+	return err
+}
+
+// StateFiles is how many states have their own file, and how many slots are
+// used.
+func (e *Engine) StateFiles() (files, slots int) {
+	return int(e.states.files.Load()), e.states.slab.used
+}
+
+// Reserved is what the memory of all instances, and states without room in
+// files, takes of Config.MaxMemory.
+func (e *Engine) Reserved() uint64 { return e.memory.used.Load() }
