@@ -57,10 +57,22 @@ func (in *Instance) Save(s *Saved) error {
 // pageRange is pages that follow each other.
 type pageRange struct{ from, to uint32 }
 
+// Bounds of settling.
+const (
+	// redundantPages is how many pages of its own a memory may have that are those
+	// of the state. With more of them finding changes costs more than mapping the
+	// state again.
+	redundantPages = 512
+	// movedPages is how many pages that differ are moved from one mapping to the
+	// next.
+	movedPages = 1024
+)
+
 // comparison is what finding the difference between an instance and a state
 // needs. It is used again and again.
 type comparison struct {
 	candidates []pageRange
+	seen       int // pages among them
 	different  []uint32
 	changed    spans
 	was        [PageSize]byte
@@ -71,7 +83,7 @@ func (e *Engine) comparison() *comparison {
 	if c == nil {
 		c = new(comparison)
 	}
-	c.candidates, c.different = c.candidates[:0], c.different[:0]
+	c.candidates, c.different, c.seen = c.candidates[:0], c.different[:0], 0
 	c.changed.all, c.changed.total = c.changed.all[:0], 0
 	return c
 }
@@ -100,6 +112,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 	for _, r := range c.candidates {
 		for page := max(r.from, next); page < r.to; page++ {
 			next = page + 1
+			c.seen++
 			was, err := s.page(page, c.was[:])
 			if err != nil {
 				return fmt.Errorf("read a saved page: %w", err)
@@ -114,6 +127,30 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 			}
 		}
 	}
+	return in.settle(s, c)
+}
+
+// settle has a memory that stays in use show the state, so that next time there
+// are few pages to compare. It has so many that are the state's by then if a
+// large one has come to be in it, or it has written much over time.
+func (in *Instance) settle(s *Saved, c *comparison) error {
+	m, e := in.memory, in.module.engine
+	if m.shows(s) && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking == TrackCompare {
+		return nil
+	}
+	moved := make([]byte, 0, len(c.different)*PageSize)
+	for _, page := range c.different {
+		moved = append(moved, m.bytes()[uint64(page)*PageSize:][:PageSize]...)
+	}
+	if err := m.become(m.size, s.base, s.file); err != nil {
+		return err
+	}
+	if err := m.load(s); err != nil {
+		return err
+	}
+	for i, page := range c.different {
+		copy(m.bytes()[uint64(page)*PageSize:], moved[i*PageSize:][:PageSize])
+	}
 	return nil
 }
 
@@ -121,7 +158,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 // of s. One page may be in many.
 func (in *Instance) candidates(s *Saved, ranges []pageRange) []pageRange {
 	m, all := in.memory, pageRange{0, uint32(in.memory.size / PageSize)}
-	if m.file != s.file || m.file == nil && m.base != s.base {
+	if !m.shows(s) {
 		return append(ranges, all)
 	}
 	// A page that the memory has none of its own of is that of the base or the

@@ -55,6 +55,7 @@ type Engine struct {
 	tracker       pageTracker
 	states        *states
 	comparisons   sync.Pool // of *comparison
+	redundant     int       // see redundantPages
 
 	// compiling is held by the task that compiles; what follows it is that
 	// task's.
@@ -79,6 +80,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		compiling:     make(chan struct{}, 1),
 		speed:         firstSpeed,
 		memory:        memoryBudget{most: c.MaxMemory},
+		redundant:     redundantPages,
 	}
 	var err error
 	if e.tracking, e.tracker, err = chooseTracker(c.Tracker); err != nil {

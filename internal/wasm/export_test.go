@@ -19,3 +19,6 @@ func (e *Engine) StateFiles() (files, slots int) {
 // Reserved is what the memory of all instances, and states without room in
 // files, takes of Config.MaxMemory.
 func (e *Engine) Reserved() uint64 { return e.memory.used.Load() }
+
+// SetRedundantPages decides how soon an instance in use shows its state anew.
+func (e *Engine) SetRedundantPages(n int) { e.redundant = n }

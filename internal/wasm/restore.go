@@ -32,12 +32,8 @@ func (in *Instance) restore(s *Saved) error {
 	if err := in.renew(s.size, s.base, s.file); err != nil {
 		return err
 	}
-	if in.memory != nil && len(s.slots)+len(s.heap) > 0 {
-		in.memory.touch()
-		if err := s.load(in.memory.bytes()); err != nil {
-			in.memory.broken = true
-			return fmt.Errorf("read saved pages: %w", err)
-		}
+	if err := in.memory.load(s); err != nil {
+		return err
 	}
 	if s.globals == nil {
 		return in.SetGlobals(in.module.initial)
@@ -70,6 +66,25 @@ func (in *Instance) renew(size uint64, b *baseImage, f *stateFile) error {
 	if _, ok := in.running.Memory().Grow(1); !ok || len(m.bytes()) != int(size) || m.shown {
 		m.broken = true
 		return fmt.Errorf("the engine does not take a memory of %d bytes for one of %d", size, have)
+	}
+	return nil
+}
+
+// shows tells whether pages that the memory has none of its own of are those of
+// s, but for its slots and what it has on the heap.
+func (m *linearMemory) shows(s *Saved) bool {
+	return m.file == s.file && (m.file != nil || m.base == s.base)
+}
+
+// load completes s in a memory that shows it.
+func (m *linearMemory) load(s *Saved) error {
+	if len(s.slots)+len(s.heap) == 0 {
+		return nil
+	}
+	m.touch()
+	if err := s.load(m.bytes()); err != nil {
+		m.broken = true
+		return fmt.Errorf("read saved pages: %w", err)
 	}
 	return nil
 }

@@ -346,6 +346,7 @@ func TestASavedStateIsWhatTheInstanceWas(t *testing.T) {
 		forms(t, e, func(t *testing.T) {
 			before := e.Reserved()
 			for seed := range int64(8) {
+				e.SetRedundantPages(int(seed%3) * 3)
 				h := newHistory(t, e, seed)
 				h.run(250)
 				if want, ok := sums[seed]; ok && want != h.sum {

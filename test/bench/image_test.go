@@ -27,16 +27,24 @@ func inc(n int64) int64 { count += n; return count }
 //go:wasmexport grow
 func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
 
+//go:wasmexport populate
+func populate() {
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = byte(i>>12) | 1
+	}
+}
+
 func main() {}
 `
 
 // shell is an instance of a guest that exports inc and grow.
 type shell struct {
+	name   string
 	module *wasm.Module
 	config wasm.InstanceConfig
 }
 
-func newShell(b *testing.B, program []byte) *shell {
+func newShell(b *testing.B, name string, program []byte) *shell {
 	b.Helper()
 	e, err := wasm.New(context.Background(), wasm.Config{CacheDir: b.TempDir()})
 	if err != nil {
@@ -55,7 +63,7 @@ func newShell(b *testing.B, program []byte) *shell {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &shell{m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
+	return &shell{name, m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
 }
 
 // silence is as much of WASI 0.1 as the guests need: most functions do nothing,
@@ -114,7 +122,7 @@ func count(b *testing.B, in *wasm.Instance) (pages int) {
 
 // shells runs a benchmark for a guest in C and for one in Go.
 func shells(b *testing.B, run func(b *testing.B, s *shell)) {
-	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, guests.Wasm(b, "kit"))) })
+	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, "c", guests.Wasm(b, "kit"))) })
 	b.Run("guest=go", func(b *testing.B) {
 		dir := b.TempDir()
 		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
@@ -130,7 +138,7 @@ func shells(b *testing.B, run func(b *testing.B, s *shell)) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		run(b, newShell(b, module))
+		run(b, newShell(b, "go", module))
 	})
 }
 
