@@ -95,7 +95,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 		return err
 	}
 	defer in.leave()
-	if err := in.canHave(s); err != nil {
+	if err := errors.Join(in.whole(), in.canHave(s)); err != nil {
 		return err
 	}
 	m := in.memory

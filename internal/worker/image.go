@@ -236,14 +236,7 @@ func (r *resident) forgetSaved() {
 // takeImage keeps the body's state, which is that of the oplog up to covers, as
 // one blob, and saves it. Nothing of the guest runs meanwhile.
 func (b *body) takeImage(ctx context.Context, s *saved, covers oplog.Index, life []byte) (*oplog.Image, error) {
-	d, err := s.difference(b)
-	if err == nil {
-		err = b.packs.spill(b.files)
-	}
-	if err == nil {
-		err = s.apply(d, covers)
-	}
-	if err != nil {
+	if err := errors.Join(s.take(b, covers), b.packs.spill(b.files)); err != nil {
 		return nil, err
 	}
 	clear(s.inline)

@@ -141,7 +141,7 @@ func TestOnlyTheNewestImageIsKept(t *testing.T) {
 	}
 	p.restart()
 	entries, blobs := p.images(shop)
-	if len(some) == 0 || len(entries) < 2*len(some) || blobs > first {
+	if len(some) == 0 || len(entries) <= len(some) || blobs > first {
 		t.Errorf("%d images left %d blobs, the first %d left %d", len(entries), blobs, len(some), first)
 	}
 	p.want(shop, "[153]", "inc", 3)

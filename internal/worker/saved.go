@@ -40,14 +40,54 @@ func newSaved(m *wasm.Module) *saved {
 }
 
 func (s *saved) close() {
-	if s != nil && s.memory != nil {
+	if s != nil {
+		s.dropMemory()
+	}
+}
+
+func (s *saved) dropMemory() {
+	if s.memory != nil {
 		_ = s.memory.Close() // nothing else can be done with it
+		s.memory = nil
 	}
 }
 
 // difference is how b's state differs from s, which b was made of or last
 // compared with. After it, s is of use only if the difference is applied to it.
 func (s *saved) difference(b *body) (*image.Delta, error) {
+	d, err := s.restDifference(b)
+	if err != nil || b.instance == nil {
+		return d, err
+	}
+	from := s.memory
+	if from == nil {
+		from, d.Base = s.module.NewSaved(), s.module.Base()
+		defer from.Close()
+	}
+	d.Change, err = b.instance.Capture(from)
+	return d, err
+}
+
+// take makes s the state of b, which b was made of or last compared with, however
+// much has changed, when entry covers was the last. After an error s is of no use.
+func (s *saved) take(b *body, covers oplog.Index) error {
+	d, err := s.restDifference(b)
+	if err != nil {
+		return err
+	}
+	s.applyRest(d, covers)
+	if b.instance == nil {
+		s.dropMemory()
+		return nil
+	}
+	if s.memory == nil {
+		s.memory = s.module.NewSaved()
+	}
+	return b.instance.Save(s.memory)
+}
+
+// restDifference is the difference without the memory.
+func (s *saved) restDifference(b *body) (*image.Delta, error) {
 	c := b.clocks.State()
 	d := &image.Delta{Random: b.random.Position(), Clocks: [3]uint64{c.Monotonic, c.Realtime, c.Stamp}, Input: b.stdio.Ended()}
 	if err := s.filesDifference(b, d); err != nil {
@@ -62,14 +102,7 @@ func (s *saved) difference(b *body) (*image.Delta, error) {
 	if open := b.system.AppendOpen(nil); !bytes.Equal(open, s.head.Open) {
 		d.Open = open
 	}
-	from := s.memory
-	if from == nil {
-		from, d.Base = s.module.NewSaved(), s.module.Base()
-		defer from.Close()
-	}
-	var err error
-	d.Change, err = b.instance.Capture(from)
-	return d, err
+	return d, nil
 }
 
 func (s *saved) filesDifference(b *body, d *image.Delta) error {
@@ -96,6 +129,11 @@ func (s *saved) apply(d *image.Delta, covers oplog.Index) error {
 	if err := s.applyChange(d); err != nil {
 		return err
 	}
+	s.applyRest(d, covers)
+	return nil
+}
+
+func (s *saved) applyRest(d *image.Delta, covers oplog.Index) {
 	s.covers = covers
 	h := &s.head
 	h.Random, h.Clocks, h.Input = d.Random, d.Clocks, d.Input
@@ -109,14 +147,12 @@ func (s *saved) apply(d *image.Delta, covers oplog.Index) error {
 	if d.Open != nil {
 		h.Open = bytes.Clone(d.Open)
 	}
-	return nil
 }
 
 func (s *saved) applyChange(d *image.Delta) error {
 	fresh := d.Base != [32]byte{}
 	if d.Change == nil || fresh {
-		s.close()
-		s.memory = nil
+		s.dropMemory()
 	}
 	switch {
 	case d.Change == nil:
