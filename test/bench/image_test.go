@@ -3,9 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -123,23 +120,7 @@ func count(b *testing.B, in *wasm.Instance) (pages int) {
 // shells runs a benchmark for a guest in C and for one in Go.
 func shells(b *testing.B, run func(b *testing.B, s *shell)) {
 	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, "c", guests.Wasm(b, "kit"))) })
-	b.Run("guest=go", func(b *testing.B) {
-		dir := b.TempDir()
-		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
-		if err := os.WriteFile(source, []byte(counterSource), 0o600); err != nil {
-			b.Fatal(err)
-		}
-		build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", program, source)
-		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-		if text, err := build.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, text)
-		}
-		module, err := os.ReadFile(program)
-		if err != nil {
-			b.Fatal(err)
-		}
-		run(b, newShell(b, "go", module))
-	})
+	b.Run("guest=go", func(b *testing.B) { run(b, newShell(b, "go", goCounter(b))) })
 }
 
 // BenchmarkInstance is what an instance costs before its first call: a new one,
