@@ -159,10 +159,24 @@ func (r *resident) newBody(ctx context.Context, c bodyConfig, p *replay) (*body,
 		if !unusable(err) {
 			return nil, err
 		}
-		if c.session.Skip, err = r.fallBack(ctx, err); err != nil {
+		if s != nil && s.bytes > 0 {
+			r.cutDeltas(s.entry, err)
+		} else if c.session.Skip, err = r.fallBack(ctx, err); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// cutDeltas lets recovery begin before the delta at index, which cannot be used.
+func (r *resident) cutDeltas(index oplog.Index, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.imageNote = deltaNote(index, why)
+	r.machine.life.CutDeltas(index)
+}
+
+func deltaNote(index oplog.Index, why error) string {
+	return fmt.Sprintf("the delta at entry %d cannot be used: %v", index, why)
 }
 
 // state gives the newest saved state.

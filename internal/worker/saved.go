@@ -215,7 +215,10 @@ func (b *body) restore(s *saved) (err error) {
 	if err := b.newInstance(); err != nil {
 		return err
 	}
-	return b.instance.Restore(s.memory)
+	if err = b.instance.Restore(s.memory); err != nil && !isFault(err) {
+		return fmt.Errorf("%w: %w", image.ErrDamaged, err)
+	}
+	return err
 }
 
 // readSaved makes the state of an image, or of the worker's beginning if at is
@@ -247,7 +250,7 @@ func (ws *Workers) readSaved(ctx context.Context, life *oplog.Life, m *wasm.Modu
 			err = s.applyEntry(e)
 		}
 		if err != nil {
-			note = fmt.Sprintf("the delta at entry %d cannot be used: %v", chain[next].Index, err)
+			note = deltaNote(chain[next].Index, err)
 			break
 		}
 		next++
