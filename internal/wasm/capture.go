@@ -127,6 +127,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 			}
 		}
 	}
+	m.watch.follow(s, c.different)
 	return in.settle(s, c)
 }
 
@@ -135,7 +136,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 // large one has come to be in it, or it has written much over time.
 func (in *Instance) settle(s *Saved, c *comparison) error {
 	m, e := in.memory, in.module.engine
-	if m.shows(s) && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking == TrackCompare {
+	if m.shows(s) && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking.name == TrackCompare {
 		return nil
 	}
 	moved := make([]byte, 0, len(c.different)*PageSize)
@@ -158,19 +159,21 @@ func (in *Instance) settle(s *Saved, c *comparison) error {
 // of s. One page may be in many.
 func (in *Instance) candidates(s *Saved, ranges []pageRange) []pageRange {
 	m, all := in.memory, pageRange{0, uint32(in.memory.size / PageSize)}
+	known := m.watch.forget(s)
 	if !m.shows(s) {
 		return append(ranges, all)
 	}
+	ranges, ok := in.rewritten(s, known, ranges)
+	if ok {
+		return ranges
+	}
 	// A page that the memory has none of its own of is that of the base or the
-	// file. The state has others in its slots and on the heap.
+	// file. A small state has others, which may have been put there since.
 	for _, p := range s.slots {
 		ranges = append(ranges, pageRange{p.page, p.page + 1})
 	}
-	for page := range s.heap {
-		ranges = append(ranges, pageRange{page, page + 1})
-	}
-	from, to := m.content()
-	err := in.module.engine.tracker.written(m.bytes(), from, to, func(from, to uint64) bool {
+	from, to := m.content(s)
+	err := in.module.engine.tracking.tracker.written(m.bytes(), from, to, func(from, to uint64) bool {
 		ranges = append(ranges, pageRange{uint32(from / PageSize), uint32(to / PageSize)})
 		return true
 	})

@@ -51,8 +51,7 @@ type Engine struct {
 	yield         *Host
 	gauge         gauge
 	memory        memoryBudget
-	tracking      Tracker
-	tracker       pageTracker
+	tracking      tracking
 	states        *states
 	comparisons   sync.Pool // of *comparison
 	redundant     int       // see redundantPages
@@ -83,7 +82,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		redundant:     redundantPages,
 	}
 	var err error
-	if e.tracking, e.tracker, err = chooseTracker(c.Tracker); err != nil {
+	if e.tracking, err = chooseTracker(c.Tracker); err != nil {
 		return nil, err
 	}
 	config := wazero.NewRuntimeConfig()
@@ -151,7 +150,7 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.files.Close(context.Background()))
 	}
 	e.cache.close()
-	return errors.Join(err, e.tracker.close(), e.states.close())
+	return errors.Join(err, e.tracking.close(), e.states.close())
 }
 
 // open counts an instance in, so that the engine stays while it lives.

@@ -53,6 +53,7 @@ type linearMemory struct {
 	shown bool
 	// clean tells that there are no pages of its own.
 	clean bool
+	watch watch
 	// broken tells that what the memory shows is unknown.
 	broken bool
 }
@@ -114,12 +115,21 @@ func (m *linearMemory) grow(size uint64) {
 	m.size = size
 }
 
-// content is the part of the memory where what it shows may not be zero.
-func (m *linearMemory) content() (from, to uint64) {
-	if m.file != nil {
-		return 0, m.filed
+// content is the part of the memory where it or s, which it shows, may not have
+// been zero.
+func (m *linearMemory) content(s *Saved) (from, to uint64) {
+	switch {
+	case m.file != nil:
+		return 0, m.size
+	case len(s.slots) == 0:
+		return m.base.from, m.base.to
 	}
-	return m.base.from, m.base.to
+	first, last := uint64(s.slots[0].page), uint64(s.slots[len(s.slots)-1].page)
+	from, to = first*PageSize, (last+1)*PageSize
+	if m.base.from < m.base.to {
+		from, to = min(from, m.base.from), max(to, m.base.to)
+	}
+	return from, to
 }
 
 // touch is to be called before anything writes to the memory.
@@ -157,13 +167,14 @@ func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 	if size < m.size {
 		m.budget.give(m.size - size)
 	}
-	m.size, m.base, m.clean = size, b, f == nil
+	m.size, m.base, m.clean, m.watch = size, b, f == nil, watch{different: m.watch.different[:0]}
 	return nil
 }
 
 // remap does what become promises for the addresses.
 func (m *linearMemory) remap(size uint64, b *baseImage, f *stateFile) (err error) {
-	if f == nil && m.file == nil && m.base == b && m.size > 0 {
+	// Of what is watched each page faults by itself: that is mapped anew.
+	if f == nil && m.file == nil && m.base == b && m.size > 0 && m.watch.watched == 0 {
 		kept := m.clean
 		if !kept {
 			kept, err = m.discard()

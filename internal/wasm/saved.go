@@ -31,6 +31,11 @@ type Saved struct {
 	heap map[uint32][]byte
 	// tries is how many pages there have to be before a file is tried again.
 	tries int
+
+	// follower has compared its memory with the state, and changed are the pages
+	// that are others since then.
+	follower *watch
+	changed  []uint32
 }
 
 // NewSaved gives the state of a fresh instance.

@@ -80,6 +80,7 @@ func (s *Saved) write(runs []Run) error {
 
 // store makes a page what p has.
 func (s *Saved) store(page uint32, p []byte) error {
+	s.note(page)
 	same := bytes.Equal(p, s.base.page(uint64(page)*PageSize))
 	if s.file != nil {
 		s.other.set(page, !same)
@@ -220,7 +221,7 @@ func (s *Saved) forget() error {
 	slices.Reverse(slots) // the next state gets them in their order
 	s.states().slab.give(slots...)
 	s.states().budget.give(uint64(len(s.heap)) * PageSize)
-	s.slots, s.heap, s.other = nil, nil, bitmap{}
+	s.slots, s.heap, s.other, s.follower, s.changed = nil, nil, bitmap{}, nil, nil
 	if s.file == nil {
 		return nil
 	}

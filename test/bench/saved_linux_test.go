@@ -157,6 +157,10 @@ func BenchmarkResident(b *testing.B) {
 			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
 				in := s.initialized(b)
 				saved := s.populated(b, in, size)
+				for range 3 { // what happens once
+					callGuest(b, in, "inc", 1)
+					must(b, saved.Apply(capture(b, in, saved)))
+				}
 				var c *wasm.Change
 				p := newPhases(b)
 				for b.Loop() {
