@@ -202,6 +202,11 @@ func (in *Instance) Memory() []byte {
 	return in.memory.bytes()
 }
 
+// MemoryRefused reports whether the guest has asked for more memory than its
+// configuration allows, and got -1. With another limit it might have gone on in
+// another way.
+func (in *Instance) MemoryRefused() bool { return in.memory != nil && in.memory.refused }
+
 // Globals reads the instance's mutable globals: with the memory, its state. It
 // must not be called during a call.
 func (in *Instance) Globals() []uint64 {

@@ -50,7 +50,8 @@ type linearMemory struct {
 	filed    uint64     // how much of the memory the file is
 	budget   *memoryBudget
 	// shown makes the next Reallocate give the memory as it is.
-	shown bool
+	shown   bool
+	refused bool // it was to become longer than the limit
 	// clean tells that there are no pages of its own.
 	clean bool
 	watch watch
@@ -91,6 +92,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		return m.bytes()
 	}
 	if size > m.limit {
+		m.refused = true
 		return nil
 	}
 	if size > m.size {

@@ -85,6 +85,6 @@ func (in *Instance) limit(most uint64) error {
 	if most = min(most, in.module.maxMemory); most > uint64(len(in.memory.reserved)) {
 		return fmt.Errorf("its memory was made for %d bytes, and the new limit is %d", len(in.memory.reserved), most)
 	}
-	in.memory.limit = most
+	in.memory.limit, in.memory.refused = most, false
 	return nil
 }
