@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -22,9 +21,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
 )
-
-// initializer is the export that a library runs once (WASI 0.1, "reactor").
-const initializer = "_initialize"
 
 // maxStderr is how much of the end of an attempt's stderr a failure shows.
 const maxStderr = 4 << 10
@@ -138,7 +134,7 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 	}
 	b.system, err = wasip1.New(wasip1.Config{
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
-		FS: b.files, Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}, Open: open,
+		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	})
 	return err
@@ -198,14 +194,7 @@ func (b *body) initialize() error {
 	if err := b.instantiate(nil); err != nil {
 		return err
 	}
-	ctx := b.session.Context()
-	if err := b.instance.Start(ctx); err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(b.program.Module().Exports(), func(e wasm.Export) bool { return e.Name == initializer }) {
-		return nil
-	}
-	return b.instance.Call(ctx, initializer, nil)
+	return initialize(b.session.Context(), b.instance, b.program.Module())
 }
 
 // call runs a function to its end and gives its results, a JSON array.
