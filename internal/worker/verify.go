@@ -91,7 +91,7 @@ func (b *body) instanceDiffers(other *body) error {
 		return differ("globals %x; replayed %x", b.instance.Globals(), other.instance.Globals())
 	}
 	if !slices.Equal(b.unimageable(), other.unimageable()) {
-		return fmt.Errorf("changed beyond memory and globals: %q; replayed %q", b.unimageable(), other.unimageable())
+		return differ("changed beyond memory and globals: %q; replayed %q", b.unimageable(), other.unimageable())
 	}
 	if !bytes.Equal(b.system.AppendOpen(nil), other.system.AppendOpen(nil)) {
 		return differ("descriptors %x; replayed %x", b.system.AppendOpen(nil), other.system.AppendOpen(nil))
