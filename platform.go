@@ -35,6 +35,9 @@ type PlatformOptions struct {
 	// before its state is saved so that it need not be; a larger memory makes it
 	// longer. Negative: its state is never saved.
 	ImageAfter time.Duration
+	// Tracker is how changes of workers' memories are found: one of Trackers, or
+	// "" for the best that works here. All give the same result.
+	Tracker string
 	// Defaults are the settings of workers whose component has none.
 	Defaults api.Settings
 	// Grace is how long Close lets invocations go on before it stops them
@@ -51,6 +54,15 @@ const (
 	DefaultSuspendAfter = 5 * time.Second
 	DefaultImageAfter   = 10 * time.Millisecond
 )
+
+// Trackers are the ways to find changes of memories, best first.
+func Trackers() []string {
+	var names []string
+	for _, t := range wasm.Trackers() {
+		names = append(names, string(t))
+	}
+	return names
+}
 
 // maxResident is how many workers a node has in mind at once.
 const maxResident = 100_000
@@ -92,6 +104,9 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	p := &Platform{node: n, options: *n.options.Platform}
 	if err := n.engine(ctx); err != nil {
 		return err
+	}
+	if log := p.options.Log; log != nil {
+		log.Debug("workers' memories", "changes are found by", string(n.runtime.Engine.Tracker()))
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},

@@ -20,12 +20,15 @@ const (
 	// stay in use (userfaultfd).
 	TrackWatch Tracker = "userfaultfd"
 	// TrackScan asks Linux 6.7 or newer for the pages that are a process's own.
-	TrackScan Tracker = "pagemap scan"
+	TrackScan Tracker = "pagemap-scan"
 	// TrackPagemap reads what Linux says about each page.
 	TrackPagemap Tracker = "pagemap"
 	// TrackCompare looks at the whole memory.
 	TrackCompare Tracker = "comparison"
 )
+
+// Trackers are all there are, best first. Not every machine has every one.
+func Trackers() []Tracker { return []Tracker{TrackWatch, TrackScan, TrackPagemap, TrackCompare} }
 
 // pageTracker finds pages that may have been written to since they were mapped.
 type pageTracker interface {
@@ -46,7 +49,7 @@ type tracking struct {
 // chooseTracker makes the best tracker that works here, or the one that is
 // wanted.
 func chooseTracker(wanted Tracker) (tracking, error) {
-	for _, name := range []Tracker{TrackWatch, TrackScan, TrackPagemap, TrackCompare} {
+	for _, name := range Trackers() {
 		if wanted != "" && wanted != name {
 			continue
 		}
