@@ -1,7 +1,6 @@
 package wasm
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -20,6 +19,7 @@ import (
 type baseImage struct {
 	from, to uint64 // the part of the memory that content is
 	content  []byte // never written to
+	occupied []span // what is not zero, by pages, in ascending order
 	file     *os.File
 	hash     [sha256.Size]byte
 	users    atomic.Int64
@@ -33,17 +33,34 @@ func newBase(runs []wasmbin.Run, dir string) *baseImage {
 	if len(runs) == 0 {
 		return b
 	}
-	page := min(uint64(os.Getpagesize()), wasmPage)
 	last := runs[len(runs)-1]
-	b.from = uint64(runs[0].Offset) / page * page
-	b.to = (uint64(last.Offset) + uint64(len(last.Bytes)) + page - 1) / page * page
-	if b.write(runs, dir) != nil {
+	b.cover(uint64(runs[0].Offset), uint64(last.Offset)+uint64(len(last.Bytes)))
+	for _, r := range runs {
+		b.occupy(uint64(r.Offset), uint64(r.Offset)+uint64(len(r.Bytes)))
+	}
+	if b.write(dir, runs) != nil {
 		b.content = make([]byte, b.to-b.from)
 		for _, r := range runs {
 			copy(b.content[uint64(r.Offset)-b.from:], r.Bytes)
 		}
 	}
 	return b
+}
+
+// cover makes the image reach from one offset to another, in pages of the machine.
+func (b *baseImage) cover(from, to uint64) {
+	page := min(uint64(os.Getpagesize()), wasmPage)
+	b.from, b.to = from/page*page, (to+page-1)/page*page
+}
+
+// occupy notes that something is there, behind all that was noted before.
+func (b *baseImage) occupy(from, to uint64) {
+	from, to = from/PageSize*PageSize, (to+PageSize-1)/PageSize*PageSize
+	if last := len(b.occupied) - 1; last >= 0 && from <= b.occupied[last].to {
+		b.occupied[last].to = to
+		return
+	}
+	b.occupied = append(b.occupied, span{from, to})
 }
 
 // hashRuns names the content of a base image. What is zero does not count.
@@ -57,18 +74,28 @@ func hashRuns(runs []wasmbin.Run) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// write puts the runs into a file and maps it.
-func (b *baseImage) write(runs []wasmbin.Run, dir string) (err error) {
-	file, err := newBaseFile(dir, func(f *os.File) error {
-		if err := f.Truncate(int64(b.to - b.from)); err != nil {
-			return err
-		}
+// write puts the runs into a file.
+func (b *baseImage) write(dir string, runs []wasmbin.Run) error {
+	return b.fill(dir, func(write func(offset uint64, p []byte) error) error {
 		for _, r := range runs {
-			if _, err := f.WriteAt(r.Bytes, int64(uint64(r.Offset)-b.from)); err != nil {
+			if err := write(uint64(r.Offset), r.Bytes); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// fill makes the file with what put writes, and maps it.
+func (b *baseImage) fill(dir string, put func(write func(offset uint64, p []byte) error) error) error {
+	file, err := newBaseFile(dir, func(f *os.File) error {
+		if err := f.Truncate(int64(b.to - b.from)); err != nil {
+			return err
+		}
+		return put(func(offset uint64, p []byte) error {
+			_, err := f.WriteAt(p, int64(offset-b.from))
+			return err
+		})
 	})
 	if err != nil {
 		return err
@@ -132,24 +159,6 @@ func (b *baseImage) page(offset uint64) []byte {
 		return zeros[:]
 	}
 	return b.content[offset-b.from:][:PageSize]
-}
-
-// runs visits what is not zero, in ascending order.
-func (b *baseImage) runs(visit func(offset uint64, p []byte) error) error {
-	for at := b.from; at < b.to; {
-		from := at
-		for at < b.to && !bytes.Equal(b.page(at), zeros[:]) {
-			at += PageSize
-		}
-		if from == at {
-			at += PageSize
-			continue
-		}
-		if err := visit(from, b.content[from-b.from:at-b.from]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // use counts a user in, unless the last one has gone.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -32,26 +33,33 @@ func (in *Instance) Capture(s *Saved) (*Change, error) {
 // Save makes s the state of the instance, as Capture and Apply do together, but
 // however much has changed.
 func (in *Instance) Save(s *Saved) error {
-	c := in.module.engine.comparison()
-	defer in.module.engine.comparisons.Put(c)
-	size := uint64(len(in.memory.bytes()))
-	if err := s.Resize(size); err != nil {
+	if err := in.save(s, math.MaxInt); err != nil {
 		return fmt.Errorf("save an instance: %w", err)
 	}
+	return nil
+}
+
+// save is Save of at most so many pages.
+func (in *Instance) save(s *Saved, most int) error {
+	c := in.module.engine.comparison()
+	defer in.module.engine.comparisons.Put(c)
+	if err := s.Resize(uint64(len(in.memory.bytes()))); err != nil {
+		return err
+	}
 	err := in.compare(s, c, func(page uint32, _, is []byte) error {
+		if len(c.different) > most {
+			return fmt.Errorf("it has changed more than %d pages", most)
+		}
 		err := s.store(page, is)
 		if err != nil {
 			s.err = fmt.Errorf("the state is lost: %w", err)
 		}
 		return err
 	})
-	if err == nil {
-		err = s.SetGlobals(in.Globals())
-	}
 	if err != nil {
-		return fmt.Errorf("save an instance: %w", err)
+		return err
 	}
-	return nil
+	return s.SetGlobals(in.Globals())
 }
 
 // pageRange is pages that follow each other.
@@ -99,6 +107,9 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 		return err
 	}
 	m := in.memory
+	if err := m.usable(); err != nil {
+		return err
+	}
 	memory := m.bytes()
 	if uint64(len(memory)) < s.size {
 		return fmt.Errorf("the instance has a memory of %d bytes, and the state one of %d", len(memory), s.size)
@@ -136,7 +147,7 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 // large one has come to be in it, or it has written much over time.
 func (in *Instance) settle(s *Saved, c *comparison) error {
 	m, e := in.memory, in.module.engine
-	if m.shows(s) && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking.name == TrackCompare {
+	if m.base == s.base && m.file == s.file && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking.name == TrackCompare {
 		return nil
 	}
 	moved := make([]byte, 0, len(c.different)*PageSize)
@@ -160,7 +171,7 @@ func (in *Instance) settle(s *Saved, c *comparison) error {
 func (in *Instance) candidates(s *Saved, ranges []pageRange) []pageRange {
 	m, all := in.memory, pageRange{0, uint32(in.memory.size / PageSize)}
 	known := m.watch.forget(s)
-	if !m.shows(s) {
+	if m.base != s.base || m.file != nil && m.file != s.file {
 		return append(ranges, all)
 	}
 	ranges, ok := in.rewritten(s, known, ranges)
@@ -168,9 +179,11 @@ func (in *Instance) candidates(s *Saved, ranges []pageRange) []pageRange {
 		return ranges
 	}
 	// A page that the memory has none of its own of is that of the base or the
-	// file. A small state has others, which may have been put there since.
-	for _, p := range s.slots {
-		ranges = append(ranges, pageRange{p.page, p.page + 1})
+	// file. The state has others, which may have been put there since.
+	if m.file == nil {
+		for page := range s.differing {
+			ranges = append(ranges, pageRange{page, page + 1})
+		}
 	}
 	from, to := m.content(s)
 	err := in.module.engine.tracking.tracker.written(m.bytes(), from, to, func(from, to uint64) bool {
@@ -190,8 +203,6 @@ func (in *Instance) canHave(s *Saved) error {
 		return s.err
 	case s.module != in.module && (s.module.base.hash != in.module.base.hash || len(s.module.globals) != len(in.module.globals)):
 		return errors.New("the state is one of another module")
-	case in.memory != nil && in.memory.broken:
-		return errBroken
 	}
 	return nil
 }

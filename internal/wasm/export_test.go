@@ -22,3 +22,13 @@ func (e *Engine) Reserved() uint64 { return e.memory.used.Load() }
 
 // SetRedundantPages decides how soon an instance in use shows its state anew.
 func (e *Engine) SetRedundantPages(n int) { e.redundant = n }
+
+// OwnPages is how many pages of its memory are the instance's own, as far as the
+// tracker knows.
+func (in *Instance) OwnPages() (pages int, err error) {
+	err = in.module.engine.tracking.tracker.written(in.memory.bytes(), 0, in.memory.size, func(from, to uint64) bool {
+		pages += int(to-from) / PageSize
+		return true
+	})
+	return pages, err
+}

@@ -298,9 +298,10 @@ func (in *Instance) find(export string, slots int) *guestFunction {
 }
 
 func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) error {
-	if err := in.memory.use(); err != nil {
+	if err := in.memory.usable(); err != nil {
 		return err
 	}
+	in.memory.touch()
 	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
 	if err := in.interrupted(); err != nil {
 		return err

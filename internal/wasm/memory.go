@@ -117,11 +117,10 @@ func (m *linearMemory) grow(size uint64) {
 	m.size = size
 }
 
-// content is the part of the memory where it or s, which it shows, may not have
-// been zero.
+// content is the part of the memory where what it shows, or s has, may not be zero.
 func (m *linearMemory) content(s *Saved) (from, to uint64) {
 	switch {
-	case m.file != nil:
+	case m.file != nil || s.file != nil:
 		return 0, m.size
 	case len(s.slots) == 0:
 		return m.base.from, m.base.to
@@ -141,12 +140,11 @@ func (m *linearMemory) touch() {
 	}
 }
 
-// use is to be called before the guest runs.
-func (m *linearMemory) use() error {
+// usable tells whether what the memory has is known.
+func (m *linearMemory) usable() error {
 	if m != nil && m.broken {
 		return errBroken
 	}
-	m.touch()
 	return nil
 }
 

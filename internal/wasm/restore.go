@@ -6,8 +6,10 @@ import (
 )
 
 // Restore gives the instance the state s, whatever it was before: another state,
-// or what a call that failed has left. After an error it is to be closed. It is
-// to be closed too, and the error says so, after a call that has overflowed the
+// or what a call that failed has left.
+//
+// After an error the instance is to be closed, unless that is
+// ErrMemoryExhausted. It cannot be restored after a call that has overflowed the
 // stack or ended in a HostError, and if its memory has grown to the declared
 // maximum and would have to become smaller.
 func (in *Instance) Restore(s *Saved) error {
@@ -16,7 +18,6 @@ func (in *Instance) Restore(s *Saved) error {
 	}
 	defer in.leave()
 	if err := in.restore(s); err != nil {
-		in.tainted = true
 		return fmt.Errorf("restore an instance: %w", err)
 	}
 	return nil
@@ -50,6 +51,9 @@ func (in *Instance) renew(size uint64, b *baseImage, f *stateFile) error {
 	if m == nil {
 		return nil
 	}
+	if err := m.usable(); err != nil {
+		return err
+	}
 	if size > m.limit {
 		return fmt.Errorf("its memory may have %d bytes, not %d", m.limit, size)
 	}
@@ -68,12 +72,6 @@ func (in *Instance) renew(size uint64, b *baseImage, f *stateFile) error {
 		return fmt.Errorf("the engine does not take a memory of %d bytes for one of %d", size, have)
 	}
 	return nil
-}
-
-// shows tells whether pages that the memory has none of its own of are those of
-// s, but for its slots and what it has on the heap.
-func (m *linearMemory) shows(s *Saved) bool {
-	return m.file == s.file && (m.file != nil || m.base == s.base)
 }
 
 // load completes s in a memory that shows it.

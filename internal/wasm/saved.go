@@ -147,15 +147,15 @@ func (s *Saved) Visit(yield func(offset uint64, page []byte) bool) error {
 	if s.err != nil {
 		return s.err
 	}
-	buf := make([]byte, PageSize)
-	for p := range s.differing {
-		page, err := s.page(p, buf)
-		if err != nil {
-			return fmt.Errorf("read a saved page: %w", err)
+	done := errors.New("that is enough")
+	err := s.read(s.differing, func(page uint32, p []byte) error {
+		if !yield(uint64(page)*PageSize, p) {
+			return done
 		}
-		if !yield(uint64(p)*PageSize, page) {
-			break
-		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, done) {
+		return fmt.Errorf("read a saved page: %w", err)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ const (
 // being is a worker in a test: the state that is kept, and what it should be.
 type being struct {
 	saved   *wasm.Saved
+	base    []byte // what saved is relative to
 	memory  []byte // of saved
 	globals []uint64
 	// While it is in an instance:
@@ -62,8 +63,12 @@ type history struct {
 	config wasm.InstanceConfig
 	beings []*being
 	free   []*wasm.Instance
-	sum    [sha256.Size]byte // of all changes that were captured
-	all    []*wasm.Instance
+	// Some beings are on a reference, which is what an instance once was.
+	reference *wasm.Reference
+	later     []byte
+	globals   []uint64
+	sum       [sha256.Size]byte // of all changes that were captured
+	all       []*wasm.Instance
 }
 
 func newHistory(t *testing.T, e *wasm.Engine, seed int64, small bool) *history {
@@ -74,7 +79,40 @@ func newHistory(t *testing.T, e *wasm.Engine, seed int64, small bool) *history {
 	}
 	h.all = slices.Clone(h.free)
 	h.base = bytes.Clone(h.free[0].Memory())
+	h.refer()
 	return h
+}
+
+// refer makes the reference.
+func (h *history) refer() {
+	h.t.Helper()
+	in := h.free[0]
+	h.must(call(in, "grow", 1))
+	h.must(call(in, "fill", 4*wasm.PageSize+50, 1, 3*wasm.PageSize))
+	h.must(call(in, "fill", 2*wasm.PageSize, 0, wasm.PageSize))
+	h.later, h.globals = bytes.Clone(in.Memory()), in.Globals()
+	first, err := in.Reference()
+	h.must(err)
+	var written bytes.Buffer
+	n, err := first.WriteTo(&written)
+	h.must(err)
+	if n != int64(written.Len()) || n > 4*wasm.PageSize {
+		h.fatal("%d bytes are said to be written, %d are", n, written.Len())
+	}
+	h.reference, err = h.module.ReadReference(&written)
+	h.must(err)
+	if first.Hash() != h.reference.Hash() {
+		h.fatal("the reference is another when it is read")
+	}
+	h.must(first.Close())
+}
+
+// create makes a being.
+func (h *history) create() *being {
+	if h.r.Intn(2) == 0 {
+		return &being{saved: h.module.NewSavedOn(h.reference), base: h.later, memory: bytes.Clone(h.later), globals: slices.Clone(h.globals[:1])}
+	}
+	return &being{saved: h.module.NewSaved(), base: h.base, memory: bytes.Clone(h.base), globals: []uint64{7}}
 }
 
 func (h *history) fatal(format string, arguments ...any) {
@@ -110,7 +148,7 @@ func (h *history) run(n int) {
 	for range n {
 		switch k := h.r.Intn(20); {
 		case len(h.beings) == 0 || k == 0 && len(h.beings) < 12:
-			h.beings = append(h.beings, &being{saved: h.module.NewSaved(), memory: bytes.Clone(h.base), globals: []uint64{7}})
+			h.beings = append(h.beings, h.create())
 		case k == 1:
 			h.fork(h.any())
 		case k == 2:
@@ -127,6 +165,8 @@ func (h *history) run(n int) {
 		h.check(h.beings[0])
 		h.close(h.beings[0])
 	}
+	h.must(h.reference.Close())
+	h.must(h.reference.Close())
 }
 
 func (h *history) any() *being { return h.beings[h.r.Intn(len(h.beings))] }
@@ -186,28 +226,26 @@ func (h *history) close(b *being) {
 // fork makes another being of the state that is saved of one, page by page.
 func (h *history) fork(b *being) {
 	h.check(b)
-	c := &being{saved: h.module.NewSaved(), memory: bytes.Clone(b.memory), globals: slices.Clone(b.globals)}
+	c := h.create()
+	if len(c.memory) > len(b.memory) {
+		h.must(c.saved.Close())
+		return
+	}
 	h.must(c.saved.Resize(b.saved.Size()))
-	h.must(b.saved.Visit(func(at uint64, page []byte) bool { h.must(c.saved.Write(at, page)); return true }))
-	all := append(slices.Clone(b.globals), h.globals()[1:]...)
-	h.must(c.saved.SetGlobals(all))
+	for at := 0; at < len(b.memory); at += wasm.PageSize {
+		h.must(c.saved.Write(uint64(at), b.memory[at:at+wasm.PageSize]))
+	}
+	h.must(c.saved.SetGlobals(append(slices.Clone(b.globals), h.globals[1:]...)))
+	c.memory, c.globals = bytes.Clone(b.memory), slices.Clone(b.globals)
 	h.check(c)
 	h.beings = append(h.beings, c)
-}
-
-// globals are those of a fresh instance.
-func (h *history) globals() []uint64 {
-	in, err := h.module.Instantiate(context.Background(), h.config)
-	h.must(err)
-	defer in.Close()
-	return in.Globals()
 }
 
 // check compares what is saved with what it should be.
 func (h *history) check(b *being) {
 	h.t.Helper()
 	got, pages := make([]byte, b.saved.Size()), 0
-	copy(got, h.base)
+	copy(got, b.base)
 	next := uint64(0)
 	h.must(b.saved.Visit(func(at uint64, page []byte) bool {
 		if at < next || at%wasm.PageSize != 0 || len(page) != wasm.PageSize {
@@ -219,7 +257,7 @@ func (h *history) check(b *being) {
 		return true
 	}))
 	h.same("saved memory", got, b.memory)
-	if want := len(changedFrom(h.base, b.memory)); pages != want || b.saved.Pages() != want {
+	if want := len(changedFrom(b.base, b.memory)); pages != want || b.saved.Pages() != want {
 		h.fatal("%d pages are saved, %d are said to be, want %d", pages, b.saved.Pages(), want)
 	}
 }
@@ -287,7 +325,7 @@ func (h *history) step(b *being) {
 		h.leave(b)
 		return
 	case 15:
-		_ = bytes.Count(b.in.Memory(), []byte{1}) // reads all of it
+		checkChanged(h.t, b.in, h.base, fmt.Sprintf("seed %d", h.seed)) // reads all of it
 	case 16:
 		h.capture(b)
 		h.compare(b, h.any())
@@ -324,7 +362,7 @@ func (h *history) compare(b, other *being) {
 // visit has another instance be the being for a while.
 func (h *history) visit(b *being) {
 	h.t.Helper()
-	guest := &being{saved: b.saved, memory: b.memory, globals: b.globals}
+	guest := &being{saved: b.saved, base: b.base, memory: b.memory, globals: b.globals}
 	if len(h.free) > 0 && h.enter(guest) {
 		h.capture(guest)
 		h.capture(guest)

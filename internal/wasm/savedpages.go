@@ -48,6 +48,21 @@ func (s *Saved) differing(visit func(page uint32) bool) {
 	}
 }
 
+// read visits pages with what the state has there. That is valid until the next.
+func (s *Saved) read(pages func(func(page uint32) bool), visit func(page uint32, p []byte) error) error {
+	buf := make([]byte, PageSize)
+	for page := range pages {
+		p, err := s.page(page, buf)
+		if err == nil {
+			err = visit(page, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // write puts bytes into pages. Runs of one page that follow each other cost no
 // more than one.
 func (s *Saved) write(runs []Run) error {
@@ -193,21 +208,12 @@ func (s *Saved) enlarge() error {
 
 // export writes the memory to a file of zeros.
 func (s *Saved) export(f *stateFile) error {
-	err := s.base.runs(func(offset uint64, p []byte) error { return f.write(offset, p) })
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, PageSize)
-	for page := range s.differing {
-		p, err := s.page(page, buf)
-		if err == nil {
-			err = f.write(uint64(page)*PageSize, p)
-		}
-		if err != nil {
+	for _, r := range s.base.occupied {
+		if err := f.write(r.from, s.base.content[r.from-s.base.from:r.to-s.base.from]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.read(s.differing, func(page uint32, p []byte) error { return f.write(uint64(page)*PageSize, p) })
 }
 
 // forget gives everything back.
