@@ -84,7 +84,7 @@ func (n *node) open(m *machine, store storage.Store, module []byte, b bounds, en
 				Memory: memoryLimit, Storage: storageLimit, Files: filesLimit, CPUTime: api.Duration(time.Minute),
 				LogRate: 1 << 20, OplogRate: 8 << 20, Queue: b.queue,
 			},
-			Retry: api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
+			Retry:  api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
 			Images: api.Images{Size: b.imageSize},
 		},
 		MaxInstances: b.instances, MaxRunning: b.running, MaxResident: b.residents,

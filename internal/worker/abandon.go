@@ -7,4 +7,5 @@ func (ws *Workers) Abandon() {
 		r.drop()
 		r.forgetSaved()
 	}
+	ws.origins.close()
 }

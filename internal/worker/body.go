@@ -47,6 +47,7 @@ type body struct {
 	instance *wasm.Instance // nil for a command between two invocations
 	spare    *wasm.Instance // for the next one
 	shells   *shells
+	origins  *origins
 	owns     *saved // what goes with it
 	calls    uint64 // the session's when the attempt began
 }
@@ -63,14 +64,15 @@ type bodyConfig struct {
 	fresh oplog.Index
 	// saved, if set, is where the worker's state comes from.
 	saved *saved
-	// shells are where instances come from and go to.
-	shells *shells
+	// shells are where instances come from and go to, origins what they begin with.
+	shells  *shells
+	origins *origins
 }
 
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -178,7 +180,7 @@ func (b *body) waits(d time.Duration, sleep func() error) error {
 	return b.park(d, sleep)
 }
 
-// begin starts the measuring of an attempt.
+// begin origins the measuring of an attempt.
 func (b *body) begin() {
 	b.calls = b.session.Calls()
 	b.stderr.reset()
@@ -191,10 +193,27 @@ func (b *body) observed() bool { return b.session.Calls() > b.calls }
 
 // initialize runs what a library does once in its life.
 func (b *body) initialize() error {
+	if b.fromOrigin() {
+		return nil
+	}
 	if err := b.instantiate(nil); err != nil {
 		return err
 	}
 	return initialize(b.session.Context(), b.instance, b.program.Module())
+}
+
+// fromOrigin makes the instance what the program is after its initialization, if
+// that is known and the same for every worker. It reports whether it could.
+func (b *body) fromOrigin() bool {
+	if b.origins == nil {
+		return false
+	}
+	s := b.origins.of(b.session.Context(), b.rt, b.program.Module())
+	if s == nil || s.size > b.create.Memory {
+		return false
+	}
+	b.discard()
+	return b.openSystem(nil, s.open) == nil && b.newInstance() == nil && s.restore(b.instance) == nil
 }
 
 // call runs a function to its end and gives its results, a JSON array.
@@ -219,7 +238,7 @@ func (b *body) call(function string, args json.RawMessage) (json.RawMessage, err
 	return wit.LiftCore(f.Results, stack)
 }
 
-// runCommand starts the program over the worker's files and gives its exit
+// runCommand origins the program over the worker's files and gives its exit
 // code.
 func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	argv, err := wit.Strings(args)

@@ -209,3 +209,20 @@ func TestExamplesAreSavedAsReplayComesTo(t *testing.T) {
 		})
 	}
 }
+
+func TestWorkersWithOneOriginShareNoRandomStream(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { verified(t, c) })
+	seen := map[string]string{}
+	for round := range 3 {
+		for _, name := range []string{"a", "b", "c"} {
+			v, err := p.invoke(named(name), "roll")
+			must(t, err)
+			who := fmt.Sprintf("%s in round %d", name, round)
+			if other := seen[string(v.Result)]; other != "" {
+				t.Errorf("%s rolled %s, as did %s", who, v.Result, other)
+			}
+			seen[string(v.Result)] = who
+		}
+		p.restart()
+	}
+}

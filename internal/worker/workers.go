@@ -50,11 +50,12 @@ type Config struct {
 // others.
 type Workers struct {
 	Config
-	slots   *slots // to compute
-	bodies  *slots // instances in memory
-	shells  shells // instances without a worker
-	drivers gate   // workers whose jobs are carried out
-	crew    *crew  // by these
+	slots   *slots  // to compute
+	bodies  *slots  // instances in memory
+	shells  shells  // instances without a worker
+	origins origins // what these begin with
+	drivers gate    // workers whose jobs are carried out
+	crew    *crew   // by these
 	stats   stats
 	tasks   []sched.Task
 	end     context.CancelCauseFunc // of the tasks
@@ -94,6 +95,7 @@ func NewWorkers(c Config) *Workers {
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
+	ws.origins.limits = c.Defaults.Limits
 	ctx, end := context.WithCancelCause(context.Background())
 	ws.end = end
 	ws.writing, ws.giveUp = context.WithCancelCause(context.Background())
@@ -128,6 +130,7 @@ func (ws *Workers) Close(grace context.Context) {
 		r.mu.Unlock()
 	}
 	ws.shells.close()
+	ws.origins.close()
 }
 
 // waitForDrivers waits until no job is under way. Those that wait for the disk
@@ -429,7 +432,7 @@ func (ws *Workers) makeRoom() {
 
 // newBody makes a worker's surroundings; instances come from the shells.
 func (ws *Workers) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	c.shells = &ws.shells
+	c.shells, c.origins = &ws.shells, &ws.origins
 	return ws.Runtime.newBody(ctx, c)
 }
 
