@@ -20,6 +20,8 @@ var imports = map[string][]string{
 	"internal/oplog":               {"internal/id", "internal/sched", "internal/storage"},
 	"internal/wasm":                {"internal/wasmbin"},
 	"internal/component/binary":    {"internal/wasmbin", "wit"},
+	"internal/component/canon":     {"wit"},
+	"internal/component":           {"wit"},
 	"internal/durable":             {"internal/id", "internal/oplog"},
 	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},
