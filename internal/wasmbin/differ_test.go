@@ -236,7 +236,7 @@ func confusing(source []byte) bool {
 // segments. By the specification those are empty then; in the engine they are
 // not.
 func writesAgain(source []byte) bool {
-	m, err := decode(source, maxTableItems)
+	m, err := decode(source, Options{TableItems: maxTableItems})
 	return err == nil && m.use.memoryInit && slices.ContainsFunc(m.dataSegments, func(s dataSegment) bool { return !s.passive })
 }
 
