@@ -44,6 +44,7 @@ type linearMemory struct {
 	limit    uint64 // of the size, no more than what is reserved
 	base     *baseImage
 	budget   *memoryBudget
+	sum      *memorySum // that it is part of, or nil
 	// shown makes the next Reallocate give the memory as it is.
 	shown bool
 }
@@ -80,7 +81,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		m.shown = false
 		return m.bytes()
 	}
-	if size > m.limit {
+	if size > m.limit || size > m.size && !m.sum.fits(size-m.size) {
 		return nil
 	}
 	if size > m.size {
@@ -102,6 +103,7 @@ func (m *linearMemory) grow(size uint64) {
 		m.budget.give(more)
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
 	}
+	m.sum.add(more)
 	m.size = size
 }
 

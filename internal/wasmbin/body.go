@@ -101,7 +101,7 @@ func (w *rewriter) appendEdit(b asm, e edit, f *function) asm {
 	case editRound:
 		return w.appendCharge(b, points(f.plan.round))
 	case editThrow:
-		if !w.m.use.exceptionRefs {
+		if !w.m.use.exceptionRefs && w.m.link == nil {
 			return b
 		}
 		return b.i32(YieldTick).call(w.yield)
