@@ -238,22 +238,40 @@ type ExternType struct {
 	// Component or an Instance type.
 	Value    *wit.Type
 	Resource *wit.Resource
+
+	// name is the definition or the alias that Resource was reached by.
+	name *resourceName
 }
 
 // InstanceType is the type of an instance.
 type InstanceType struct {
 	Exports []Extern
+
+	// own are the resource types that it declares. An instance that is there has
+	// none: they belong to the component that it is in.
+	own    []*wit.Resource
+	size   int // see maxTypeSize
+	depth  int // of instance and component types in each other
+	byName map[string]int
 }
 
 // ComponentType is the type of a component.
 type ComponentType struct {
 	Imports, Exports []Extern
+
+	// imported are the resource types that it takes, and own are those of each
+	// instance of it.
+	imported, own []*wit.Resource
+	size, depth   int
 }
 
 // ModuleType is the type of a core module.
 type ModuleType struct {
 	Imports []CoreImport
 	Exports []CoreExport
+
+	size   int // as a type, see maxTypeSize
+	byName map[string]*CoreType
 }
 
 // CoreImport is an import of a core module.
@@ -281,6 +299,8 @@ type CoreType struct {
 	// Value is the type of a global or of the items of a table.
 	Value   wasmbin.ValueType
 	Mutable bool // of a global
+
+	open bool // of the type of a function, see coreTypeDef
 }
 
 // Sort is CoreModuleSort.
