@@ -1,6 +1,7 @@
 package wit_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/wit"
@@ -155,5 +156,37 @@ package wasi:io@0.2.0 {
 func TestAComponentIsPrintedAsItsWorldAndThePackagesThatItUses(t *testing.T) {
 	if got := component(t).String(); got != componentText {
 		t.Errorf("got\n%s\nwant\n%s", got, componentText)
+	}
+}
+
+func TestWhatIsInADocumentIsFoundByItsName(t *testing.T) {
+	d := component(t)
+	streams, root := id(t, "wasi:io/streams@0.2.0"), id(t, "root:component/root")
+	i, w := d.Interface(streams), d.World(root)
+	if i == nil || w == nil || d.Package(root.Package) != d.Packages[0] {
+		t.Fatalf("got %v, %v", i, w)
+	}
+	method := wit.FuncName{Kind: wit.Method, Resource: "blob", Name: "read"}
+	if f := i.Func(method); f == nil || f.Name != method {
+		t.Errorf("%s: got %v", method, f)
+	}
+	if got := i.Type("mode"); got == nil || got.Type.Kind != wit.Flags {
+		t.Errorf("mode: got %v", got)
+	}
+	if got := w.Type("counter"); got == nil || got.Resource == nil {
+		t.Errorf("counter: got %v", got)
+	}
+	absent := id(t, "wasi:io/streams@0.2.1")
+	if d.Interface(absent) != nil || d.World(absent) != nil || d.World(streams) != nil || d.Interface(root) != nil ||
+		i.Func(wit.FuncName{Name: "read"}) != nil || i.Type("counter") != nil || w.Type("mode") != nil {
+		t.Error("something was found that is not there")
+	}
+	var names []string
+	for _, e := range append(w.Imports, w.Exports...) {
+		names = append(names, e.ExternName())
+	}
+	want := []string{"wasi:io/streams@0.2.0", "[method]counter.add", "now", "log", "spare", "run", "cart"}
+	if !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
 	}
 }

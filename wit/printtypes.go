@@ -102,54 +102,79 @@ func (p *printer) typeDecl(d *TypeDecl) {
 	}
 }
 
+// maxTypeText bounds the text of one type, in bytes: types that have no names
+// can be made of each other so that their text is without end. What is beyond
+// it is left out.
+const maxTypeText = 16 << 10
+
 // fieldText is a field of a record, a case of a variant, or a label.
 func (p *printer) fieldText(kind Kind, f Field) string {
-	switch {
-	case f.Type == nil:
-		return ident(f.Name)
-	case kind == Variant:
-		return ident(f.Name) + "(" + p.typeText(f.Type) + ")"
-	}
-	return ident(f.Name) + ": " + p.typeText(f.Type)
+	return string(p.appendField(nil, kind, f, maxTypeText))
 }
 
 // typeText is a type as it is referred to.
-func (p *printer) typeText(t *Type) string {
-	if t.Name != "" {
-		return ident(t.Name)
+func (p *printer) typeText(t *Type) string { return string(p.appendType(nil, t, maxTypeText)) }
+
+func (p *printer) appendField(b []byte, kind Kind, f Field, limit int) []byte {
+	b = append(b, ident(f.Name)...)
+	switch {
+	case f.Type == nil:
+		return b
+	case kind == Variant:
+		return append(p.appendType(append(b, '('), f.Type, limit), ')')
 	}
-	var parts []string
+	return p.appendType(append(b, ": "...), f.Type, limit)
+}
+
+func (p *printer) appendType(b []byte, t *Type, limit int) []byte {
+	switch {
+	case t == nil:
+		return append(b, '_')
+	case t.Name != "":
+		return append(b, ident(t.Name)...)
+	case t.Kind == Own:
+		return append(b, p.resourceName(t.Resource)...)
+	case t.Kind == Borrow:
+		return append(append(append(b, "borrow<"...), p.resourceName(t.Resource)...), '>')
+	case len(b) > limit:
+		return append(b, "…"...)
+	}
+	b = append(b, t.Kind.String()...)
 	switch t.Kind {
-	case Own:
-		return p.resourceName(t.Resource)
-	case Borrow:
-		return "borrow<" + p.resourceName(t.Resource) + ">"
 	case List, Option:
-		parts = append(parts, p.typeText(t.Elem))
+		return append(p.appendType(append(b, '<'), t.Elem, limit), '>')
 	case Result:
 		if t.Elem == nil && t.Err == nil {
-			return t.Kind.String()
+			return b
 		}
-		parts = append(parts, "_")
-		if t.Elem != nil {
-			parts[0] = p.typeText(t.Elem)
-		}
+		b = p.appendType(append(b, '<'), t.Elem, limit)
 		if t.Err != nil {
-			parts = append(parts, p.typeText(t.Err))
+			b = p.appendType(append(b, ", "...), t.Err, limit)
 		}
+		return append(b, '>')
 	case Tuple:
-		for _, f := range t.Fields {
-			parts = append(parts, p.typeText(f.Type))
-		}
+		return append(p.appendFields(append(b, '<'), t, limit), '>')
 	case Record, Variant, Enum, Flags:
-		for _, f := range t.Fields {
-			parts = append(parts, p.fieldText(t.Kind, f))
-		}
-		return t.Kind.String() + " { " + strings.Join(parts, ", ") + " }"
-	default:
-		return t.Kind.String()
+		return append(p.appendFields(append(b, " { "...), t, limit), " }"...)
 	}
-	return t.Kind.String() + "<" + strings.Join(parts, ", ") + ">"
+	return b
+}
+
+func (p *printer) appendFields(b []byte, t *Type, limit int) []byte {
+	for i, f := range t.Fields {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		switch {
+		case len(b) > limit:
+			return append(b, "…"...)
+		case t.Kind == Tuple:
+			b = p.appendType(b, f.Type, limit)
+		default:
+			b = p.appendField(b, t.Kind, f, limit)
+		}
+	}
+	return b
 }
 
 // resourceName is what a resource is called where the printer is.
