@@ -64,4 +64,4 @@ type Call struct {
 func (c *Call) State() any { return c.instance.state }
 
 // Context is that of the Instance.Call or Instantiate that the guest runs in.
-func (c *Call) Context() context.Context { return c.instance.ctx }
+func (c *Call) Context() context.Context { return c.instance.store.Context() }
