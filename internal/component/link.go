@@ -25,6 +25,8 @@ type linker struct {
 	plain    map[*wit.Type]*canon.Type
 	variants map[string]int // core modules by source and names, in builds
 	builds   []build
+	main     *binary.Component
+	used     map[*binary.CoreModule]bool
 }
 
 // Items of index spaces: *binary.CoreModule, coreExports, coreItem, *coreFunc,
@@ -83,11 +85,13 @@ func newLinker(hosts []*HostInterface) *linker {
 		hosts:   hosts,
 		ofHost:  map[*wit.Resource]int{}, guests: map[guestKey]int{},
 		plain: map[*wit.Type]*canon.Type{}, variants: map[string]int{},
+		used: map[*binary.CoreModule]bool{},
 	}
 }
 
 // root follows the outermost component.
 func (l *linker) root(c *binary.Component) (instance, error) {
+	l.main = c
 	return l.instantiate(&closure{component: c}, -1, nil)
 }
 

@@ -80,6 +80,7 @@ func (l *linker) lookUp(args map[string]coreExports, m *binary.CoreImport) (from
 
 // build notes that an instance is of a module under names.
 func (l *linker) build(module *binary.CoreModule, names []wasm.ImportName, core int) {
+	l.used[module] = true
 	key := fmt.Sprintf("%p %q", module, names)
 	i, ok := l.variants[key]
 	if !ok {
@@ -88,6 +89,32 @@ func (l *linker) build(module *binary.CoreModule, names []wasm.ImportName, core 
 		l.builds = append(l.builds, build{source: module.Source, names: names})
 	}
 	l.builds[i].cores = append(l.builds[i].cores, core)
+}
+
+// checkUnused compiles the core modules of a component that nothing instantiates,
+// for they make it invalid if they are.
+func (l *linker) checkUnused(ctx context.Context, c *binary.Component) error {
+	for _, def := range c.Defs {
+		switch def := def.(type) {
+		case *binary.SubComponent:
+			if err := l.checkUnused(ctx, def.Component); err != nil {
+				return err
+			}
+		case *binary.CoreModule:
+			if l.used[def] {
+				continue
+			}
+			names := slices.Repeat([]wasm.ImportName{{Module: "0"}}, len(def.Type.Imports))
+			m, err := l.program.engine.CompileLinked(ctx, def.Source, names, nil)
+			if err != nil {
+				return err
+			}
+			if err := m.Close(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // compile makes the core modules and the trampolines ready.
@@ -117,6 +144,9 @@ func (l *linker) compile(ctx context.Context, progress func(stage string, done f
 			return fmt.Errorf("its %d core module instances take more than %d bytes besides their memories", len(p.cores), maxInstanceBytes)
 		}
 		p.why = append(p.why, m.Unimageable()...)
+	}
+	if err := l.checkUnused(ctx, l.main); err != nil {
+		return err
 	}
 	funcs := make([]wasm.HostFunc, len(p.tramps))
 	for i, t := range p.tramps {

@@ -18,30 +18,20 @@ func (l *linker) importItem(s *scope, def *binary.Import, args instance) (any, e
 	if def.Of != binary.Type {
 		l.program.imports = append(l.program.imports, def.Name)
 	}
-	item, err := l.hostItem(s, &def.Extern, binds(def.Binds))
+	item, err := l.hostItem(s, &def.Extern)
 	if err != nil {
 		return nil, fmt.Errorf("import %s: %w", def.Name, err)
 	}
 	return item, nil
 }
 
-// binds are the resource types that come with an import: the others that its type
-// names are there already.
-func binds(list []binary.Binding) map[*wit.Resource]bool {
-	set := map[*wit.Resource]bool{}
-	for _, b := range list {
-		set[b.Resource] = true
-	}
-	return set
-}
-
 // hostItem finds an import of the outermost component.
-func (l *linker) hostItem(s *scope, e *binary.Extern, fresh map[*wit.Resource]bool) (any, error) {
+func (l *linker) hostItem(s *scope, e *binary.Extern) (any, error) {
 	switch e.Of {
 	case binary.InstanceSort:
-		return l.hostInstance(s, e, fresh)
+		return l.hostInstance(s, e)
 	case binary.Func, binary.Type:
-		return l.hostExport(s, l.interfaceNamed(""), e, fresh)
+		return l.hostExport(s, l.interfaceNamed(""), e)
 	}
 	return nil, fmt.Errorf("it is a %s, and the host offers functions and interfaces only", sortNames[e.Of])
 }
@@ -53,37 +43,36 @@ var sortNames = map[binary.Sort]string{
 
 // hostInstance makes an instance of what an import wants of an interface. One that
 // wants nothing is always there.
-func (l *linker) hostInstance(s *scope, e *binary.Extern, fresh map[*wit.Resource]bool) (any, error) {
+func (l *linker) hostInstance(s *scope, e *binary.Extern) (any, error) {
 	host := l.interfaceNamed(e.Name)
 	made := instance{}
 	for i := range e.Instance.Exports {
 		x := &e.Instance.Exports[i]
-		item, err := l.hostExport(s, host, x, fresh)
+		item, err := l.hostExport(s, host, x)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", x.Name, err)
 		}
 		made[x.Name] = item
-		// Types of functions behind it name it.
-		if r, ok := item.(resource); ok && fresh[x.Resource] {
-			s.resources[x.Resource] = int(r)
+		if r, ok := item.(resource); ok {
+			s.resources[x.Resource] = int(r) // types behind it name it
 		}
 	}
 	return made, nil
 }
 
 // hostExport finds one export of an interface of the host, which may be nil.
-func (l *linker) hostExport(s *scope, host *HostInterface, e *binary.Extern, fresh map[*wit.Resource]bool) (any, error) {
+func (l *linker) hostExport(s *scope, host *HostInterface, e *binary.Extern) (any, error) {
 	switch e.Of {
 	case binary.Func:
 		return l.hostFunc(s, host, e)
 	case binary.Type:
 		if e.Resource != nil {
-			return l.hostResource(s, host, e, fresh[e.Resource])
+			return l.hostResource(s, host, e)
 		}
 		return nil, nil
 	case binary.InstanceSort:
 		if host == nil || len(e.Instance.Exports) == 0 {
-			return l.hostInstance(s, e, fresh)
+			return l.hostInstance(s, e)
 		}
 	}
 	return nil, fmt.Errorf("it is a %s, and the host offers functions and resource types only", sortNames[e.Of])
@@ -108,28 +97,22 @@ func (l *linker) hostFunc(s *scope, host *HostInterface, e *binary.Extern) (any,
 	return nil, errNoInterface
 }
 
-// hostResource finds a resource type. One that is not fresh is there already: if
-// the host has one of that name it has to be the same.
-func (l *linker) hostResource(s *scope, host *HostInterface, e *binary.Extern, fresh bool) (any, error) {
-	known := -1
-	if !fresh {
-		var err error
-		if known, err = s.resource(e.Resource); err != nil {
-			return nil, err
-		}
-	}
+// hostResource finds a resource type. One that is known is there already: if the
+// host has one of that name it has to be the same.
+func (l *linker) hostResource(s *scope, host *HostInterface, e *binary.Extern) (any, error) {
+	known, isKnown := s.resources[e.Resource]
 	if host != nil {
 		for i := range host.Resources {
-			if r := &host.Resources[i]; r.Type.Name == e.Name {
+			if r := &host.Resources[i]; cmp.Or(r.Name, r.Type.Name) == e.Name {
 				i := l.resourceOfHost(r)
-				if known >= 0 && i != known {
+				if isKnown && i != known {
 					return nil, fmt.Errorf("the host has another resource type of this name")
 				}
 				return resource(i), nil
 			}
 		}
 	}
-	if known >= 0 {
+	if isKnown {
 		return resource(known), nil
 	}
 	return nil, errNoInterface

@@ -106,13 +106,21 @@ type failure struct {
 type runner struct {
 	dir         string
 	engine      *wasm.Engine
-	definitions map[string]*component.Program
-	instances   map[string]*component.Instance
-	programs    map[*component.Instance]*component.Program
-	current     *component.Instance
-	why         error // there is no current instance
+	definitions map[string]*binary.Component
+	instances   map[string]*instance
+	hosts       []*component.HostInterface
+	current     *instance
 	opened      []func() error
 }
+
+// instance is a component instance of a script.
+type instance struct {
+	*component.Instance
+	program *component.Program
+}
+
+// errLost stands for what cannot be done because something before it has failed.
+var errLost = errors.New("what it is about is not there")
 
 func runScript(t *testing.T, path string) []failure {
 	data, err := os.ReadFile(path)
@@ -128,9 +136,8 @@ func runScript(t *testing.T, path string) []failure {
 		t.Fatal(err)
 	}
 	r := &runner{
-		dir: filepath.Dir(path), engine: engine,
-		definitions: map[string]*component.Program{}, instances: map[string]*component.Instance{},
-		programs: map[*component.Instance]*component.Program{},
+		dir: filepath.Dir(path), engine: engine, hosts: privateHosts,
+		definitions: map[string]*binary.Component{}, instances: map[string]*instance{},
 	}
 	defer func() {
 		slices.Reverse(r.opened)
@@ -141,56 +148,69 @@ func runScript(t *testing.T, path string) []failure {
 		}
 	}()
 	var failures []failure
+	passed, lost := 0, 0
 	for i := range s.Commands {
-		if err := r.run(&s.Commands[i]); err != nil {
-			failures = append(failures, failure{s.Commands[i].Line, err})
+		c := &s.Commands[i]
+		switch err := r.run(c); {
+		case err == errLost:
+			lost++
+		case err != nil:
+			failures = append(failures, failure{c.Line, fmt.Errorf("%s: %w", c.Type, err)})
+		default:
+			passed++
 		}
 	}
+	t.Logf("%d commands passed, %d failed, and %d were about what had failed", passed, len(failures), lost)
 	return failures
 }
 
 func (r *runner) run(c *command) error {
 	switch c.Type {
-	case "module", "module_definition":
-		p, err := r.compile(c.Filename)
-		if c.Type == "module_definition" {
-			r.definitions[c.Name] = p
+	case "module_definition":
+		d, err := r.decode(c.Filename)
+		r.definitions[c.Name] = d
+		return err
+	case "module":
+		d, err := r.decode(c.Filename)
+		if r.definitions[c.Name] = d; err != nil {
+			r.current, r.instances[c.Name] = nil, nil
 			return err
 		}
-		if err != nil {
-			r.current, r.why = nil, err
-			return err
-		}
-		return r.instantiate(p, c.Name)
+		return r.instantiate(d, c.Name)
 	case "module_instance":
-		p := r.definitions[c.Module]
-		if p == nil {
-			return fmt.Errorf("there is no component %q", c.Module)
+		d := r.definitions[c.Module]
+		if d == nil {
+			r.current, r.instances[c.Instance] = nil, nil
+			return errLost
 		}
-		return r.instantiate(p, c.Instance)
-	case "assert_return":
+		return r.instantiate(d, c.Instance)
+	case "action", "assert_return":
 		return r.assertReturn(c)
 	case "assert_trap":
 		return r.assertTrap(c)
 	case "assert_invalid", "assert_malformed", "assert_unlinkable":
-		if p, err := r.compile(c.Filename); p != nil {
-			return fmt.Errorf("it is accepted, and should not be: %s; %v", c.Text, err)
+		d, err := r.decode(c.Filename)
+		if err == nil {
+			_, err = r.compile(d)
+		}
+		if err == nil {
+			return fmt.Errorf("it is accepted, and should not be: %s", c.Text)
 		}
 		return nil
 	}
 	return fmt.Errorf("there is no command %s", c.Type)
 }
 
-func (r *runner) compile(file string) (*component.Program, error) {
+func (r *runner) decode(file string) (*binary.Component, error) {
 	source, err := os.ReadFile(filepath.Join(r.dir, file))
 	if err != nil {
 		return nil, err
 	}
-	c, err := binary.Decode(source)
-	if err != nil {
-		return nil, err
-	}
-	p, err := component.Compile(context.Background(), r.engine, c, nil, nil)
+	return binary.Decode(source)
+}
+
+func (r *runner) compile(d *binary.Component) (*component.Program, error) {
+	p, err := component.Compile(context.Background(), r.engine, d, r.hosts, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -198,14 +218,19 @@ func (r *runner) compile(file string) (*component.Program, error) {
 	return p, nil
 }
 
-func (r *runner) instantiate(p *component.Program, name string) error {
+func (r *runner) instantiate(d *binary.Component, name string) error {
+	r.current, r.instances[name] = nil, nil
+	p, err := r.compile(d)
+	if err != nil {
+		return err
+	}
 	in, err := p.Instantiate(context.Background(), component.Config{})
-	r.current, r.why = in, err
 	if err != nil {
 		return err
 	}
 	r.opened = append(r.opened, in.Close)
-	r.instances[name], r.programs[in] = in, p
+	r.current = &instance{in, p}
+	r.instances[name] = r.current
 	return nil
 }
 
@@ -216,9 +241,9 @@ func (r *runner) invoke(a *action, expected []scriptValue) (got, want string, er
 		in = r.instances[a.Module]
 	}
 	if in == nil {
-		return "", "", fmt.Errorf("there is no instance %q: %w", a.Module, r.why)
+		return "", "", errLost
 	}
-	exports := r.programs[in].Exports()
+	exports := in.program.Exports()
 	at := slices.IndexFunc(exports, func(x component.Export) bool { return x.Name == a.Field })
 	if at < 0 {
 		return "", "", fmt.Errorf("there is no function %q", a.Field)
@@ -264,11 +289,14 @@ func (r *runner) assertTrap(c *command) error {
 	if c.Action != nil {
 		_, _, err = r.invoke(c.Action, nil)
 	} else {
-		var p *component.Program
-		if p, err = r.compile(c.Filename); err != nil {
-			return err
+		d, wrong := r.decode(c.Filename)
+		if wrong != nil {
+			return wrong
 		}
-		err = r.instantiate(p, "")
+		err = r.instantiate(d, "")
+	}
+	if err == errLost {
+		return err
 	}
 	var trap *wasm.Trap
 	if !errors.As(err, &trap) {
