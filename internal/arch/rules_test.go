@@ -19,6 +19,9 @@ var imports = map[string][]string{
 	"internal/storage/local/table": {"internal/vfs"},
 	"internal/oplog":               {"internal/id", "internal/sched", "internal/storage"},
 	"internal/wasm":                {"internal/wasmbin"},
+	"internal/component/binary":    {"internal/wasmbin", "wit"},
+	"internal/component/canon":     {"wit"},
+	"internal/component":           {"internal/component/binary", "internal/component/canon", "internal/wasm", "internal/wasmbin", "wit"},
 	"internal/durable":             {"internal/id", "internal/oplog"},
 	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},
@@ -27,6 +30,7 @@ var imports = map[string][]string{
 	"api":                          {},
 	"client":                       {"api"},
 	"wit":                          {},
+	"wit/wittest":                  {"wit"},
 	"internal/access":              {"api", "internal/id", "internal/sched", "internal/storage"},
 	"internal/agenda":              {"internal/id", "internal/oplog", "internal/sched", "internal/storage"},
 	"internal/image":               {"internal/storage", "internal/wasm"},
@@ -93,7 +97,7 @@ var restricted = map[string][]string{
 	"golang.org/x/crypto/chacha20":         {"internal/host/ambient"},
 	"golang.org/x/term":                    {"internal/cli"},
 	"github.com/rogpeppe/go-internal/...":  {},
-	"pgregory.net/rapid":                   {"internal/storage/storagetest"},
+	"pgregory.net/rapid":                   {"internal/storage/storagetest", "wit/wittest"},
 }
 
 // restrictedInTests lists the imports that even tests may not have, and the

@@ -57,14 +57,23 @@ func openCache(dir string) (*cache, error) {
 }
 
 // key names the result of compiling source by this program.
-func (c *cache) key(source []byte) string {
+func (c *cache) key(source []byte, o wasmbin.Options) string {
 	h := sha256.New()
-	for _, part := range []string{cacheMagic, wasmbin.Version, fmt.Sprintf("%+v", rewriteOptions), wazeroVersion()} {
+	for _, part := range []string{cacheMagic, wasmbin.Version, optionsKey(o), wazeroVersion()} {
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(part))))
 		h.Write([]byte(part))
 	}
 	h.Write(source)
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// optionsKey writes options so that only equal ones are written alike.
+func optionsKey(o wasmbin.Options) string {
+	key := fmt.Sprintf("%d %d", o.TableItems, o.TableRoom)
+	if o.Link != nil {
+		key += fmt.Sprintf(" %q", o.Link.Imports)
+	}
+	return key
 }
 
 // wazeroVersion is the version of wazero that this program was built with.

@@ -19,8 +19,6 @@ const (
 // Go heap stand for each.
 const MaxTableItems = 1 << 20
 
-var rewriteOptions = wasmbin.Options{TableItems: MaxTableItems}
-
 // Compile makes a module ready to run. It takes seconds for a large module
 // that is not in the cache: progress, which may be nil, is told the stage and
 // the fraction done, which never falls within a stage and ends at 1; it may be
@@ -28,6 +26,10 @@ var rewriteOptions = wasmbin.Options{TableItems: MaxTableItems}
 // is compiled at a time; ctx ends the wait for that, and is looked at between
 // steps, but the longest of them cannot be interrupted.
 func (e *Engine) Compile(ctx context.Context, source []byte, progress func(stage string, done float64)) (*Module, error) {
+	return e.compile(ctx, source, wasmbin.Options{TableItems: MaxTableItems}, progress)
+}
+
+func (e *Engine) compile(ctx context.Context, source []byte, o wasmbin.Options, progress func(stage string, done float64)) (*Module, error) {
 	if progress == nil {
 		progress = func(string, float64) {}
 	}
@@ -37,7 +39,7 @@ func (e *Engine) Compile(ctx context.Context, source []byte, progress func(stage
 	case <-ctx.Done():
 		return nil, fmt.Errorf("compile module: %w", context.Cause(ctx))
 	}
-	m, err := e.prepare(ctx, source, progress)
+	m, err := e.prepare(ctx, source, o, progress)
 	if err != nil {
 		return nil, fmt.Errorf("compile module: %w", err)
 	}
@@ -45,10 +47,10 @@ func (e *Engine) Compile(ctx context.Context, source []byte, progress func(stage
 }
 
 // prepare rewrites and compiles source, or finds both done in the cache.
-func (e *Engine) prepare(ctx context.Context, source []byte, progress func(stage string, done float64)) (*Module, error) {
+func (e *Engine) prepare(ctx context.Context, source []byte, o wasmbin.Options, progress func(stage string, done float64)) (*Module, error) {
 	key := ""
 	if e.cache != nil {
-		key = e.cache.key(source)
+		key = e.cache.key(source, o)
 		if r := e.cache.load(key); r != nil {
 			progress(stageLoad, 0)
 			m, err := e.finish(r)
@@ -59,11 +61,11 @@ func (e *Engine) prepare(ctx context.Context, source []byte, progress func(stage
 			}
 		}
 	}
-	r, err := wasmbin.Rewrite(source, rewriteOptions)
+	r, err := wasmbin.Rewrite(source, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.acceptable(r); err != nil {
+	if err := e.acceptable(r, o.Link != nil); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {

@@ -49,6 +49,7 @@ type Engine struct {
 	// cannot see each other, and no function called by wazero itself.
 	instantiation wazero.ModuleConfig
 	yield         *Host
+	shared        wazero.CompiledModule // of stores
 	gauge         gauge
 	memory        memoryBudget
 	tracking      tracking
@@ -127,9 +128,12 @@ func (e *Engine) prepareYield(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if e.shared, err = e.compileShared(ctx); err != nil {
+		return err
+	}
 	e.gauge, err = newGauge(ctx, e)
 	if e.cache != nil {
-		e.cache.private.clear() // the gauge has compiled a module too
+		e.cache.private.clear() // modules have been compiled
 	}
 	return err
 }

@@ -26,7 +26,8 @@ import (
 // The places of the fields are found by name when the engine is made; a wazero
 // without them is refused there.
 type gauge struct {
-	known     bool    // false with the interpreter, whose stack is short
+	known     bool // false with the interpreter, whose stack is short
+	function  reflect.Type
 	stack     uintptr // []byte
 	top       uintptr // uintptr, where the guest's use of the stack begins
 	handlers  uintptr // a slice of what handlerSize and handlerStack describe
@@ -67,6 +68,7 @@ func newGauge(ctx context.Context, e *Engine) (gauge, error) {
 	execution := p.field(callEngine, "execCtx", reflect.Struct)
 	g := gauge{
 		known:       true,
+		function:    reflect.TypeOf(module.ExportedFunction("f")),
 		stack:       p.field(callEngine, "stack", reflect.Slice).Offset,
 		top:         p.field(callEngine, "stackTop", reflect.Uintptr).Offset,
 		handlers:    handlers.Offset,
@@ -106,7 +108,8 @@ func (p *prober) registers(t reflect.Type) uintptr {
 type callStack = unsafe.Pointer
 
 func (g *gauge) of(f api.Function) callStack {
-	if !g.known {
+	// A function of a host that a module has exported again has no stack.
+	if !g.known || reflect.TypeOf(f) != g.function {
 		return nil
 	}
 	return reflect.ValueOf(f).UnsafePointer()

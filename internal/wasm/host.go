@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/waterbear-run/waterbear/internal/wasmbin"
@@ -29,13 +30,15 @@ type HostModule struct {
 
 // Host is a HostModule made ready for the instances of one engine.
 type Host struct {
-	name   string
-	funcs  []HostFunc
-	module api.Module
+	name     string
+	funcs    []HostFunc
+	compiled wazero.CompiledModule
+	module   api.Module
 }
 
 // Host makes a host module available to instances that name it in their
-// InstanceConfig. It is made once per engine and lives as long.
+// InstanceConfig, or are linked with it. It is made once and lives as long as the
+// engine, or until it is closed.
 func (e *Engine) Host(m HostModule) (*Host, error) {
 	h, err := e.host(m)
 	if err != nil {
@@ -59,14 +62,20 @@ func (e *Engine) host(m HostModule) (*Host, error) {
 			Export(f.Name)
 	}
 	ctx := context.Background()
-	compiled, err := builder.Compile(ctx)
-	if err != nil {
+	var err error
+	if h.compiled, err = builder.Compile(ctx); err != nil {
 		return nil, err
 	}
 	// The instance is anonymous: imports are resolved by the list of hosts an
 	// instance is given, never by a name that all instances would share.
-	h.module, err = e.runtime.InstantiateModule(ctx, compiled, e.instantiation)
+	h.module, err = e.runtime.InstantiateModule(ctx, h.compiled, e.instantiation)
 	return h, err
+}
+
+// Close frees the host. No instance that was linked with it may be open.
+func (h *Host) Close() error {
+	ctx := context.Background()
+	return errors.Join(h.module.Close(ctx), h.compiled.Close(ctx))
 }
 
 // importName is how a module name is written in a rewritten module.

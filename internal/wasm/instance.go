@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
@@ -40,48 +37,42 @@ const DefaultMaxStack = 16 << 20
 // call at a time; only Stop may be used while it does, and the other methods
 // by host functions in that call.
 type Instance struct {
+	*Store
 	module    *Module
 	running   api.Module
 	memory    *linearMemory
 	globals   []api.MutableGlobal
 	changed   api.Global // nil if there is no other state that could change
-	stackLeft api.MutableGlobal
-	maxStack  uint64
 	functions map[string]*guestFunction
 	tainted   bool // a call ended in a way that may have left traces
 
-	state   any
-	onYield func()
 	hosts   []*Host
+	sources []Source // of a linked instance
 
-	activity atomic.Int32
-	stopped  atomic.Pointer[stopCause]
-	// What follows belongs to the task that made activity calling.
-	function   *guestFunction
-	host       *hostCall       // the host function the guest is in, or nil
-	call       context.Context // of the caller
-	done       <-chan struct{} // of that context
-	exceptions exceptionRoots
-	setup      context.Context // during instantiation: what wazero looks up
+	active
+	setup context.Context // during instantiation: what wazero looks up
 }
 
-// What an instance does now.
-const (
-	idle int32 = iota
-	calling
-	closed
-)
+// active is a call that an instance is in: of several, one from inside the other,
+// the innermost. It belongs to the task that made the store busy.
+type active struct {
+	function   *guestFunction
+	host       *hostCall // the host function the guest is in, or nil
+	exceptions exceptionRoots
+}
 
-// ErrBusy is returned for what an instance cannot do during a call.
-var ErrBusy = errors.New("instance is in a call")
-
-// guestFunction is a function of an instance with the stack it runs on.
+// guestFunction is a function of an instance with the stack it runs on, which is
+// made when it is needed.
 type guestFunction struct {
 	name  string
 	call  api.Function
 	stack callStack
 	slots int
+	busy  bool
 }
+
+// forget lets the stack go.
+func (f *guestFunction) forget() { f.call, f.stack = nil, nil }
 
 // Instantiate makes an instance with fresh memory. Nothing of the guest runs
 // before Start or Call.
@@ -96,7 +87,6 @@ func (m *Module) Instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 // check completes a configuration.
 func (m *Module) check(c *InstanceConfig) error {
 	c.MaxMemory = cmp.Or(c.MaxMemory, DefaultMaxMemory)
-	c.MaxStack = min(cmp.Or(c.MaxStack, DefaultMaxStack), math.MaxInt32)
 	if m.minMemory > c.MaxMemory {
 		return fmt.Errorf("it declares a memory of at least %d bytes, and the limit is %d", m.minMemory, c.MaxMemory)
 	}
@@ -117,9 +107,8 @@ func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 		return nil, errors.Join(err, m.base.release())
 	}
 	in := &Instance{
-		module: m, state: c.State, onYield: c.OnYield, hosts: c.Hosts,
-		functions: make(map[string]*guestFunction),
-		maxStack:  uint64(c.MaxStack),
+		Store:  &Store{engine: m.engine, state: c.State, onYield: c.OnYield, maxStack: stackLimit(c.MaxStack), exceptionRefs: m.exceptionRefs},
+		module: m, hosts: c.Hosts, functions: make(map[string]*guestFunction),
 	}
 	if err := in.build(c.MaxMemory); err != nil {
 		in.memory.Free()
@@ -129,35 +118,11 @@ func (m *Module) instantiate(ctx context.Context, c InstanceConfig) (*Instance, 
 	return in, nil
 }
 
-func (in *Instance) build(maxMemory uint64) (err error) {
-	defer func() {
-		in.setup = nil
-		if r := recover(); r != nil {
-			a, ok := r.(*abortion)
-			if !ok {
-				panic(r)
-			}
-			err = a.err
-		}
-	}()
-	e := in.module.engine
-	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
-		func(_, most uint64) experimental.LinearMemory {
-			in.memory = reserve(min(most, maxMemory), in.module.base, &e.memory)
-			return in.memory
-		}))
-	in.setup = experimental.WithImportResolver(in.setup, in.resolve)
-	in.running, err = e.runtime.InstantiateModule((*guestContext)(in), in.module.compiled, e.instantiation)
-	if err != nil {
+func (in *Instance) build(maxMemory uint64) error {
+	if err := in.instantiate(maxMemory); err != nil {
 		return in.missing(err)
 	}
-	for _, name := range in.module.globals {
-		in.globals = append(in.globals, in.global(name))
-	}
 	in.stackLeft = in.global(in.module.stack)
-	if in.module.changed != "" {
-		in.changed = in.global(in.module.changed)
-	}
 	in.module.initialOnce.Do(func() { in.module.initial = in.Globals() })
 	return nil
 }
@@ -165,14 +130,6 @@ func (in *Instance) build(maxMemory uint64) (err error) {
 // global finds a mutable global that the rewriter has exported.
 func (in *Instance) global(name string) api.MutableGlobal {
 	return in.running.ExportedGlobal(name).(api.MutableGlobal)
-}
-
-// resolve finds the host that offers a module of imports.
-func (in *Instance) resolve(name string) api.Module {
-	if h := in.hostNamed(name); h != nil {
-		return h.module
-	}
-	return nil
 }
 
 func (in *Instance) hostNamed(name string) *Host {
@@ -190,9 +147,6 @@ func hostNamed(hosts []*Host, name string) *Host {
 	}
 	return nil
 }
-
-// State is what the instance was given for its host functions.
-func (in *Instance) State() any { return in.state }
 
 // Memory is the whole linear memory as it is now, nil if there is none. The
 // slice is valid until the guest runs again, and must not be touched after
@@ -268,58 +222,78 @@ func (in *Instance) Start(ctx context.Context) error {
 	return in.run(ctx, in.find(in.module.start, 0), nil)
 }
 
-// enter begins a call.
-func (in *Instance) enter(what string) error {
-	if in.activity.CompareAndSwap(idle, calling) {
-		return nil
-	}
-	if in.activity.Load() == closed {
-		return fmt.Errorf("call %s: instance %w", what, ErrClosed)
-	}
-	return fmt.Errorf("call %s: %w", what, ErrBusy)
-}
-
-// leave ends a call.
-func (in *Instance) leave() {
-	in.call, in.done = nil, nil
-	if in.module.exceptionRefs {
-		in.exceptions.forget()
-	}
-	in.activity.Store(idle)
-}
-
 // find makes an exported function ready and keeps it: its stack alone takes
 // ten thousand bytes to allocate.
 func (in *Instance) find(export string, slots int) *guestFunction {
-	call := in.running.ExportedFunction(export)
-	f := &guestFunction{name: export, call: call, stack: in.module.engine.gauge.of(call), slots: slots}
-	in.functions[export] = f
+	f, ok := in.functions[export]
+	if !ok {
+		f = &guestFunction{name: export, slots: slots}
+		in.functions[export] = f
+	}
 	return f
 }
 
+// prepare gives a function what it runs on.
+func (in *Instance) prepare(f *guestFunction) {
+	f.call = in.running.ExportedFunction(f.name)
+	f.stack = in.engine.gauge.of(f.call)
+}
+
+// run makes a call of a function.
 func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) error {
 	if err := in.memory.usable(); err != nil {
 		return err
 	}
 	in.memory.touch()
-	in.function, in.host, in.call, in.done = f, nil, ctx, ctx.Done()
+	in.begin(ctx)
+	return in.invoke(f, stack)
+}
+
+// invoke runs a function within a call, which may be from inside a host function
+// that this instance or another has called.
+func (in *Instance) invoke(f *guestFunction, stack []uint64) error {
 	if err := in.interrupted(); err != nil {
 		return err
 	}
-	in.stackLeft.Set(in.maxStack) // a call that failed has not given back what it took
+	if f.busy {
+		// A stack serves one call at a time.
+		f = &guestFunction{name: f.name, slots: f.slots}
+	}
+	if f.call == nil {
+		in.prepare(f)
+	}
+	left := in.stackLeft.Get()
+	if in.depth > 0 {
+		if int32(left) < nestedStack {
+			return &Trap{Reason: stackOverflow, Overflow: true}
+		}
+		in.stackLeft.Set(left - nestedStack)
+	}
+	in.depth++
+	outer := in.active
+	in.active = active{function: f}
+	f.busy = true
 	err := f.call.CallWithStack((*guestContext)(in), stack)
-	if in.module.engine.gauge.stackBytes(f.stack) > keptStack {
-		// It has needed a long stack and would hold on to it.
-		delete(in.functions, f.name)
-	}
+	f.busy = false
 	if err != nil {
-		return in.failure(err)
+		err = in.failure(err)
 	}
-	return nil
+	if in.engine.gauge.stackBytes(f.stack) > keptStack {
+		// It has needed a long stack and would hold on to it.
+		f.forget()
+	}
+	in.active = outer
+	in.depth--
+	in.stackLeft.Set(left)
+	return err
 }
 
-// Close frees the instance and its memory. It is refused during a call.
+// Close frees the instance and its memory. It is refused during a call. A linked
+// instance is closed with its store.
 func (in *Instance) Close() error {
+	if in.shared != nil {
+		return errors.New("close instance: it is linked")
+	}
 	if !in.activity.CompareAndSwap(idle, closed) {
 		if in.activity.Load() == closed {
 			return nil

@@ -49,6 +49,7 @@ type linearMemory struct {
 	file     *stateFile // nil: the memory shows base
 	filed    uint64     // how much of the memory the file is
 	budget   *memoryBudget
+	sum      *memorySum // that it is part of, or nil
 	// shown makes the next Reallocate give the memory as it is.
 	shown   bool
 	refused bool // it was to become longer than the limit
@@ -91,7 +92,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		m.shown = false
 		return m.bytes()
 	}
-	if size > m.limit {
+	if size > m.limit || size > m.size && !m.sum.fits(size-m.size) {
 		m.refused = true
 		return nil
 	}
@@ -114,6 +115,7 @@ func (m *linearMemory) grow(size uint64) {
 		m.budget.give(more)
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
 	}
+	m.sum.add(more)
 	m.size = size
 }
 

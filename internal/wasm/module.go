@@ -21,15 +21,20 @@ type Module struct {
 	exports  []Export
 	slots    map[string]int // of an exported function, the values its stack holds, or references
 
-	start       string   // the export that was the start function, or ""
-	globals     []string // the exports that are an instance's mutable globals
-	changed     string   // the export that tells what else an instance has changed, or ""
-	stack       string   // the export that counts what is left of the stack
-	minMemory   uint64   // bytes
-	maxMemory   uint64   // bytes, as declared
-	base        *baseImage
-	closed      atomic.Bool
-	unimageable []string
+	elements  string   // the export that writes element segments, or ""
+	data      string   // the export that writes data segments, or ""
+	start     string   // the export that was the start function, or ""
+	globals   []string // the exports that are an instance's mutable globals
+	changed   string   // the export that tells what else an instance has changed, or ""
+	stack     string   // the export that counts what is left of the stack
+	minMemory uint64   // bytes
+	maxMemory uint64   // bytes, as declared
+
+	memoryImport  int
+	instanceBytes uint64
+	base          *baseImage
+	closed        atomic.Bool
+	unimageable   []string
 	// initial are the values that the globals of an instance begin with. The
 	// first instance tells them.
 	initial     []uint64
@@ -52,8 +57,13 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		maxMemory:     uint64(r.MemoryMax) * wasmPage,
 		base:          newBase(r.Base, e.cache.dir()),
 		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
+		elements: r.Elements, data: r.Data,
+		memoryImport: r.MemoryImport, instanceBytes: r.InstanceBytes,
 	}
 	for _, i := range r.Imports {
+		if i.Kind != wasmbin.Func {
+			continue // of a linked module
+		}
 		m.imports = append(m.imports, Import{
 			Module: i.Module, Name: i.Name,
 			Params: valueTypes(i.Type.Params), Results: valueTypes(i.Type.Results),
@@ -74,9 +84,9 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 }
 
 // acceptable refuses modules that could be compiled but not run.
-func (e *Engine) acceptable(r *wasmbin.Rewritten) error {
+func (e *Engine) acceptable(r *wasmbin.Rewritten, linked bool) error {
 	for _, i := range r.Imports {
-		if i.Kind != wasmbin.Func {
+		if i.Kind != wasmbin.Func && !linked {
 			return fmt.Errorf("it imports a %s, %s.%s, and a host offers functions only; link the program so that it has its own",
 				kindNames[i.Kind], i.Module, i.Name)
 		}

@@ -40,6 +40,8 @@ func (in *Instance) recycle(c InstanceConfig) error {
 		return err
 	}
 	switch {
+	case in.shared != nil:
+		return errors.New("it is linked with others")
 	case in.tainted:
 		return errTainted
 	case !in.offers(c.Hosts):
@@ -57,8 +59,8 @@ func (in *Instance) recycle(c InstanceConfig) error {
 	if len(in.functions) > maxKeptFunctions {
 		clear(in.functions)
 	}
-	in.state, in.onYield, in.hosts, in.maxStack = c.State, c.OnYield, c.Hosts, uint64(c.MaxStack)
-	in.function, in.host = nil, nil
+	in.state, in.onYield, in.hosts, in.maxStack = c.State, c.OnYield, c.Hosts, stackLimit(c.MaxStack)
+	in.active = active{}
 	in.stopped.Store(nil)
 	return nil
 }

@@ -15,22 +15,22 @@ type stopCause struct{ err error }
 // few milliseconds of computing away; a host function that waits is not
 // interrupted. The guest may have stopped anywhere, so its memory is good for
 // nothing but being thrown away.
-func (in *Instance) Stop(cause error) {
+func (s *Store) Stop(cause error) {
 	if cause == nil {
 		cause = errors.New("stopped")
 	}
-	in.stopped.CompareAndSwap(nil, &stopCause{cause})
+	s.stopped.CompareAndSwap(nil, &stopCause{cause})
 }
 
 // interrupted is why the running call must end now, or nil.
-func (in *Instance) interrupted() error {
-	if s := in.stopped.Load(); s != nil {
-		return s.err
+func (s *Store) interrupted() error {
+	if c := s.stopped.Load(); c != nil {
+		return c.err
 	}
-	if in.done != nil {
+	if s.done != nil {
 		select {
-		case <-in.done:
-			return context.Cause(in.call)
+		case <-s.done:
+			return context.Cause(s.call)
 		default:
 		}
 	}
@@ -47,12 +47,12 @@ func yield(in *Instance, stack []uint64) {
 	if err := in.interrupted(); err != nil {
 		Abort(err)
 	}
-	g := &in.module.engine.gauge
+	g := &in.engine.gauge
 	if g.handlerBytes(in.function.stack) > maxHandlerBytes {
 		Abort(&Trap{Reason: "stack overflow: too many exception handlers on a long stack", Overflow: true})
 	}
 	g.fit(in.function.stack)
-	if in.module.exceptionRefs {
+	if in.exceptionRefs {
 		in.exceptions.note(g, in.function.stack)
 	}
 	if in.onYield != nil {

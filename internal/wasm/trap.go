@@ -64,7 +64,7 @@ func (in *Instance) failure(err error) error {
 	t := &Trap{Reason: reason, Stack: in.stackIn(err), Overflow: reason == stackOverflow}
 	if t.Overflow {
 		in.tainted = true
-		delete(in.functions, in.function.name)
+		in.function.forget()
 	}
 	return t
 }
@@ -114,12 +114,23 @@ func (in *Instance) stackIn(err error) []string {
 		if m == nil {
 			continue
 		}
-		name := strings.TrimPrefix(m[1], in.module.compiled.Name()+".")
+		module, name := in.moduleOf(m[1])
 		if ours := strings.HasPrefix(name, "waterbear"); !ours {
-			names = append(names, in.module.sourceName(printable(name)))
+			names = append(names, module.sourceName(printable(name)))
 		}
 	}
 	return names
+}
+
+// moduleOf tells the module from the function in a name of wazero's. Of linked
+// modules that have the same name it takes the first.
+func (in *Instance) moduleOf(name string) (*Module, string) {
+	for _, other := range in.instances {
+		if rest, ok := strings.CutPrefix(name, other.module.compiled.Name()+"."); ok {
+			return other.module, rest
+		}
+	}
+	return in.module, strings.TrimPrefix(name, in.module.compiled.Name()+".")
 }
 
 // sourceName is the name in the module's source of a function that is named in

@@ -16,6 +16,7 @@ type dataSegment struct {
 	passive bool
 	known   bool // the offset is a constant
 	offset  uint32
+	place   []byte // the offset as an expression, without its end
 	data    []byte
 }
 
@@ -28,14 +29,14 @@ type dataSegment struct {
 // fails. Where nothing can initialize memory later the section goes with them,
 // and else each leaves an empty passive one, which is what it is after
 // instantiation.
-func (m *module) takeBase() []Run {
+func (m *module) takeBase() (base []Run, ok bool) {
 	from, to, ok := m.baseSpan()
 	if !ok {
-		return nil
+		return nil, false
 	}
 	m.forgetSegments()
 	if from >= to {
-		return nil
+		return nil, true
 	}
 	from -= from % basePage
 	to += (basePage - to%basePage) % basePage
@@ -46,7 +47,7 @@ func (m *module) takeBase() []Run {
 		}
 	}
 	m.dataSegments = nil
-	return runs(uint32(from), image)
+	return runs(uint32(from), image), true
 }
 
 // baseSpan is the part of the memory that the active segments write to. ok tells
@@ -80,12 +81,16 @@ func (m *module) forgetSegments() {
 	}
 	m.data = appendU32(nil, uint32(len(m.dataSegments)))
 	for _, s := range m.dataSegments {
-		m.data = append(m.data, 1)
 		if !s.passive {
 			s.data = nil
 		}
-		m.data = append(appendU32(m.data, uint32(len(s.data))), s.data...)
+		m.data = appendPassive(m.data, s.data)
 	}
+}
+
+// appendPassive writes a passive segment.
+func appendPassive(b, data []byte) []byte {
+	return append(appendU32(append(b, 1), uint32(len(data))), data...)
 }
 
 var zeroPage [basePage]byte

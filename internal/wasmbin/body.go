@@ -69,6 +69,8 @@ func (w *rewriter) appendEdit(b asm, e edit, f *function) asm {
 	switch e.kind {
 	case editFunction:
 		return appendU32(b, w.m.renumber(e.arg))
+	case editGlobal:
+		return appendU32(b, e.arg)
 	case editByte:
 		return append(b, byte(e.arg))
 	case editOpcode:
@@ -76,6 +78,11 @@ func (w *rewriter) appendEdit(b asm, e edit, f *function) asm {
 	case editCall:
 		return w.appendCall(b, replaced[0], e, f)
 	case editImport:
+		if e.charged {
+			// What it calls in another module may do as much as any function does
+			// between charges.
+			b = w.appendPay(b, points(freeWork), f)
+		}
 		return append(b, replaced...)
 	case editIndirect:
 		return w.appendIndirect(b, replaced, e, f)
@@ -94,7 +101,7 @@ func (w *rewriter) appendEdit(b asm, e edit, f *function) asm {
 	case editRound:
 		return w.appendCharge(b, points(f.plan.round))
 	case editThrow:
-		if !w.m.use.exceptionRefs {
+		if !w.m.use.exceptionRefs && w.m.link == nil {
 			return b
 		}
 		return b.i32(YieldTick).call(w.yield)

@@ -38,6 +38,7 @@ const (
 	editFunction   editKind = iota // a function index, renumbered
 	editCall                       // a call of a function of this module
 	editImport                     // a call of an imported function
+	editGlobal                     // a global index, renumbered
 	editIndirect                   // a call through a table
 	editLoop                       // the place before a loop
 	editLoopTop                    // the place to which branches go back
@@ -416,7 +417,11 @@ func (s *scanner) branchTable(at int) {
 }
 
 func (s *scanner) global(at int, op byte) {
+	operand := s.pos
 	i := s.u32()
+	if to := s.m.renumberGlobal(i); to != i {
+		s.edit(operand, editGlobal, to)
+	}
 	if int(i) >= len(s.m.globals) {
 		s.fail(at, "unknown global %d", i)
 		return

@@ -234,7 +234,7 @@ func confusing(source []byte) bool {
 
 // growsTable says whether a module has an instruction table.grow.
 func growsTable(source []byte) bool {
-	m, err := decode(source, maxTableItems)
+	m, err := decode(source, Options{TableItems: maxTableItems})
 	return err == nil && slices.ContainsFunc(m.edits, func(e edit) bool {
 		r := &reader{data: source, pos: int(e.at), end: len(source)}
 		return e.kind == editChange && r.byte() == opMiscPrefix && r.u32() == miscTableGrow
@@ -245,7 +245,7 @@ func growsTable(source []byte) bool {
 // segments. By the specification those are empty then; in the engine they are
 // not.
 func writesAgain(source []byte) bool {
-	m, err := decode(source, maxTableItems)
+	m, err := decode(source, Options{TableItems: maxTableItems})
 	return err == nil && m.use.memoryInit && slices.ContainsFunc(m.dataSegments, func(s dataSegment) bool { return !s.passive })
 }
 

@@ -9,15 +9,30 @@ const (
 	elementExpressions = 4
 )
 
-// elementSection reads the element segments and writes them again, because they
+// elementSegment is a segment of the source's element section, with the function
+// indexes of the result.
+type elementSegment struct {
+	form  byte
+	table uint32 // of an active one
+	place []byte // of an active one, the offset as an expression
+	kind  ValueType
+	items []byte // with their number before them
+	count int
+	// fits tells that an active one cannot reach beyond its table.
+	fits bool
+}
+
+func (s *elementSegment) active() bool { return s.form&elementNotActive == 0 }
+
+// elementSection reads the element segments. They are written again, because they
 // hold function indexes.
 func (m *module) elementSection(r *reader) {
 	n := r.count(2, "element segments", maxElementItems)
-	m.elements = appendU32(make([]byte, 0, r.left()+r.left()/8), uint32(n))
-	items := 0
+	m.elements = make([]elementSegment, 0, n)
 	for range n {
-		items += m.element(r)
-		if items > maxElementItems {
+		s := m.element(r)
+		m.elements = append(m.elements, s)
+		if m.elementItems += s.count; m.elementItems > maxElementItems {
 			r.tooMany(r.pos, "items in element segments", maxElementItems)
 		}
 		if r.err != nil {
@@ -26,63 +41,95 @@ func (m *module) elementSection(r *reader) {
 	}
 }
 
-// element reads and writes one segment and gives the number of its items.
-func (m *module) element(r *reader) int {
+// element reads one segment.
+func (m *module) element(r *reader) (s elementSegment) {
 	at := r.pos
 	form := r.u32()
 	if form > 7 {
 		r.fail(at, "unknown form of element segment %#x", form)
-		return 0
+		return s
 	}
-	m.elements = append(m.elements, byte(form))
-	if form&elementNotActive == 0 {
-		target := uint32(0)
+	s.form, s.kind = byte(form), FuncRef
+	from := r.pos
+	if s.active() {
 		if form&elementTableOrDecl != 0 {
-			target = r.u32()
-			m.elements = appendU32(m.elements, target)
+			s.table = r.u32()
 		}
-		if int(target) >= len(m.tables) {
+		if int(s.table) >= len(m.tables) {
 			r.fail(at, "an element segment for a table that is not there")
-			return 0
+			return s
 		}
-		m.elements = m.constant(r, m.elements)
+		from = r.pos
+		s.place = m.constant(r, nil)
 	}
-	kind := FuncRef
+	place := m.source[from:r.pos]
 	if form&(elementNotActive|elementTableOrDecl) != 0 {
-		kind = m.elementType(r, form)
+		s.kind = m.elementType(r, form)
 	}
-	m.elementKind = append(m.elementKind, kind)
-	n := r.count(1, "items in element segments", maxElementItems)
-	m.elements = appendU32(m.elements, uint32(n))
-	for range n {
+	s.count = r.count(1, "items in element segments", maxElementItems)
+	if s.active() && r.err == nil {
+		offset, known := constantI32(place)
+		s.fits = known && uint64(offset)+uint64(s.count) <= uint64(m.tables[s.table].min)
+	}
+	s.items = appendU32(make([]byte, 0, 4+s.count+s.count/2), uint32(s.count))
+	for range s.count {
 		if form&elementExpressions != 0 {
-			m.elements = m.constant(r, m.elements)
+			s.items = m.constant(r, s.items)
 		} else {
 			i := m.funcIndex(r)
 			m.declare(i)
-			m.elements = appendU32(m.elements, m.renumber(i))
+			s.items = appendU32(s.items, m.renumber(i))
 		}
 		if r.err != nil {
-			return n
+			return s
 		}
 	}
-	return n
+	return s
 }
 
 // elementType reads what a segment says about its items: a type where they are
 // expressions, and else a kind, of which there is only one.
 func (m *module) elementType(r *reader, form uint32) ValueType {
 	if form&elementExpressions != 0 {
-		t := r.refType()
-		m.elements = append(m.elements, byte(t))
-		return t
+		return r.refType()
 	}
 	at := r.pos
 	if b := r.byte(); b != 0 {
 		r.fail(at, "unknown kind of element %#x", b)
 	}
-	m.elements = append(m.elements, 0)
 	return FuncRef
+}
+
+// elementSegments writes the element section. Late, the active segments become
+// passive ones.
+func (m *module) elementSegments(late bool) []byte {
+	if len(m.elements) == 0 {
+		return nil
+	}
+	b := appendU32(nil, uint32(len(m.elements)))
+	for i := range m.elements {
+		s := &m.elements[i]
+		form := s.form
+		if late && s.active() {
+			form = form&elementExpressions | elementNotActive
+		}
+		b = append(b, form)
+		if form&elementNotActive == 0 {
+			if form&elementTableOrDecl != 0 {
+				b = appendU32(b, s.table)
+			}
+			b = append(b, s.place...)
+		}
+		if form&(elementNotActive|elementTableOrDecl) != 0 {
+			if form&elementExpressions != 0 {
+				b = append(b, byte(s.kind))
+			} else {
+				b = append(b, 0)
+			}
+		}
+		b = append(b, s.items...)
+	}
+	return b
 }
 
 func (m *module) declare(function uint32) {

@@ -24,7 +24,7 @@ func (w *rewriter) module() []byte {
 	out = appendSection(out, sectionTag, w.tags())
 	out = appendSection(out, sectionGlobal, w.globals())
 	out = appendSection(out, sectionExport, w.exportItems())
-	out = appendSection(out, sectionElement, m.elements)
+	out = appendSection(out, sectionElement, m.elementSegments(w.lateElements))
 	if m.dataCount >= 0 {
 		out = appendSection(out, sectionDataCount, appendU32(nil, uint32(m.dataCount)))
 	}
@@ -51,8 +51,15 @@ func (w *rewriter) types() []byte {
 }
 
 func (w *rewriter) imports() []byte {
-	b := appendU32(nil, uint32(len(w.m.imports)+1))
+	added := 1
+	if w.m.link != nil {
+		added += sharedGlobals
+	}
+	b := appendU32(nil, uint32(len(w.m.imports)+added))
 	b = append(b, w.m.importItems...)
+	if w.m.link != nil {
+		b = sharedImports(b)
+	}
 	b = appendName(b, YieldModule)
 	b = appendName(b, YieldName)
 	return appendU32(append(b, byte(Func)), w.addedType(typeTake))
@@ -81,13 +88,14 @@ func (w *rewriter) tables() []byte {
 	for _, t := range defined {
 		room -= int(t.min)
 	}
-	share := uint32(max(room, 0) / len(defined))
+	share := uint32(max(min(room, w.m.tableRoom), 0) / len(defined))
 	b := appendU32(nil, uint32(len(defined)))
 	for _, t := range defined {
 		l := limits{min: t.min, max: t.min + share, bounded: true}
 		if t.bounded {
 			l.max = min(l.max, t.max)
 		}
+		w.tableItems += l.max
 		b = appendLimits(append(b, byte(t.item)), l)
 	}
 	return b
@@ -115,7 +123,11 @@ func (w *rewriter) tags() []byte {
 
 func (w *rewriter) globals() []byte {
 	defined := len(w.m.globals) - w.m.importedGlobals
-	added := append([]int32{budget, DefaultStack}, make([]int32, len(w.dropped))...)
+	var added []int32
+	if w.m.link == nil {
+		added = []int32{budget, DefaultStack}
+	}
+	added = append(added, make([]int32, len(w.dropped))...)
 	if w.m.use.changes {
 		added = append(added, 0)
 	}

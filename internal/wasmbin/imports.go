@@ -3,18 +3,15 @@ package wasmbin
 // importSection reads the imports. Their items are written again as they come,
 // with empty module names replaced.
 func (m *module) importSection(r *reader) {
-	for range r.count(4, "imports", maxImports) {
+	for number := range r.count(4, "imports", maxImports) {
 		at := r.pos
 		i := Import{Module: r.name(), Name: r.name()}
-		if i.Module == YieldModule || i.Module == EmptyModule {
+		written, ok := m.importName(number, i)
+		if !ok {
 			r.fail(at, "the module name %q of an import is reserved", i.Module)
 		}
-		written := i.Module
-		if written == "" {
-			written = EmptyModule
-		}
-		m.importItems = appendName(m.importItems, written)
-		m.importItems = appendName(m.importItems, i.Name)
+		m.importItems = appendName(m.importItems, written.Module)
+		m.importItems = appendName(m.importItems, written.Name)
 		from := r.pos
 		m.importDescription(r, &i)
 		if r.err != nil {
@@ -30,6 +27,20 @@ func (m *module) importSection(r *reader) {
 	m.importedTags = len(m.tags)
 	m.declared = make([]bool, len(m.funcs))
 	m.checkTables(r)
+}
+
+// importName is how an import is written. It is not ok where the result would say
+// something else than the source.
+func (m *module) importName(number int, i Import) (_ ImportName, ok bool) {
+	switch {
+	case m.link != nil && number < len(m.link.Imports):
+		return m.link.Imports[number], true
+	case m.link != nil, i.Module == YieldModule, i.Module == EmptyModule:
+		return ImportName{}, false
+	case i.Module == "":
+		return ImportName{EmptyModule, i.Name}, true
+	}
+	return ImportName{i.Module, i.Name}, true
 }
 
 func (m *module) importDescription(r *reader, i *Import) {

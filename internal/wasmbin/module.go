@@ -62,21 +62,23 @@ type module struct {
 	types   []FuncType
 	imports []Import
 
-	importItems []byte   // the items of the import section, without their count
-	funcs       []uint32 // type indexes
-	tables      []table
-	tableItems  int // the bound of the sum of their sizes
-	memories    []limits
-	tags        []uint32
-	globals     []global
-	globalItems []byte // the items of the global section
-	exports     []export
-	start       int // function index, -1 without a start section
-	elements    []byte
-	elementKind []ValueType // of each segment
-	data        []byte
-	dataCount   int // as the data count section says, -1 without one
-	segments    int // of data, as the data section has them
+	importItems  []byte   // the items of the import section, without their count
+	funcs        []uint32 // type indexes
+	tables       []table
+	tableItems   int // the bound of the sum of their sizes
+	tableRoom    int // the bound of what they grow by
+	link         *Link
+	memories     []limits
+	tags         []uint32
+	globals      []global
+	globalItems  []byte // the items of the global section
+	exports      []export
+	start        int // function index, -1 without a start section
+	elements     []elementSegment
+	elementItems int
+	data         []byte
+	dataCount    int // as the data count section says, -1 without one
+	segments     int // of data, as the data section has them
 
 	dataSegments []dataSegment
 
@@ -103,8 +105,11 @@ type use struct {
 }
 
 // decode reads a whole module and checks its structure.
-func decode(source []byte, tableItems int) (*module, error) {
-	m := &module{source: source, start: -1, dataCount: -1, tableItems: tableItems}
+func decode(source []byte, o Options) (*module, error) {
+	m := &module{
+		source: source, start: -1, dataCount: -1, link: o.Link,
+		tableItems: int(o.TableItems), tableRoom: int(o.TableRoom),
+	}
 	r := &reader{data: source, end: len(source), section: "header"}
 	m.header(r)
 	last, order := 0, 0
@@ -467,6 +472,7 @@ func (m *module) dataSegment(r *reader) (s dataSegment) {
 		m.constant(r, nil)
 		if r.err == nil {
 			s.offset, s.known = constantI32(m.source[from:r.pos])
+			s.place = m.source[from : r.pos-1]
 		}
 	case 1:
 		s.passive = true

@@ -11,6 +11,11 @@ type Options struct {
 	// TableItems bounds the sum of the sizes of all tables, for ever:
 	// table.grow beyond it gives -1. Zero means maxTableItems.
 	TableItems uint32
+	// TableRoom bounds the sum of what tables can grow by. Zero means TableItems.
+	TableRoom uint32
+	// Link prepares the module for being linked with others; nil for one that
+	// stands alone.
+	Link *Link
 }
 
 // Rewrite prepares a core module for the runtime. It takes time and memory in
@@ -19,7 +24,10 @@ func Rewrite(source []byte, o Options) (*Rewritten, error) {
 	if o.TableItems == 0 {
 		o.TableItems = maxTableItems
 	}
-	m, err := decode(source, int(o.TableItems))
+	if o.TableRoom == 0 {
+		o.TableRoom = o.TableItems
+	}
+	m, err := decode(source, o)
 	if err != nil {
 		return nil, err
 	}
@@ -34,10 +42,20 @@ func Rewrite(source []byte, o Options) (*Rewritten, error) {
 		Reasons: m.reasons(),
 
 		ExceptionRefs: m.use.exceptionRefs,
+		MemoryImport:  m.memoryImport(),
+		InstanceBytes: m.instanceBytes(),
 	}
 	w.exportState(r)
-	r.Base = m.takeBase()
+	if w.lateElements = m.lateElements(); w.lateElements {
+		r.Elements = w.exportFunction("elements", w.addHelper("elements", typeRun, w.elementsBody()))
+	}
+	base, ok := m.takeBase()
+	r.Base = base
+	if !ok && m.link != nil {
+		r.Data = w.exportFunction("data", w.addHelper("data", typeRun, w.dataBody(m.moveData())))
+	}
 	r.Module = w.module()
+	r.InstanceBytes += 8 * uint64(w.tableItems)
 	return r, nil
 }
 
@@ -55,7 +73,11 @@ type rewriter struct {
 	stack   uint32 // global index of what is left of it
 	changed uint32 // global index of what cannot be read and was changed
 	dropped []uint32
-	flags   map[uint32]uint32 // global index by dropped data segment
+	// tableItems is how many items the tables may have.
+	tableItems uint32
+	// lateElements tells that a function writes the element segments.
+	lateElements bool
+	flags        map[uint32]uint32 // global index by dropped data segment
 	refill, tick, pay, descend, charge,
 	copy, fill uint32 // helpers' function indexes
 	inits       map[uint32]uint32 // function index by dropped data segment
@@ -67,12 +89,12 @@ type rewriter struct {
 func newRewriter(m *module) *rewriter {
 	w := &rewriter{
 		m:       m,
-		exports: slices.Clone(m.exports),
+		exports: m.renumberedExports(),
 		prefix:  exportPrefix(m.exports),
 		yield:   uint32(m.importedFuncs),
 		base:    uint32(len(m.funcs) + 1),
-		budget:  uint32(len(m.globals)),
-		stack:   uint32(len(m.globals) + 1),
+		budget:  m.addedGlobal(0),
+		stack:   m.addedGlobal(1),
 		flags:   map[uint32]uint32{},
 		inits:   map[uint32]uint32{},
 	}
@@ -83,9 +105,9 @@ func newRewriter(m *module) *rewriter {
 		slices.Sort(w.dropped)
 	}
 	for i, segment := range w.dropped {
-		w.flags[segment] = w.stack + 1 + uint32(i)
+		w.flags[segment] = uint32(len(m.globals) + sharedGlobals + i)
 	}
-	w.changed = w.stack + 1 + uint32(len(w.dropped))
+	w.changed = uint32(len(m.globals) + sharedGlobals + len(w.dropped))
 	w.addReturnTypes()
 	w.addHelpers()
 	return w
@@ -107,15 +129,17 @@ func exportPrefix(exports []export) string {
 // exportState exports what is hidden, and says under which names all is found.
 func (w *rewriter) exportState(r *Rewritten) {
 	m := w.m
-	r.Stack = w.add(Global, w.stack, "stack")
 	if m.use.changes {
 		r.Changed = w.add(Global, w.changed, "changed")
+	}
+	if m.link == nil {
+		r.Stack = w.add(Global, w.stack, "stack")
 	}
 	if m.start >= 0 {
 		r.Start = w.prefix + "start"
 		w.exports = append(w.exports, export{r.Start, Func, uint32(m.start)})
 	}
-	if len(m.memories) > 0 {
+	if len(m.memories) > m.importedMemories {
 		l := m.memories[0]
 		r.MemoryMin, r.MemoryMax = l.min, maxPages
 		if l.bounded {
@@ -135,7 +159,7 @@ func (w *rewriter) exportState(r *Rewritten) {
 		}
 		name := names[uint32(i)]
 		if name == "" {
-			name = w.add(Global, uint32(i), "global"+strconv.Itoa(i))
+			name = w.add(Global, m.renumberGlobal(uint32(i)), "global"+strconv.Itoa(i))
 		}
 		r.Globals = append(r.Globals, name)
 	}
@@ -143,6 +167,19 @@ func (w *rewriter) exportState(r *Rewritten) {
 		name := "dropped" + strconv.Itoa(int(segment))
 		r.Globals = append(r.Globals, w.add(Global, w.flags[segment], name))
 	}
+}
+
+// addedGlobal is the index in the result of the budget, 0, or the stack, 1.
+func (m *module) addedGlobal(number int) uint32 {
+	if m.link != nil {
+		return uint32(m.importedGlobals + number)
+	}
+	return uint32(len(m.globals) + number)
+}
+
+// memoryImport is the number of the import that is the memory, or -1.
+func (m *module) memoryImport() int {
+	return slices.IndexFunc(m.imports, func(i Import) bool { return i.Kind == Memory })
 }
 
 // exported gives the name of an export, which is added if there is none.
@@ -159,6 +196,23 @@ func (w *rewriter) add(k Kind, index uint32, name string) string {
 	name = w.prefix + name
 	w.exports = append(w.exports, export{name, k, index})
 	return name
+}
+
+// exportFunction adds an export of a helper.
+func (w *rewriter) exportFunction(name string, helper uint32) string {
+	return w.add(Func, helper-1, name)
+}
+
+// renumberedExports are the exports of the source with the numbers that globals
+// have in the result.
+func (m *module) renumberedExports() []export {
+	exports := slices.Clone(m.exports)
+	for i, e := range exports {
+		if e.kind == Global {
+			exports[i].index = m.renumberGlobal(e.index)
+		}
+	}
+	return exports
 }
 
 func (m *module) publicExports() []Export {
@@ -180,8 +234,10 @@ func (m *module) reasons() []string {
 			r = append(r, reason)
 		}
 	}
-	note(m.importedMemories > 0, "its memory is imported")
-	note(m.importedTables > 0, "it imports a table")
-	note(slices.ContainsFunc(m.globals[:m.importedGlobals], func(g global) bool { return g.mutable }), "it imports a mutable global")
+	alone := m.link == nil
+	note(alone && m.importedMemories > 0, "its memory is imported")
+	note(alone && m.importedTables > 0, "it imports a table")
+	imported := slices.ContainsFunc(m.globals[:m.importedGlobals], func(g global) bool { return g.mutable })
+	note(alone && imported, "it imports a mutable global")
 	return r
 }

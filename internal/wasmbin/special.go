@@ -33,6 +33,7 @@ func (s *scanner) call(at int, op byte) {
 	if int(i) < s.m.importedFuncs {
 		s.edit(at, editImport, i)
 		s.weight += callWeight
+		s.m.edits[len(s.m.edits)-1].charged = s.m.link != nil
 	} else {
 		s.event(eventSite, uint32(len(s.m.edits)-s.fn.edits[0]))
 		s.edit(at, editCall, i)
@@ -255,7 +256,7 @@ func (m *module) drop(segment uint32) {
 
 func (s *scanner) elementSegment() {
 	at := s.pos
-	if i := s.u32(); int(i) >= len(s.m.elementKind) {
+	if i := s.u32(); int(i) >= len(s.m.elements) {
 		s.fail(at, "unknown element segment %d", i)
 	}
 }

@@ -122,17 +122,31 @@ type Rewritten struct {
 	// or not that succeeds. Such state cannot be read or set, and is the same in
 	// all instances until it is changed.
 	Changed string
-	// Memory is the export name of memory 0, "" if there is none.
+	// Memory is the export name of the memory, "" if the module has none of its
+	// own.
 	Memory string
-	// Stack is the export name of the i32 global that holds how many bytes of
+	// MemoryImport is the number of the import that is the memory, -1 if none is.
+	MemoryImport int
+	// Elements is the export name of a function that writes the element segments,
+	// which is to be called on every instance before anything else of it; "" if
+	// there is none.
+	Elements string
+	// Data is the export name of a function that writes the data segments, which
+	// is to be called on a fresh start before the start function; "" if there is
+	// none.
+	Data string
+	// InstanceBytes estimates what an instance takes of the host's memory, without
+	// its linear memory.
+	InstanceBytes uint64
+	// Stack is the export name, "" in a linked module, of the i32 global that holds how many bytes of
 	// the stack are left for calls, by an estimate of what they take. It begins
 	// as DefaultStack. Because a trap leaves it as it was then, it is to be set
 	// before every call that no other call of the instance is around, and set
 	// back after one inside a host function that failed; at rest it is no part
 	// of the state.
 	Stack string
-	// MemoryMin and MemoryMax are the declared limits of memory 0 in pages of
-	// 64 KiB; without a declared maximum MemoryMax is the largest possible.
+	// MemoryMin and MemoryMax are the declared limits of the module's own memory
+	// in pages of 64 KiB; without a declared maximum MemoryMax is the largest possible.
 	MemoryMin, MemoryMax uint32
 	// Base is what active data segments write to the memory, which is zero
 	// elsewhere. They are no longer in Module: the host has to put it into the

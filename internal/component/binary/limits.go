@@ -1,0 +1,46 @@
+package binary
+
+// Limits on what a component may hold. They are those of other engines where
+// these have one, and far above what compilers emit.
+const (
+	maxBytes     = 256 << 20 // of the whole component
+	maxNameBytes = 100_000
+	// maxNesting bounds how deep components, component types and instance types
+	// lie in each other, and how deep the types that they are made of do.
+	maxNesting = 100
+	// maxTypeDepth bounds how deep value types lie in each other.
+	maxTypeDepth = 100
+	// maxTypeSize bounds the size of a type with all that it is made of, in
+	// types, each counted as often as it occurs.
+	maxTypeSize = 1_000_000
+	// maxElemBytes bounds the bytes that a value takes in a 64-bit memory
+	// (Binary.md, "elem_size").
+	maxElemBytes = 1 << 28
+
+	maxTypes      = 1_000_000
+	maxFuncs      = 1_000_000
+	maxItems      = 1_000_000 // of core tables, memories, globals or tags, each
+	maxExterns    = 1_000_000 // imports or exports, each
+	maxModules    = 1_000
+	maxComponents = 1_000
+	maxInstances  = 1_000 // core instances included
+	maxArgs       = 100_000
+	maxOptions    = 10
+	maxDecls      = 1_000_000 // of a component type or an instance type
+	maxCoreDecls  = 100_000   // of a module type
+	maxFields     = 10_000    // of a record, a tuple, a variant or an enum
+	maxFlags      = 32
+	maxParams     = 1_000
+
+	// maxPages bounds a core memory.
+	maxPages = 1 << 16
+	// maxTableItems is what a core table may claim to begin with.
+	maxTableItems = 10_000_000
+
+	// Comparing types and replacing resource types in them takes work that no
+	// size of a binary bounds by itself: many small definitions can each need all
+	// of a large type. So it is counted, in types looked at; maxWork is free, and
+	// so is workPerByte for each byte of the component.
+	maxWork     = 10_000_000
+	workPerByte = 100
+)
