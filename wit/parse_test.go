@@ -123,6 +123,7 @@ func TestWorldsAreCompletedAndIncludesAreResolved(t *testing.T) {
 		`world w { include v with { f as g } } world v { import f: func(); export f: func(); }`:                                             `import g: func(); export g: func();`,
 		`world w { include v; include v; import i; } world v { import i; export i; } interface i {}`:                                        `import i; export i;`,
 		`world w { import x: i; import y: a:b/i; export x: i; } interface i { use a.{t}; } interface a { type t = u8; }`:                    `import a; import x: i; import y: i; export x: i;`,
+		`world w { @unstable(feature = x) import i; include v; } world v { import i; } interface i {}`:                                      `import i;`,
 		`use i as j; world w { import j; } interface i {}`:                                                                                  `import i;`,
 		`world w { include v; } world v { @unstable(feature = x) type t = u8; @unstable(feature = x) import f: func(); import f: func(); }`: `import f: func();`,
 	} {
@@ -159,8 +160,8 @@ func TestWhatIsWrongWithWITIsSaidWithItsPlace(t *testing.T) {
 		"package a:b^":               "here is the end of the file, and ; is expected",
 		"package a:b; ^package c:d;": "a file declares its package once, at its beginning: put what follows into a block, package c:d { ... }",
 		"package a:b; package c:d { ^package e:f {} }":                           "a package cannot be declared inside another: put it behind the block of c:d",
-		"package a:b; package ^a:b {}":                                           "package a:b is here and, with other content, at a.wit:1",
-		"package a:b; package c:d {} package ^c:d {}":                            "package c:d is here and, with other content",
+		"package a:b; package ^a:b {}":                                           "package a:b is declared already, at a.wit:1: remove one of them",
+		"package a:b; package c:d {} package ^c:d {}":                            "package c:d is declared already",
 		"package a:b; package c:d ^interface":                                    "here is the keyword interface, and { is expected",
 		"package a:b; ^func":                                                     "here is the keyword func, and package, use, interface or world is expected",
 		"package a:b; interface i {} interface ^I {}":                            "I is declared already, at a.wit:1: remove one of them, or give it a name that differs in more than its case",
@@ -332,7 +333,7 @@ func TestFilesOfAPackageAreFound(t *testing.T) {
 		"empty":     "read WIT of empty: there are no .wit files in it",
 		"bad":       "bad/b.wit:1:9: the package is a:c here, and a:b at bad/a.wit:1: files that are read together are of one package",
 		"bad2":      "bad2/deps/b.wit:1:1: no file says which package this is",
-		"bad3":      "bad3/deps/b.wit:1:22: package g:h is here and, with other content, at bad3/deps/a.wit:1: remove one of them",
+		"bad3":      "bad3/deps/b.wit:1:22: package g:h is declared already, at bad3/deps/a.wit:1: remove one of them",
 	} {
 		if d, err := (wit.Parser{}).Load(fsys, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, %v, want %s", name, d, err, want)

@@ -77,7 +77,7 @@ func component(t *testing.T) *wit.Document {
 	declared.Resource = counter
 	log := &wit.Interface{Funcs: []*wit.FuncDecl{function("log", nil, wit.Param{Name: "msg", Type: text})}}
 	root := id(t, "root:component/root")
-	return &wit.Document{Packages: []*wit.Package{
+	d := &wit.Document{Packages: []*wit.Package{
 		{Name: root.Package, Worlds: []*wit.World{{
 			ID:    root,
 			Types: []*wit.TypeDecl{declared},
@@ -90,8 +90,11 @@ func component(t *testing.T) *wit.Document {
 			},
 			Exports: []*wit.Extern{{Func: function("run", nil)}, {Name: "cart", Interface: cart}},
 		}}},
-		{Name: streams.Package, Interfaces: []*wit.Interface{io}},
 	}}
+	// It is imported and exported, in parts that overlap.
+	d.Add(&wit.Interface{ID: streams, Types: io.Types[:2], Funcs: io.Funcs[:3]})
+	d.Add(&wit.Interface{ID: streams, Types: io.Types[1:], Funcs: io.Funcs[2:]})
+	return d
 }
 
 const componentText = `package root:component;
