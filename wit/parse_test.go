@@ -421,6 +421,9 @@ func TestThereAreBoundsOnWIT(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&imports, "world w%d { import all; }\n", i)
 	}
+	functions := func(n int) string {
+		return strings.TrimPrefix(many(n, func(i int) string { return fmt.Sprintf("import g%d:func();\n", i) }), "package a:b;") + "}"
+	}
 	var labels strings.Builder
 	for i := range 33 {
 		fmt.Fprintf(&labels, "l%d, ", i)
@@ -429,12 +432,16 @@ func TestThereAreBoundsOnWIT(t *testing.T) {
 		{"types in types", nested(99), nested(100), "types are nested deeper than 100: give"},
 		{"types in named ones", chained(100, false), chained(101, false), "types are nested deeper than 100 here"},
 		{"types in named ones, backwards", chained(100, true), chained(101, true), "types are nested deeper than 100 here"},
+		{"types in many named ones, backwards", nested(1), chained(20_000, true), "types are nested deeper than 100 here"},
 		{"aliases", aliases(99), aliases(100), "types are nested deeper than 100 here"},
+		{"many aliases", nested(1), aliases(20_000), "types are nested deeper than 100 here"},
 		{"uses", interfaces(101, false), interfaces(102, false), "in a chain longer than 100"},
 		{"uses, backwards", interfaces(101, true), interfaces(102, true), "in a chain longer than 100"},
+		{"many uses, backwards", nested(1), interfaces(20_000, true), "in a chain longer than 100"},
 		{"size of types", doubled(18), doubled(19), "this type consists of more than 1000000 others"},
 		{"includes", worlds(14), worlds(16), "the worlds import, export and include more than 100000 things in all"},
 		{"imports", nested(1), imports.String(), "the worlds import, export and include more than 100000 things in all"},
+		{"functions", "package a:b; world w {" + functions(100_000), "package a:b; world w {" + functions(100_001), "the worlds import, export and include more than 100000 things in all"},
 		{"flags", nested(1), "package a:b; interface i { flags f { " + labels.String() + "} }", "flags f has 33 labels, more than 32"},
 		{"bytes", "package a:b;" + strings.Repeat(" ", wit.MaxSource-12), "package a:b;" + strings.Repeat(" ", wit.MaxSource-11), "there are 4194305 bytes of WIT in 1 files, and 4194304 in 10000 are the most"},
 		{"comments", "package a:b;" + strings.Repeat("/*", 100_000) + strings.Repeat("*/", 100_000), "package a:b;" + strings.Repeat("/*", 100_000), "this comment has no end"},

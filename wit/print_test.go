@@ -193,3 +193,29 @@ func TestWhatIsInADocumentIsFoundByItsName(t *testing.T) {
 		t.Errorf("got %q, want %q", names, want)
 	}
 }
+
+func TestWhatWITCannotSayIsPrintedForPeople(t *testing.T) {
+	file := &wit.Resource{Name: "file"}
+	self := wit.Param{Name: "self", Type: &wit.Type{Kind: wit.Borrow, Resource: file}}
+	unnamed := tuple(
+		&wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "type", Type: aU8}}},
+		&wit.Type{Kind: wit.Variant, Fields: []wit.Field{{Name: "a", Type: aU8}, {Name: "b"}}},
+		&wit.Type{Kind: wit.Enum, Fields: []wit.Field{{Name: "a"}, {Name: "b"}}},
+	)
+	d := &wit.Document{Packages: []*wit.Package{{
+		Name: wit.PackageName{Namespace: "root", Name: "component"},
+		Worlds: []*wit.World{{
+			ID:      id(t, "root:component/root"),
+			Exports: []*wit.Extern{{Func: function("[method]file.read", unnamed, self)}},
+		}},
+	}}}
+	const want = `package root:component;
+
+world root {
+  export %[method]file.read: func(self: borrow<file>) -> tuple<record { %type: u8 }, variant { a(u8), b }, enum { a, b }>;
+}
+`
+	if got := d.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
