@@ -300,7 +300,9 @@ type CoreType struct {
 	Value   wasmbin.ValueType
 	Mutable bool // of a global
 
-	open bool // of the type of a function, see coreTypeDef
+	// open is set for a type of functions that subtypes could be declared of,
+	// which makes it another type.
+	open bool
 }
 
 // Sort is CoreModuleSort.

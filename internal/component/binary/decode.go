@@ -43,8 +43,10 @@ var magic = []byte("\x00asm")
 // decoder reads a component and all that is in it.
 type decoder struct {
 	reader
-	depth int // of what is being read
-	work  int // see charge
+	depth     int // of what is being read
+	types     int // how many there are, in all scopes
+	work      int // see charge
+	coreBytes int // of core modules that have been read
 
 	facts   map[*wit.Type]facts
 	funcs   map[*wit.Func]facts
@@ -146,6 +148,7 @@ func (d *decoder) componentSection(s *scope, id int) {
 		d.custom(s)
 	case sectionCoreModule:
 		m := &CoreModule{Source: d.data[d.pos:d.end:d.end], Type: d.coreModule()}
+		d.coreBytes += len(m.Source)
 		d.push(s, pos, &ExternType{Of: CoreModuleSort, Module: m.Type})
 		s.define(m)
 	case sectionCoreInstance:

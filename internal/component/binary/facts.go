@@ -9,12 +9,13 @@ type resourceName struct{ resource *wit.Resource }
 
 // facts are what a value type has with all that it is made of.
 type facts struct {
-	size, depth int
-	bytes       int // in a 64-bit memory, at most maxElemBytes
-	align       int
-	borrow      bool // a borrow is in it
-	handle      bool // an own or a borrow is in it
-	pointer     bool // a string or a list is in it
+	size    int32 // see maxTypeSize, which it is at most
+	bytes   int32 // in a 64-bit memory, at most maxElemBytes
+	align   uint8
+	depth   uint8 // at most maxTypeDepth + 1
+	borrow  bool  // a borrow is in it
+	handle  bool  // an own or a borrow is in it
+	pointer bool  // a string or a list is in it
 }
 
 // factsOf gives the facts of a type, whose parts are known to be within the
@@ -48,7 +49,8 @@ func (d *decoder) factsOf(t *wit.Type) facts {
 		}
 		f.bytes = alignTo(f.bytes, f.align)
 	case wit.Flags:
-		f.bytes, f.align = flagsBytes(len(t.Fields)), flagsBytes(len(t.Fields))
+		f.align = flagsBytes(len(t.Fields))
+		f.bytes = int32(f.align)
 	default:
 		d.variantFacts(t, &f)
 	}
@@ -59,9 +61,9 @@ func (d *decoder) factsOf(t *wit.Type) facts {
 
 // variantFacts fills in the facts of a type of cases.
 func (d *decoder) variantFacts(t *wit.Type, f *facts) {
-	most := 0
+	most := int32(0)
 	f.align = discriminantBytes(caseCount(t))
-	f.bytes = f.align
+	f.bytes = int32(f.align)
 	for _, payload := range parts(t) {
 		p := d.factsOf(payload)
 		f.align = max(f.align, p.align)
@@ -74,7 +76,7 @@ func (d *decoder) variantFacts(t *wit.Type, f *facts) {
 // add counts a part in.
 func (f *facts) add(part facts) {
 	f.size = min(f.size+part.size, maxTypeSize)
-	f.depth = max(f.depth, part.depth+1)
+	f.depth = max(f.depth, min(part.depth, maxTypeDepth)+1)
 	f.borrow = f.borrow || part.borrow
 	f.handle = f.handle || part.handle
 	f.pointer = f.pointer || part.pointer
@@ -86,9 +88,9 @@ func (f *facts) append(field facts) {
 	f.bytes = min(alignTo(f.bytes, field.align)+field.bytes, maxElemBytes)
 }
 
-func alignTo(n, align int) int { return (n + align - 1) / align * align }
+func alignTo(n int32, align uint8) int32 { return (n + int32(align) - 1) / int32(align) * int32(align) }
 
-func flagsBytes(n int) int {
+func flagsBytes(n int) uint8 {
 	switch {
 	case n <= 8:
 		return 1
@@ -98,7 +100,7 @@ func flagsBytes(n int) int {
 	return 4
 }
 
-func discriminantBytes(cases int) int {
+func discriminantBytes(cases int) uint8 {
 	switch {
 	case cases <= 1<<8:
 		return 1
@@ -155,13 +157,13 @@ func (d *decoder) sizeOf(t *ExternType) int {
 	case t.Module != nil:
 		return t.Module.size
 	case t.Func != nil:
-		return d.funcFacts(t.Func).size
+		return int(d.funcFacts(t.Func).size)
 	case t.Component != nil:
 		return t.Component.size
 	case t.Instance != nil:
 		return t.Instance.size
 	case t.Value != nil:
-		return d.factsOf(t.Value).size
+		return int(d.factsOf(t.Value).size)
 	}
 	return 1
 }
@@ -189,7 +191,7 @@ func (d *decoder) addSize(at int, size *int, more int) {
 // charge counts work that the bytes of the component do not account for.
 func (d *decoder) charge(n int) {
 	d.work += n
-	if d.work > maxWork+workPerByte*len(d.data) {
-		d.fail(d.pos, "the component takes more than %d steps to validate: its types are too large for how often they are used", maxWork+workPerByte*len(d.data))
+	if limit := freeWork + workPerByte*(d.pos-d.coreBytes); d.work > limit {
+		d.fail(d.pos, "type checking takes more than %d steps: types are too large for how often they are used", limit)
 	}
 }

@@ -17,7 +17,7 @@ const (
 	// (Binary.md, "elem_size").
 	maxElemBytes = 1 << 28
 
-	maxTypes      = 1_000_000
+	maxTypes      = 1_000_000 // in all scopes together
 	maxFuncs      = 1_000_000
 	maxItems      = 1_000_000 // of core tables, memories, globals or tags, each
 	maxExterns    = 1_000_000 // imports or exports, each
@@ -37,10 +37,11 @@ const (
 	// maxTableItems is what a core table may claim to begin with.
 	maxTableItems = 10_000_000
 
-	// Comparing types and replacing resource types in them takes work that no
-	// size of a binary bounds by itself: many small definitions can each need all
-	// of a large type. So it is counted, in types looked at; maxWork is free, and
-	// so is workPerByte for each byte of the component.
-	maxWork     = 10_000_000
-	workPerByte = 100
+	// Comparing types and replacing resource types in them takes time and memory
+	// that no size of a binary bounds by itself: many small definitions can each
+	// need all of a large type. So it is counted, in types looked at; freeWork are
+	// free, and workPerByte for each byte that is not of a core module. A Python
+	// interpreter with all of WASI, linked from 24 modules, takes 4,000.
+	freeWork    = 500_000
+	workPerByte = 4
 )

@@ -3,6 +3,7 @@ package binary
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // nameForm is a form of the name of an import or export.
@@ -65,6 +66,8 @@ func isFragment(s string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
 // checkLabel says why s is no label, or nil.
 func checkLabel(s string) error {
 	if !isLabel(s) {
@@ -75,7 +78,7 @@ func checkLabel(s string) error {
 
 // parseName reads the name of an import or export.
 func parseName(s string) (externName, error) {
-	n := externName{unique: lower(s)}
+	n := externName{unique: unique(s)}
 	if rest, ok := strings.CutPrefix(s, "[constructor]"); ok {
 		n.form, n.resource = constructorName, rest
 		return n, checkLabel(rest)
@@ -96,7 +99,7 @@ func parseName(s string) (externName, error) {
 	}
 	n.form = interfaceName
 	path, version, versioned := strings.Cut(s, "@")
-	n.unique = lower(path) + s[len(path):]
+	n.unique = unique(path) + s[len(path):]
 	if err := checkPath(path, true); err != nil {
 		return n, err
 	}
@@ -114,9 +117,9 @@ func (n *externName) parseFunc(s string) error {
 		return fmt.Errorf("failed to find `.` character in `%s`", s)
 	}
 	n.resource = resource
-	n.unique = lower(s)
-	if lower(resource) == lower(field) {
-		n.unique = lower(resource)
+	n.unique = unique(s)
+	if unique(resource) == unique(field) {
+		n.unique = unique(resource)
 	}
 	if err := checkLabel(resource); err != nil {
 		return err
@@ -124,8 +127,9 @@ func (n *externName) parseFunc(s string) error {
 	return checkLabel(field)
 }
 
-// lower puts ASCII letters into lower case, which are all that names have.
-func lower(s string) string { return strings.ToLower(s) }
+// unique is what has to differ in the names of one scope: bindings in languages
+// that write names otherwise are to find different ones.
+func unique(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "") }
 
 // checkPath checks namespace:package, and /projection behind it, which
 // an interface must have.
@@ -142,8 +146,8 @@ func checkPath(s string, isInterface bool) error {
 		if err := checkLabel(words); err != nil {
 			return err
 		}
-		if words != lower(words) {
-			return fmt.Errorf("`%s` is not lowercase in a package name or namespace", words)
+		if upper := strings.IndexFunc(words, unicode.IsUpper); upper >= 0 {
+			return fmt.Errorf("character `%c` is not lowercase in package name/namespace `%s`", words[upper], words)
 		}
 	}
 	if !ok {
@@ -167,16 +171,27 @@ func (e *nestedNameError) Error() string {
 
 // checkVersion says why s is no version of Semantic Versioning 2.0, or nil.
 func checkVersion(s string) error {
+	if s == "" {
+		return fmt.Errorf("`` is not a valid semver: empty string")
+	}
 	core, build, hasBuild := strings.Cut(s, "+")
 	core, pre, hasPre := strings.Cut(core, "-")
-	numbers := strings.Split(core, ".")
-	if len(numbers) != 3 {
-		return fmt.Errorf("`%s` is not a valid semver: it needs three numbers", s)
-	}
-	for _, n := range numbers {
-		if !isNumber(n) {
-			return fmt.Errorf("`%s` is not a valid semver: unexpected character or number in `%s`", s, n)
+	for _, which := range []string{"major", "minor", "patch"} {
+		digits := core[:len(core)-len(strings.TrimLeft(core, "0123456789"))]
+		rest := core[len(digits):]
+		switch {
+		case core == "":
+			return fmt.Errorf("`%s` is not a valid semver: unexpected end of input while parsing %s version number", s, which)
+		case digits == "":
+			return fmt.Errorf("`%s` is not a valid semver: unexpected character %q while parsing %s version number", s, core[0], which)
+		case !isNumber(digits):
+			return fmt.Errorf("`%s` is not a valid semver: invalid leading zero or value of %s version number", s, which)
+		case which == "patch" && rest == "":
+			continue
+		case which == "patch" || rest != "" && rest[0] != '.':
+			return fmt.Errorf("`%s` is not a valid semver: unexpected character %q after %s version number", s, rest[0], which)
 		}
+		core = strings.TrimPrefix(rest, ".")
 	}
 	if hasPre {
 		if err := checkIdentifiers(s, pre, true); err != nil {
@@ -198,14 +213,13 @@ func checkIdentifiers(version, s string, pre bool) error {
 		digits := true
 		for i := range len(id) {
 			c := id[i]
-			letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '-'
-			if !letter && !isDigit(c) {
+			if !isDigit(c) && !isLetter(c) && c != '-' {
 				return fmt.Errorf("`%s` is not a valid semver: unexpected character %q", version, c)
 			}
-			digits = digits && !letter
+			digits = digits && isDigit(c)
 		}
-		if pre && digits && !isNumber(id) {
-			return fmt.Errorf("`%s` is not a valid semver: a number with a leading zero, or too large", version)
+		if pre && digits && id[0] == '0' && len(id) > 1 {
+			return fmt.Errorf("`%s` is not a valid semver: invalid leading zero", version)
 		}
 	}
 	return nil
@@ -349,7 +363,7 @@ func isBase64(s string) bool {
 	}
 	for i := range len(digits) {
 		c := digits[i]
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '+' && c != '/' {
+		if !isDigit(c) && !isLetter(c) && c != '+' && c != '/' {
 			return false
 		}
 	}

@@ -31,7 +31,7 @@ func (r *reader) enter(size uint32, section string) (outer reader) {
 // leave undoes enter.
 func (r *reader) leave(outer reader) {
 	if r.err == nil && r.pos < r.end {
-		r.fail(r.pos, "section size mismatch: %d bytes are left over", r.left())
+		r.fail(r.pos, "unexpected data at the end of the section: %d bytes are left over", r.left())
 	}
 	r.end, r.section = outer.end, outer.section
 }
@@ -78,16 +78,6 @@ func (r *reader) peek() byte {
 		return 0
 	}
 	return r.data[r.pos]
-}
-
-// bool reads a byte that is 0 or 1.
-func (r *reader) bool() bool {
-	at := r.pos
-	b := r.byte()
-	if b > 1 {
-		r.fail(at, "invalid boolean value %#x", b)
-	}
-	return b == 1
 }
 
 // u32 reads an unsigned LEB128 number of at most 32 bits.

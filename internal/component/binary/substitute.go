@@ -79,9 +79,6 @@ func (m *substitution) value(t *wit.Type) *wit.Type {
 	}
 	m.d.charge(1 + len(t.Fields))
 	to := m.changed(t)
-	if to != t {
-		m.d.facts[to] = m.d.factsOf(t)
-	}
 	m.values[t] = to
 	return to
 }
@@ -133,8 +130,6 @@ func (m *substitution) function(f *wit.Func) *wit.Func {
 	}
 	if same {
 		to = f
-	} else {
-		m.d.funcs[to] = m.d.funcFacts(f)
 	}
 	m.funcs[f] = to
 	return to
