@@ -114,3 +114,11 @@ func (k Kind) String() string {
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
+
+// maxShortType bounds how much String tells of a type that has no name, in
+// bytes.
+const maxShortType = 64
+
+// String is the type as WIT refers to it, by its name if it has one; without
+// the end of it if it is long.
+func (t *Type) String() string { return string((&printer{}).appendType(nil, t, maxShortType)) }

@@ -7,7 +7,6 @@ package wit
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"unicode/utf16"
@@ -32,30 +31,63 @@ const maxExcerpt = 48
 // noArgs is what absent arguments stand for.
 var noArgs = json.RawMessage("[]")
 
+// subject is what an error says that something is wrong with.
+type subject struct{ noun, have, are string }
+
+var (
+	theArguments = subject{"the arguments", "have", "are"}
+	theValue     = subject{"the value", "has", "is"}
+)
+
 // checkArgs says why args are no JSON array of a bounded size whose strings all
 // are text, or nil; and gives the array for them, which is empty if they are.
 func checkArgs(args json.RawMessage) (json.RawMessage, error) {
-	if len(args) > MaxArgs {
-		return nil, fmt.Errorf("the arguments have %d bytes, more than %d: pass large values in files", len(args), MaxArgs)
+	args, err := checkJSON(theArguments, args)
+	if err != nil {
+		return nil, err
 	}
-	args = bytes.TrimLeft(args, " \t\r\n")
 	if len(args) == 0 {
 		return noArgs, nil
 	}
-	if !utf8.Valid(args) {
-		return nil, errors.New("the arguments are not valid UTF-8")
-	}
-	if !json.Valid(args) {
-		var whole json.RawMessage
-		return nil, fmt.Errorf("the arguments are not valid JSON: %w", json.Unmarshal(args, &whole))
-	}
 	if args[0] != '[' {
-		return nil, fmt.Errorf("the arguments are %s: put them into an array, as in [1, 2]", describe(args))
-	}
-	if loneSurrogate(args) {
-		return nil, errors.New(`a string in the arguments has one half of a surrogate pair, such as "\ud800", which stands for no character`)
+		return nil, notAnArray(args)
 	}
 	return args, nil
+}
+
+func notAnArray(args []byte) error {
+	return fmt.Errorf("the arguments are %s: put them into an array, as in [1, 2]", describe(args))
+}
+
+// checkJSON says why text is neither empty nor JSON of a bounded size whose
+// strings all are text, or nil; and gives it without the space before it.
+func checkJSON(s subject, text []byte) ([]byte, error) {
+	if err := s.checkSize(text); err != nil {
+		return nil, err
+	}
+	text = bytes.TrimLeft(text, " \t\r\n")
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if !json.Valid(text) {
+		var whole json.RawMessage
+		return nil, fmt.Errorf("%s %s not valid JSON: %w", s.noun, s.are, json.Unmarshal(text, &whole))
+	}
+	if loneSurrogate(text) {
+		return nil, fmt.Errorf(`a string in %s has one half of a surrogate pair, such as "\ud800", which stands for no character`, s.noun)
+	}
+	return text, nil
+}
+
+// checkSize says why text is no UTF-8 of a bounded size, or nil.
+func (s subject) checkSize(text []byte) error {
+	if len(text) > MaxArgs {
+		return fmt.Errorf("%s %s %d bytes, more than %d: pass large values in files", s.noun, s.have, len(text), MaxArgs)
+	}
+	if !utf8.Valid(text) {
+		return fmt.Errorf("%s %s not valid UTF-8", s.noun, s.are)
+	}
+	return nil
 }
 
 // loneSurrogate reports whether a string in text, which is valid JSON, has half

@@ -28,6 +28,7 @@ var imports = map[string][]string{
 	"api":                          {},
 	"client":                       {"api"},
 	"wit":                          {},
+	"wit/wittest":                  {"wit"},
 	"internal/access":              {"api", "internal/id", "internal/sched", "internal/storage"},
 	"internal/agenda":              {"internal/id", "internal/oplog", "internal/sched", "internal/storage"},
 	"internal/image":               {"internal/storage"},
@@ -94,7 +95,7 @@ var restricted = map[string][]string{
 	"golang.org/x/crypto/chacha20":         {"internal/host/ambient"},
 	"golang.org/x/term":                    {"internal/cli"},
 	"github.com/rogpeppe/go-internal/...":  {},
-	"pgregory.net/rapid":                   {"internal/storage/storagetest"},
+	"pgregory.net/rapid":                   {"internal/storage/storagetest", "wit/wittest"},
 }
 
 // restrictedInTests lists the imports that even tests may not have, and the
