@@ -164,11 +164,10 @@ func (d *decoder) renamed(def *ExternType, label string) ExternType {
 	if t.Value != nil {
 		named := *t.Value
 		named.Name = label
-		d.facts[&named] = d.factsOf(t.Value)
 		if handle, ok := d.handles[t.Value]; ok {
 			d.handles[&named] = handle
 		}
-		t.Value = &named
+		t.Value, t.origin = &named, t.Value
 	}
 	if t.Resource != nil {
 		t.name = &resourceName{t.Resource}
@@ -194,7 +193,7 @@ func (d *decoder) declare(s *scope, to *externs, a *externAttributes, t ExternTy
 	} else {
 		s.made = append(s.made, made...)
 	}
-	e := Extern{Name: a.name, ExternType: t}
+	e := Extern{Name: a.name, Implements: a.implements, ExternType: t}
 	d.push(s, a.pos, &e.ExternType)
 	if t.Of == Type && t.Resource != nil {
 		to.resources[t.name] = a.name

@@ -150,7 +150,7 @@ func (d *decoder) bundle(s *scope, pos int) {
 		}
 		d.checkName(&names, &a, &t)
 		d.addSize(pos, &def.Type.size, d.sizeOf(&t))
-		def.Type.Exports = append(def.Type.Exports, Extern{Name: a.name, ExternType: t})
+		def.Type.Exports = append(def.Type.Exports, Extern{Name: a.name, Implements: a.implements, ExternType: t})
 		def.Exports = append(def.Exports, NamedRef{Name: a.name, Ref: ref})
 	})
 	def.Type.depth = d.nesting(def.Type.Exports)

@@ -141,7 +141,7 @@ func (m *substitution) extern(t ExternType) ExternType {
 	case t.Func != nil:
 		t.Func = m.function(t.Func)
 	case t.Value != nil:
-		t.Value = m.value(t.Value)
+		t.Value, t.origin = m.value(t.Value), m.value(t.origin)
 	case t.Resource != nil:
 		t.name = m.name(t.name)
 		t.Resource = t.name.resource
