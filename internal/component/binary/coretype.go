@@ -178,7 +178,7 @@ func coreMatch(a, b *CoreType) error {
 	switch a.Kind {
 	case wasmbin.Func, wasmbin.Tag:
 		if !sameCoreFunc(&a.Func, &b.Func) || a.open != b.open {
-			return mismatch("expected: %s, found: %s", coreFuncText(&b.Func), coreFuncText(&a.Func))
+			return mismatch("expected: %s, found: %s", coreFuncText(b), coreFuncText(a))
 		}
 	case wasmbin.Table:
 		if a.Value != b.Value {

@@ -78,15 +78,16 @@ func Decode(source []byte) (*Component, error) {
 		d.tooMany(maxBytes, len(source), "bytes of a component", maxBytes)
 		return nil, d.err
 	}
-	s := d.component(nil)
+	c, _ := d.component(nil)
 	if d.err != nil {
 		return nil, d.err
 	}
-	return s.component, nil
+	return c, nil
 }
 
-// component reads a component from its preamble to the end of the section.
-func (d *decoder) component(outer *scope) *scope {
+// component reads a component from its preamble to the end of the section, and
+// gives its type as well.
+func (d *decoder) component(outer *scope) (*Component, *ComponentType) {
 	s := newScope(inComponent, outer)
 	s.component = &Component{}
 	d.preamble()
@@ -105,7 +106,7 @@ func (d *decoder) component(outer *scope) *scope {
 		}
 	})
 	s.component.Imports, s.component.Exports = s.imports.list, s.exports.list
-	return s
+	return s.component, d.finish(s)
 }
 
 // deeper reads what lies one level deeper.
@@ -156,10 +157,9 @@ func (d *decoder) componentSection(s *scope, id int) {
 	case sectionCoreType:
 		d.vector(1, "core types", maxTypes, func() { d.coreType(s) })
 	case sectionComponent:
-		inner := d.component(s)
-		t := d.finish(inner)
+		inner, t := d.component(s)
 		d.push(s, pos, &ExternType{Of: ComponentSort, Component: t})
-		s.define(&SubComponent{inner.component})
+		s.define(&SubComponent{inner})
 	case sectionInstance:
 		d.vector(2, "instances", maxInstances, func() { d.instance(s) })
 	case sectionAlias:

@@ -1,8 +1,6 @@
 package binary
 
 import (
-	"fmt"
-
 	"github.com/waterbear-run/waterbear/wit"
 )
 
@@ -88,10 +86,10 @@ func (d *describer) externs(what string, list []Extern) (all []*wit.Extern, err 
 		case InstanceSort:
 			x, err = d.instance(e)
 		default:
-			err = fmt.Errorf("it is a %s, which WIT has no word for", externNames[e.Of])
+			err = mismatch("it is a %s, which WIT has no word for", externNames[e.Of])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", what, e.Name, err)
+			return nil, within(err, "%s %s", what, e.Name)
 		}
 		all = append(all, x)
 	}
@@ -135,7 +133,7 @@ func (d *describer) instance(e *Extern) (*wit.Extern, error) {
 			}
 			x.Interface.Funcs = append(x.Interface.Funcs, f)
 		default:
-			return nil, fmt.Errorf("it exports %s, a %s, which an interface cannot", item.Name, externNames[item.Of])
+			return nil, mismatch("it exports %s, a %s, which an interface cannot", item.Name, externNames[item.Of])
 		}
 	}
 	d.publish(x.Interface)

@@ -1,7 +1,6 @@
 package binary
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 )
@@ -71,7 +70,7 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // checkLabel says why s is no label, or nil.
 func checkLabel(s string) error {
 	if !isLabel(s) {
-		return fmt.Errorf("`%s` is not in kebab case", s)
+		return mismatch("`%s` is not in kebab case", s)
 	}
 	return nil
 }
@@ -114,7 +113,7 @@ func parseName(s string) (externName, error) {
 func (n *externName) parseFunc(s string) error {
 	resource, field, ok := strings.Cut(s, ".")
 	if !ok {
-		return fmt.Errorf("failed to find `.` character in `%s`", s)
+		return mismatch("failed to find `.` character in `%s`", s)
 	}
 	n.resource = resource
 	n.unique = unique(s)
@@ -127,16 +126,18 @@ func (n *externName) parseFunc(s string) error {
 	return checkLabel(field)
 }
 
-// unique is what has to differ in the names of one scope: bindings in languages
-// that write names otherwise are to find different ones.
-func unique(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "") }
+// unique is what has to differ in the names of one scope: bindings for languages
+// that write names otherwise are to find different ones. Later versions of the
+// specification have hyphens not count either, which refuses components that were
+// built before.
+func unique(s string) string { return strings.ToLower(s) }
 
 // checkPath checks namespace:package, and /projection behind it, which
 // an interface must have.
 func checkPath(s string, isInterface bool) error {
 	namespace, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return fmt.Errorf("expected `:` at `%s`", s)
+		return mismatch("expected `:` at `%s`", s)
 	}
 	pkg, projection, ok := strings.Cut(rest, "/")
 	for _, words := range []string{namespace, pkg} {
@@ -147,12 +148,12 @@ func checkPath(s string, isInterface bool) error {
 			return err
 		}
 		if upper := strings.IndexFunc(words, unicode.IsUpper); upper >= 0 {
-			return fmt.Errorf("character `%c` is not lowercase in package name/namespace `%s`", words[upper], words)
+			return mismatch("character `%c` is not lowercase in package name/namespace `%s`", words[upper], words)
 		}
 	}
 	if !ok {
 		if isInterface {
-			return fmt.Errorf("expected `/` after package name in `%s`", s)
+			return mismatch("expected `/` after package name in `%s`", s)
 		}
 		return nil
 	}
@@ -166,13 +167,13 @@ func checkPath(s string, isInterface bool) error {
 type nestedNameError struct{ rest string }
 
 func (e *nestedNameError) Error() string {
-	return fmt.Sprintf("nested namespaces: trailing characters found: `%s`, expected `/` after package name", e.rest)
+	return mismatch("nested namespaces: trailing characters found: `%s`, expected `/` after package name", e.rest).Error()
 }
 
 // checkVersion says why s is no version of Semantic Versioning 2.0, or nil.
 func checkVersion(s string) error {
 	if s == "" {
-		return fmt.Errorf("`` is not a valid semver: empty string")
+		return mismatch("`` is not a valid semver: empty string")
 	}
 	core, build, hasBuild := strings.Cut(s, "+")
 	core, pre, hasPre := strings.Cut(core, "-")
@@ -181,15 +182,15 @@ func checkVersion(s string) error {
 		rest := core[len(digits):]
 		switch {
 		case core == "":
-			return fmt.Errorf("`%s` is not a valid semver: unexpected end of input while parsing %s version number", s, which)
+			return mismatch("`%s` is not a valid semver: unexpected end of input while parsing %s version number", s, which)
 		case digits == "":
-			return fmt.Errorf("`%s` is not a valid semver: unexpected character %q while parsing %s version number", s, core[0], which)
+			return mismatch("`%s` is not a valid semver: unexpected character %q while parsing %s version number", s, core[0], which)
 		case !isNumber(digits):
-			return fmt.Errorf("`%s` is not a valid semver: invalid leading zero or value of %s version number", s, which)
+			return mismatch("`%s` is not a valid semver: invalid leading zero or value of %s version number", s, which)
 		case which == "patch" && rest == "":
 			continue
 		case which == "patch" || rest != "" && rest[0] != '.':
-			return fmt.Errorf("`%s` is not a valid semver: unexpected character %q after %s version number", s, rest[0], which)
+			return mismatch("`%s` is not a valid semver: unexpected character %q after %s version number", s, rest[0], which)
 		}
 		core = strings.TrimPrefix(rest, ".")
 	}
@@ -208,18 +209,18 @@ func checkVersion(s string) error {
 func checkIdentifiers(version, s string, pre bool) error {
 	for id := range strings.SplitSeq(s, ".") {
 		if id == "" {
-			return fmt.Errorf("`%s` is not a valid semver: empty identifier segment", version)
+			return mismatch("`%s` is not a valid semver: empty identifier segment", version)
 		}
 		digits := true
 		for i := range len(id) {
 			c := id[i]
 			if !isDigit(c) && !isLetter(c) && c != '-' {
-				return fmt.Errorf("`%s` is not a valid semver: unexpected character %q", version, c)
+				return mismatch("`%s` is not a valid semver: unexpected character %q", version, c)
 			}
 			digits = digits && isDigit(c)
 		}
 		if pre && digits && id[0] == '0' && len(id) > 1 {
-			return fmt.Errorf("`%s` is not a valid semver: invalid leading zero", version)
+			return mismatch("`%s` is not a valid semver: invalid leading zero", version)
 		}
 	}
 	return nil
@@ -250,12 +251,12 @@ func parseDependency(s string) (nameForm, error, bool) {
 	case "unlocked-dep":
 		query, ok := strings.CutPrefix(rest, "<")
 		if !ok {
-			return dependencyName, fmt.Errorf("expected `<` at `%s`", rest), true
+			return dependencyName, mismatch("expected `<` at `%s`", rest), true
 		}
 		// A range of versions has > in it.
 		query, ok = strings.CutSuffix(query, ">")
 		if !ok {
-			return dependencyName, fmt.Errorf("expected `>` at the end of `%s`", rest), true
+			return dependencyName, mismatch("expected `>` at the end of `%s`", rest), true
 		}
 		return dependencyName, checkQuery(query), true
 	case "locked-dep":
@@ -271,7 +272,7 @@ func parseDependency(s string) (nameForm, error, bool) {
 	case "url":
 		url, err := inBrackets(&rest)
 		if err == nil && strings.Contains(url, "<") {
-			err = fmt.Errorf("url cannot contain `<`: `%s`", url)
+			err = mismatch("url cannot contain `<`: `%s`", url)
 		}
 		return urlName, firstError(err, optionalHash(&rest), noRest(rest)), true
 	case "integrity":
@@ -295,7 +296,7 @@ func firstError(errs ...error) error {
 
 func noRest(s string) error {
 	if s != "" {
-		return fmt.Errorf("trailing characters found: `%s`", s)
+		return mismatch("trailing characters found: `%s`", s)
 	}
 	return nil
 }
@@ -304,11 +305,11 @@ func noRest(s string) error {
 func inBrackets(s *string) (string, error) {
 	rest, ok := strings.CutPrefix(*s, "<")
 	if !ok {
-		return "", fmt.Errorf("expected `<` at `%s`", *s)
+		return "", mismatch("expected `<` at `%s`", *s)
 	}
 	inner, rest, ok := strings.Cut(rest, ">")
 	if !ok {
-		return "", fmt.Errorf("failed to find `>` character in `%s`", *s)
+		return "", mismatch("failed to find `>` character in `%s`", *s)
 	}
 	*s = rest
 	return inner, nil
@@ -320,7 +321,7 @@ func optionalHash(s *string) error {
 	}
 	rest, ok := strings.CutPrefix(*s, ",integrity=")
 	if !ok {
-		return fmt.Errorf("expected `integrity=<` at `%s`", (*s)[1:])
+		return mismatch("expected `integrity=<` at `%s`", (*s)[1:])
 	}
 	*s = rest
 	hash, err := inBrackets(s)
@@ -334,21 +335,21 @@ func optionalHash(s *string) error {
 func checkHash(s string) error {
 	all := strings.Fields(s)
 	if len(all) == 0 {
-		return fmt.Errorf("integrity hash cannot be empty")
+		return mismatch("integrity hash cannot be empty")
 	}
 	for _, h := range all {
 		algorithm, rest, ok := strings.Cut(h, "-")
 		switch algorithm {
 		case "sha256", "sha384", "sha512":
 		default:
-			return fmt.Errorf("unrecognized hash algorithm: `%s`", h)
+			return mismatch("unrecognized hash algorithm: `%s`", h)
 		}
 		if !ok {
-			return fmt.Errorf("expected `-` after hash algorithm: %s", h)
+			return mismatch("expected `-` after hash algorithm: %s", h)
 		}
 		digest, _, _ := strings.Cut(rest, "?")
 		if !isBase64(digest) {
-			return fmt.Errorf("not valid base64: `%s`", digest)
+			return mismatch("not valid base64: `%s`", digest)
 		}
 	}
 	return nil
@@ -378,11 +379,11 @@ func checkQuery(s string) error {
 	}
 	inner, ok := strings.CutPrefix(ranges, "{")
 	if !ok {
-		return fmt.Errorf("expected `{` at `%s`", ranges)
+		return mismatch("expected `{` at `%s`", ranges)
 	}
 	inner, rest, ok := strings.Cut(inner, "}")
 	if !ok {
-		return fmt.Errorf("failed to find `}` character in `%s`", ranges)
+		return mismatch("failed to find `}` character in `%s`", ranges)
 	}
 	if err := noRest(rest); err != nil {
 		return err
@@ -404,7 +405,7 @@ func checkRange(s string) error {
 	case ok:
 		return checkVersion(highest)
 	case isLowest:
-		return fmt.Errorf("expected `<` at start of version range upper bounds: `%s`", s)
+		return mismatch("expected `<` at start of version range upper bounds: `%s`", s)
 	}
-	return fmt.Errorf("expected `>=` or `<` at start of version range: `%s`", s)
+	return mismatch("expected `>=` or `<` at start of version range: `%s`", s)
 }

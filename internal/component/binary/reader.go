@@ -43,7 +43,7 @@ func (r *reader) left() int { return r.end - r.pos }
 // fail lets an error stick, if it is the first.
 func (r *reader) fail(at int, format string, args ...any) {
 	if r.err == nil {
-		r.err = &Error{Offset: at, Section: r.section, Rule: fmt.Sprintf(format, args...)}
+		r.err = &Error{Offset: at, Section: r.section, Rule: fmt.Sprintf(format, brief(args)...)}
 	}
 }
 
