@@ -86,7 +86,7 @@ func (d *describer) externs(what string, list []Extern) (all []*wit.Extern, err 
 		case InstanceSort:
 			x, err = d.instance(e)
 		default:
-			err = mismatch("it is a %s, which WIT has no word for", externNames[e.Of])
+			err = mismatch("its sort is %s, which WIT has no word for", externNames[e.Of])
 		}
 		if err != nil {
 			return nil, within(err, "%s %s", what, e.Name)
@@ -107,6 +107,9 @@ func (d *describer) instance(e *Extern) (*wit.Extern, error) {
 	n, err := parseName(e.Name)
 	if err != nil {
 		return nil, err
+	}
+	if n.form > interfaceName {
+		return nil, mismatch("it is named by where it comes from, which WIT has no word for")
 	}
 	x := &wit.Extern{Interface: &wit.Interface{}}
 	id := e.Implements
@@ -133,7 +136,7 @@ func (d *describer) instance(e *Extern) (*wit.Extern, error) {
 			}
 			x.Interface.Funcs = append(x.Interface.Funcs, f)
 		default:
-			return nil, mismatch("it exports %s, a %s, which an interface cannot", item.Name, externNames[item.Of])
+			return nil, mismatch("it exports %s, whose sort is %s, which an interface cannot", item.Name, externNames[item.Of])
 		}
 	}
 	d.publish(x.Interface)

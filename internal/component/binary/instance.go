@@ -139,7 +139,7 @@ func (d *decoder) instantiate(s *scope, pos int) {
 // bundle reads an instance made of exports.
 func (d *decoder) bundle(s *scope, pos int) {
 	def := &Bundle{Type: &InstanceType{size: 1}}
-	names := newExterns("export")
+	names := externs{what: "export"}
 	d.vector(4, "instantiation exports", maxArgs, func() {
 		a := d.attributes()
 		pos := d.pos

@@ -11,11 +11,9 @@ const (
 	// maxTypeDepth bounds how deep value types lie in each other.
 	maxTypeDepth = 100
 	// maxTypeSize bounds the size of a type with all that it is made of, in
-	// types, each counted as often as it occurs.
+	// types, each counted as often as it occurs. So no value takes 2^28 bytes of
+	// memory either, as Binary.md has it: lists of a fixed length are refused.
 	maxTypeSize = 1_000_000
-	// maxElemBytes bounds the bytes that a value takes in a 64-bit memory
-	// (Binary.md, "elem_size").
-	maxElemBytes = 1 << 28
 
 	maxTypes      = 1_000_000 // in all scopes together
 	maxFuncs      = 1_000_000

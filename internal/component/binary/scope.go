@@ -47,8 +47,8 @@ type scope struct {
 
 func newScope(kind scopeKind, outer *scope) *scope {
 	return &scope{
-		kind: kind, outer: outer, size: 1, defined: map[*wit.Resource]bool{},
-		imports: newExterns("import"), exports: newExterns("export"),
+		kind: kind, outer: outer, size: 1,
+		imports: externs{what: "import"}, exports: externs{what: "export"},
 	}
 }
 

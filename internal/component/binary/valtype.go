@@ -148,8 +148,6 @@ func (d *decoder) checkFacts(at int, t *wit.Type) {
 		d.fail(at, "effective type size exceeds the limit of %d", maxTypeSize)
 	case f.depth > maxTypeDepth:
 		d.fail(at, "type nesting is too deep: more than %d", maxTypeDepth)
-	case f.bytes >= maxElemBytes:
-		d.fail(at, "type exceeds maximum byte size of %d", maxElemBytes)
 	}
 }
 

@@ -36,8 +36,8 @@ func (s *scope) name(to *externs, t *ExternType) {
 	default:
 		return
 	}
-	to.visible[key] = true
-	s.exports.visible[key] = true
+	to.show(key)
+	s.exports.show(key)
 }
 
 // typeVisible says whether all that a type is made of is visible; the type itself
@@ -99,7 +99,7 @@ func (d *decoder) valueVisible(to *externs, t *wit.Type) bool {
 		return false
 	}
 	if t.Kind >= wit.List {
-		to.visible[t] = true
+		to.show(t)
 	}
 	return true
 }
