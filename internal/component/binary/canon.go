@@ -265,6 +265,7 @@ func (d *decoder) flatten(t *wit.Type) flat {
 	if f, ok := d.flat[t]; ok {
 		return f
 	}
+	d.charge(len(t.Fields))
 	var f flat
 	switch t.Kind {
 	case wit.S64, wit.U64:

@@ -213,7 +213,7 @@ func (d *decoder) moduleMatch(a, b *ModuleType) error {
 	if a == b {
 		return nil
 	}
-	d.charge(len(a.Imports) + len(b.Imports) + len(a.Exports) + len(b.Exports))
+	d.charge(a.size + b.size)
 	given := make(map[[2]string]*CoreType, len(b.Imports))
 	for i := range b.Imports {
 		given[[2]string{b.Imports[i].Module, b.Imports[i].Name}] = &b.Imports[i].CoreType

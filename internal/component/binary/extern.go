@@ -177,6 +177,7 @@ func (d *decoder) renamed(def *ExternType, label string) ExternType {
 		if handle, ok := d.handles[t.Value]; ok {
 			d.handles[&named] = handle
 		}
+		d.facts[&named] = d.factsOf(t.Value)
 		t.Value, t.origin = &named, t.Value
 	}
 	if t.Resource != nil {

@@ -41,9 +41,9 @@ func (d *decoder) instantiateModule(s *scope, pos int) {
 	if m == nil {
 		return
 	}
-	d.charge(len(m.Imports))
 	for i := range m.Imports {
 		want := &m.Imports[i]
+		d.charge(want.size())
 		from, ok := given[want.Module]
 		if !ok {
 			d.fail(pos, "missing module instantiation argument named `%s`", want.Module)

@@ -215,6 +215,12 @@ func TestWorkIsBounded(t *testing.T) {
 	instances := claim(times, "\x00\x00\x00")
 	mustFit(t, "few", sections(sectionComponent, inner, sectionInstance, claim(2, "\x00\x00\x00")))
 	wantLimit(t, "many", sections(sectionComponent, inner, sectionInstance, instances), "type checking takes more than")
+	// Exporting a large type often is as much work.
+	exports := lebOf(times)
+	for i := range times {
+		exports = append(exports, fmt.Sprintf("\x00\x04t%03d\x03\x03\x00", i)...)
+	}
+	wantLimit(t, "exports", append(inner, sections(sectionExport, exports)[8:]...), "type checking takes more than")
 }
 
 func TestErrorsRepeatLittleOfLongNames(t *testing.T) {

@@ -106,12 +106,14 @@ func (d *decoder) valueVisible(to *externs, t *wit.Type) bool {
 
 // partsVisible says whether what a type is made of is visible.
 func (d *decoder) partsVisible(to *externs, t *wit.Type) bool {
-	if t.Kind == wit.Own || t.Kind == wit.Borrow {
+	switch t.Kind {
+	case wit.Own, wit.Borrow:
 		return to.visible[d.handles[t]]
+	case wit.Enum, wit.Flags:
+		return true
 	}
-	all := parts(t)
-	d.charge(1 + len(all))
-	for _, p := range all {
+	d.charge(1 + len(t.Fields))
+	for _, p := range parts(t) {
 		if !d.valueVisible(to, p) {
 			return false
 		}
