@@ -26,7 +26,8 @@ var imports = map[string][]string{
 	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},
 	"internal/host/live":           {"internal/host/hostdir", "internal/sched"},
-	"internal/host/wasip1":         {"internal/host/ambient", "internal/host/filesystem", "internal/wasm"},
+	"internal/host/wasi":           {"internal/host/ambient", "internal/host/filesystem"},
+	"internal/host/wasip1":         {"internal/host/ambient", "internal/host/filesystem", "internal/host/wasi", "internal/wasm"},
 	"api":                          {},
 	"client":                       {"api"},
 	"wit":                          {},
@@ -38,7 +39,7 @@ var imports = map[string][]string{
 	"internal/server":              {"api", "internal/access", "internal/id"},
 	"internal/worker": {
 		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/ambient",
-		"internal/host/filesystem", "internal/host/hostdir", "internal/host/wasip1", "internal/id",
+		"internal/host/filesystem", "internal/host/hostdir", "internal/host/wasi", "internal/host/wasip1", "internal/id",
 		"internal/image", "internal/oplog", "internal/sched", "internal/storage", "internal/wasm", "wit",
 	},
 	".": {
