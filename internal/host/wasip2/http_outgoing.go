@@ -1,0 +1,258 @@
+package wasip2
+
+import (
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+// outgoing is what requests and responses of a program have in common.
+type outgoing struct {
+	headers []field
+	body    uint32 // representation of its outgoing-body, once there is one, or 0
+}
+
+func (o *outgoing) code(c *wasi.Coder) {
+	codeFields(c, &o.headers)
+	wasi.Uint(c, &o.body, maxResources)
+}
+
+func (o *outgoing) weight() int { return weightOf(o.headers) }
+
+func (o *outgoing) message() *outgoing { return o }
+
+func (o *outgoing) close(s *System) (stays bool) {
+	s.abandonBody(o.body)
+	return false
+}
+
+// message is a request or a response of a program.
+type message interface {
+	resource
+	message() *outgoing
+}
+
+// takeHeaders gives the fields that a message is made of.
+func (s *System) takeHeaders(v wit.Value) ([]field, error) {
+	f, err := take[*fields](s, v)
+	if err != nil {
+		return nil, err
+	}
+	return f.list, nil
+}
+
+// headersOf makes a child of a message that shows its headers.
+func (s *System) headersOf(v wit.Value, list []field) (wit.Value, error) {
+	return s.add(&fields{list: list, immutable: true}, v.(uint32))
+}
+
+func outgoingHeaders(s *System, a []wit.Value) (wit.Value, error) {
+	m, err := get[message](s, a[0])
+	if err != nil {
+		return nil, err
+	}
+	return s.headersOf(a[0], m.message().headers)
+}
+
+// request is an outgoing-request.
+type request struct {
+	outgoing
+	parts [len(partTypes)]wit.Value
+}
+
+// The parts of a request.
+const (
+	partMethod = iota
+	partPath
+	partScheme
+	partAuthority
+)
+
+var partTypes = [...]*wit.Type{httpMethod, option(tString), option(httpScheme), option(tString)}
+
+func (*request) kind() kind { return kindOutgoingRequest }
+
+func (r *request) code(c *wasi.Coder) {
+	r.outgoing.code(c)
+	codeParts(c, &r.parts)
+}
+
+func codeParts(c *wasi.Coder, parts *[len(partTypes)]wit.Value) {
+	for i := range parts {
+		codeValue(c, partTypes[i], &parts[i])
+	}
+}
+
+func (r *request) weight() int { return r.outgoing.weight() + textIn(r.parts[:]) }
+
+func newRequest(s *System, a []wit.Value) (wit.Value, error) {
+	headers, err := s.takeHeaders(a[0])
+	if err != nil {
+		return nil, err
+	}
+	return s.add(&request{
+		outgoing: outgoing{headers: headers},
+		parts:    [...]wit.Value{label(methodGet), none, none, none},
+	}, 0)
+}
+
+func requestBody(s *System, a []wit.Value) (wit.Value, error) { return s.newBody(a[0], true) }
+
+// requestPart is a part of a request that can be seen and set.
+type requestPart struct {
+	name     string
+	typ      *wit.Type
+	get, set func(*System, []wit.Value) (wit.Value, error)
+}
+
+func requestParts() []requestPart {
+	part := func(i int, name string, valid func(wit.Case) bool) requestPart {
+		return requestPart{name, partTypes[i], getPart(i), setPart(i, valid)}
+	}
+	return []requestPart{
+		part(partMethod, "method", func(m wit.Case) bool { return m.Index != methodOther || isToken(m.Payload.(string)) }),
+		part(partPath, "path-with-query", func(p wit.Case) bool { return p.Index == 0 || isPath(p.Payload.(string)) }),
+		part(partScheme, "scheme", func(o wit.Case) bool {
+			scheme, _ := o.Payload.(wit.Case)
+			return scheme.Index != schemeOther || isScheme(scheme.Payload.(string))
+		}),
+		part(partAuthority, "authority", func(p wit.Case) bool { return p.Index == 0 || isAuthority(p.Payload.(string)) }),
+	}
+}
+
+func getPart(i int) func(*System, []wit.Value) (wit.Value, error) {
+	return func(s *System, a []wit.Value) (wit.Value, error) {
+		r, err := get[*request](s, a[0])
+		if err != nil {
+			return nil, err
+		}
+		return r.parts[i], nil
+	}
+}
+
+func setPart(i int, valid func(wit.Case) bool) func(*System, []wit.Value) (wit.Value, error) {
+	return func(s *System, a []wit.Value) (wit.Value, error) {
+		r, err := get[*request](s, a[0])
+		if err != nil {
+			return nil, err
+		}
+		if !valid(a[1].(wit.Case)) {
+			return failed(nil), nil
+		}
+		if err := s.hold(textIn(a[1]) - textIn(r.parts[i])); err != nil {
+			return nil, err
+		}
+		r.parts[i] = a[1]
+		return ok(nil), nil
+	}
+}
+
+// requestOptions are timeouts, each an option<duration>.
+type requestOptions struct{ timeouts [3]wit.Value }
+
+func (*requestOptions) kind() kind { return kindRequestOptions }
+
+func (o *requestOptions) code(c *wasi.Coder) {
+	for i := range o.timeouts {
+		codeValue(c, option(tDuration), &o.timeouts[i])
+	}
+}
+
+func newOptions(s *System, _ []wit.Value) (wit.Value, error) {
+	return s.add(&requestOptions{[...]wit.Value{none, none, none}}, 0)
+}
+
+func getTimeout(i int) func(*System, []wit.Value) (wit.Value, error) {
+	return func(s *System, a []wit.Value) (wit.Value, error) {
+		o, err := get[*requestOptions](s, a[0])
+		if err != nil {
+			return nil, err
+		}
+		return o.timeouts[i], nil
+	}
+}
+
+func setTimeout(i int) func(*System, []wit.Value) (wit.Value, error) {
+	return func(s *System, a []wit.Value) (wit.Value, error) {
+		o, err := get[*requestOptions](s, a[0])
+		if err != nil {
+			return nil, err
+		}
+		o.timeouts[i] = a[1]
+		return ok(nil), nil
+	}
+}
+
+// handleOutgoing refuses to send a request: nothing goes out yet. What is wrong
+// with the request comes first.
+func handleOutgoing(s *System, a []wit.Value) (wit.Value, error) {
+	r, err := take[*request](s, a[0])
+	if err != nil {
+		return nil, err
+	}
+	r.close(s)
+	if options, given := optional(a[1]); given {
+		if _, err := take[*requestOptions](s, options); err != nil {
+			return nil, err
+		}
+	}
+	code := uint32(httpRequestDenied)
+	scheme, given := optional(r.parts[partScheme])
+	switch _, hasAuthority := optional(r.parts[partAuthority]); {
+	case given && scheme.(wit.Case).Index == schemeOther:
+		code = httpProtocolError
+	case !hasAuthority:
+		code = httpRequestURI
+	}
+	return failed(label(code)), nil
+}
+
+// response is an outgoing-response.
+type response struct {
+	outgoing
+	status uint16
+}
+
+func (*response) kind() kind { return kindOutgoingResponse }
+
+func (r *response) code(c *wasi.Coder) {
+	r.outgoing.code(c)
+	wasi.Uint(c, &r.status, lastStatus)
+}
+
+// The status codes there are (RFC 9110, section 15).
+const (
+	firstStatus = 100
+	okStatus    = 200
+	lastStatus  = 599
+)
+
+func newResponse(s *System, a []wit.Value) (wit.Value, error) {
+	headers, err := s.takeHeaders(a[0])
+	if err != nil {
+		return nil, err
+	}
+	return s.add(&response{outgoing{headers: headers}, okStatus}, 0)
+}
+
+func responseBody(s *System, a []wit.Value) (wit.Value, error) { return s.newBody(a[0], false) }
+
+func responseStatus(s *System, a []wit.Value) (wit.Value, error) {
+	r, err := get[*response](s, a[0])
+	if err != nil {
+		return nil, err
+	}
+	return r.status, nil
+}
+
+func setResponseStatus(s *System, a []wit.Value) (wit.Value, error) {
+	r, err := get[*response](s, a[0])
+	if err != nil {
+		return nil, err
+	}
+	status := a[1].(uint16)
+	if status < firstStatus || status > lastStatus {
+		return failed(nil), nil
+	}
+	r.status = status
+	return ok(nil), nil
+}
