@@ -25,7 +25,7 @@ type Package struct {
 type Interface struct {
 	// ID is zero if the interface is declared in place, inside a world.
 	ID    ID
-	Types []*TypeDecl // what one refers to before it
+	Types []*TypeDecl
 	Funcs []*FuncDecl
 	Gate  Gate
 }
@@ -33,7 +33,7 @@ type Interface struct {
 // World is what a component imports and exports.
 type World struct {
 	ID      ID
-	Types   []*TypeDecl // what one refers to before it; imports, all of them
+	Types   []*TypeDecl // which are imports
 	Imports []*Extern
 	Exports []*Extern
 	Gate    Gate
@@ -92,7 +92,8 @@ func (e *Extern) ExternName() string {
 }
 
 // Gate says since and until when something is part of its package (WIT.md,
-// "Feature Gates"). Of the first two at most one is set.
+// "Feature Gates"). Of the first two at most one is set. What lies in something
+// gated is gated with it.
 type Gate struct {
 	Since      string // a version, or ""
 	Unstable   string // the name of the feature that it is part of, or ""
