@@ -27,8 +27,10 @@ type HostInterface struct {
 // of their own, and nothing but the host's functions sees the representation.
 type HostResource struct {
 	// Type is the resource type: types of functions name it, those of other
-	// interfaces too, and it is exported as Type.Name.
+	// interfaces too.
 	Type *wit.Resource
+	// Name is that in the interface, if it is not Type.Name.
+	Name string
 	// Drop is called when the last handle that owns the resource is dropped; nil
 	// if nothing has to be done then.
 	Drop func(c *Call, rep uint32) error
@@ -64,4 +66,4 @@ type Call struct {
 func (c *Call) State() any { return c.instance.state }
 
 // Context is that of the Instance.Call or Instantiate that the guest runs in.
-func (c *Call) Context() context.Context { return c.instance.ctx }
+func (c *Call) Context() context.Context { return c.instance.store.Context() }

@@ -46,7 +46,7 @@ type Instance struct {
 	tainted   bool // a call ended in a way that may have left traces
 
 	hosts   []*Host
-	sources map[string]Source // of a linked instance
+	sources []Source // of a linked instance
 
 	active
 	setup context.Context // during instantiation: what wazero looks up

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -35,21 +36,25 @@ func (in *Instance) exports() api.Module { return in.running }
 func (h *Host) exports() api.Module { return h.module }
 
 // Link makes an instance of a module that was made by CompileLinked. sources are
-// where its imports are looked up, by the module names it was compiled with. The
+// where its imports are looked up: the module names that it was compiled with are
+// their numbers. The
 // instance is complete but for what its Init functions do, and lives as long as
 // the store.
 //
 // The error is a *Trap if segments reach beyond tables: the link takes place
 // within a call of the store.
-func (m *Module) Link(s *Store, sources map[string]Source) (*Instance, error) {
+func (m *Module) Link(s *Store, sources []Source) (*Instance, error) {
 	in, err := m.link(s, sources)
 	if err != nil {
-		return nil, fmt.Errorf("link module: %w", err)
+		if _, ok := err.(*Trap); !ok {
+			err = fmt.Errorf("link module: %w", err)
+		}
+		return nil, err
 	}
 	return in, nil
 }
 
-func (m *Module) link(s *Store, sources map[string]Source) (*Instance, error) {
+func (m *Module) link(s *Store, sources []Source) (*Instance, error) {
 	if err := s.interrupted(); err != nil {
 		return nil, err
 	}
@@ -141,9 +146,9 @@ func (in *Instance) resolve(name string) api.Module {
 		return in.engine.yield.module
 	case name == wasmbin.SharedModule && in.shared != nil:
 		return in.shared
-	case in.sources != nil:
-		if s, ok := in.sources[name]; ok {
-			return s.exports()
+	case in.shared != nil:
+		if i, err := strconv.Atoi(name); err == nil && i < len(in.sources) {
+			return in.sources[i].exports()
 		}
 	default:
 		if h := in.hostNamed(name); h != nil {

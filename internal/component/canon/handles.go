@@ -1,5 +1,7 @@
 package canon
 
+import "fmt"
+
 // Handles is the handle table of one component instance (CanonicalABI.md, "Table
 // State" and "Resource State"). The zero value is an empty table.
 type Handles struct {
@@ -147,4 +149,63 @@ func (h *Handles) lowerBorrow(r Resource, rep uint32, task *Task) (uint32, error
 		task.borrows++
 	}
 	return i, err
+}
+
+// HandleTable is a table at rest, in a form that can be written down.
+type HandleTable struct {
+	// Handles are the handles from 1 on. What is free is zero.
+	Handles []Handle
+	// Free are the numbers that are free, in the order in which they became so.
+	Free []uint32
+}
+
+// Handle is a handle that owns a resource.
+type Handle struct {
+	Used bool
+	Type uint32 // number of the resource type
+	Rep  uint32
+}
+
+// Save writes the table down. That is possible while nothing is lent: between
+// calls.
+func (h *Handles) Save() (HandleTable, error) {
+	t := HandleTable{Handles: make([]Handle, len(h.slots)), Free: append([]uint32(nil), h.free...)}
+	for i, s := range h.slots {
+		if s.used && (!s.owns || s.lends > 0) {
+			return HandleTable{}, fmt.Errorf("the handle %d is lent", i+1)
+		}
+		t.Handles[i] = Handle{Used: s.used, Type: s.typ, Rep: s.rep}
+	}
+	return t, nil
+}
+
+// Load makes the table what another was when it was written down. types is how
+// many resource types there are.
+func (h *Handles) Load(t HandleTable, types int) error {
+	if len(t.Handles) > MaxHandles {
+		return fmt.Errorf("a table of %d handles, more than %d", len(t.Handles), MaxHandles)
+	}
+	slots, unused := make([]slot, len(t.Handles)), 0
+	for i, s := range t.Handles {
+		switch {
+		case s.Used && uint64(s.Type) >= uint64(types):
+			return fmt.Errorf("the handle %d is of the resource type %d of %d", i+1, s.Type, types)
+		case s.Used:
+			slots[i] = slot{used: true, owns: true, typ: s.Type, rep: s.Rep}
+		default:
+			unused++
+		}
+	}
+	listed := make(map[uint32]bool, len(t.Free))
+	for _, i := range t.Free {
+		if i == 0 || uint64(i) > uint64(len(slots)) || slots[i-1].used || listed[i] {
+			return fmt.Errorf("the handle %d is listed as free, and is not", i)
+		}
+		listed[i] = true
+	}
+	if len(t.Free) != unused {
+		return fmt.Errorf("%d handles are free, and %d are listed", unused, len(t.Free))
+	}
+	h.slots, h.free = slots, append([]uint32(nil), t.Free...)
+	return nil
 }

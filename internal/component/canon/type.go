@@ -45,10 +45,10 @@ type Type struct {
 	// need no looking at.
 	dense   bool
 	borrows bool // there are borrows in it
+	handles bool // there are handles in it
 	// weight is what a value of it takes of the host's memory, without what it
 	// points to.
 	weight uint32
-	source *wit.Type
 }
 
 type field struct {
@@ -70,6 +70,11 @@ type Resource struct {
 type Scope struct {
 	// Resolve says which resource type one is. It is called for types of handles.
 	Resolve func(*wit.Resource) (Resource, error)
+	// Plain, if set, keeps the types without handles, which are the same for all
+	// component instances.
+	Plain map[*wit.Type]*Type
+	// Work counts the types, and their parts, that were worked out.
+	Work int
 
 	known map[*wit.Type]*Type
 }
@@ -88,17 +93,25 @@ func (ts *Scope) typeAt(t *wit.Type, depth int) (*Type, error) {
 	if p, ok := ts.known[t]; ok {
 		return p, nil
 	}
-	p := &Type{kind: t.Kind, source: t}
+	if p, ok := ts.Plain[t]; ok {
+		return p, nil
+	}
+	ts.Work += 1 + len(t.Fields)
+	p := &Type{kind: t.Kind}
 	if err := ts.layOut(p, t, depth+1); err != nil {
 		return nil, err
 	}
 	if p.size > maxBytes {
 		return nil, fmt.Errorf("a type of %d bytes is too large", p.size)
 	}
-	if ts.known == nil {
-		ts.known = make(map[*wit.Type]*Type)
+	switch {
+	case !p.handles && ts.Plain != nil:
+		ts.Plain[t] = p
+	case ts.known == nil:
+		ts.known = map[*wit.Type]*Type{t: p}
+	default:
+		ts.known[t] = p
 	}
-	ts.known[t] = p
 	return p, nil
 }
 
@@ -127,7 +140,7 @@ func (ts *Scope) layOut(p *Type, t *wit.Type, depth int) (err error) {
 		p.size, p.align, p.dense = s.size, s.size, s.dense
 		p.flat, p.flats, p.weight = []Core{s.core}, 1, weightScalar
 		if t.Kind == wit.Own || t.Kind == wit.Borrow {
-			p.borrows = t.Kind == wit.Borrow
+			p.handles, p.borrows = true, t.Kind == wit.Borrow
 			p.ref, err = ts.Resolve(t.Resource)
 		}
 		return err
@@ -138,7 +151,7 @@ func (ts *Scope) layOut(p *Type, t *wit.Type, depth int) (err error) {
 	case wit.List:
 		p.pair()
 		if p.elem, err = ts.typeAt(t.Elem, depth); err == nil {
-			p.borrows = p.elem.borrows
+			p.handles, p.borrows = p.elem.handles, p.elem.borrows
 		}
 	case wit.Record, wit.Tuple:
 		err = ts.layOutFields(p, t.Fields, depth)
@@ -198,7 +211,7 @@ func (ts *Scope) layOutFields(p *Type, fields []wit.Field, depth int) error {
 		}
 		p.align = max(p.align, t.align)
 		p.weight = addWeight(p.weight, t.weight)
-		p.borrows = p.borrows || t.borrows
+		p.handles, p.borrows = p.handles || t.handles, p.borrows || t.borrows
 		if p.flats += t.flats; p.flats <= MaxFlatParams {
 			p.flat = append(p.flat, t.flat...)
 		}
@@ -235,7 +248,7 @@ func (ts *Scope) layOutCases(p *Type, cases []wit.Field, depth int) error {
 		}
 		p.fields = append(p.fields, field{typ: t})
 		align, size, weight = max(align, t.align), max(size, t.size), max(weight, t.weight)
-		p.borrows = p.borrows || t.borrows
+		p.handles, p.borrows = p.handles || t.handles, p.borrows || t.borrows
 		p.joinFlat(t)
 	}
 	p.align = max(p.disc, align)

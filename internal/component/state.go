@@ -1,0 +1,52 @@
+package component
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/waterbear-run/waterbear/internal/component/canon"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
+
+// The state of an instance at rest is, for each of Cores, its memory and its
+// globals, and for each component instance its handles. What Program.Unimageable
+// names is state beyond that. An instance has the state of another one of the same
+// program once Blank has made it, each of its Cores was given the memory and the
+// globals by wasm.Instance.RestoreChanged, and SetHandles the handles. What the
+// host keeps for handles of its own resources is the host's.
+
+// Cores are the core module instances, in the order in which they were made. A
+// memory or global that several of them share belongs to the one that has made it,
+// and is nothing to the others. They may be looked at and set between calls, and
+// not called.
+func (in *Instance) Cores() []*wasm.Instance { return in.cores }
+
+// Handles are the handles of each component instance. It must not be called during
+// a call.
+func (in *Instance) Handles() ([]canon.HandleTable, error) {
+	if in.failed {
+		return nil, fmt.Errorf("read handles: %w", ErrTrapped)
+	}
+	tables := make([]canon.HandleTable, len(in.components))
+	for i := range in.components {
+		var err error
+		if tables[i], err = in.components[i].handles.Save(); err != nil {
+			return nil, fmt.Errorf("read handles of component instance %d: %w", i, err)
+		}
+	}
+	return tables, nil
+}
+
+// SetHandles gives the component instances the handles that Handles has read from
+// another instance of the same program.
+func (in *Instance) SetHandles(tables []canon.HandleTable) error {
+	if len(tables) != len(in.components) {
+		return errors.New("set handles: they are those of another program")
+	}
+	for i := range tables {
+		if err := in.components[i].handles.Load(tables[i], len(in.program.resources)); err != nil {
+			return fmt.Errorf("set handles of component instance %d: %w", i, err)
+		}
+	}
+	return nil
+}
