@@ -135,7 +135,7 @@ func TestPollablesTellWhatHasCome(t *testing.T) {
 		"a duration begins when it is made": {
 			func(r *rig) []wit.Value { return []wit.Value{r.call(subDuration, uint64(1000))} },
 			[]wit.Value{uint32(0)},
-			[]uint64{1101},
+			[]uint64{1102},
 			1,
 		},
 		"no duration reads no clock": {
