@@ -53,8 +53,8 @@ func outgoingHeaders(s *System, a []wit.Value) (wit.Value, error) {
 	return s.headersOf(a[0], m.message().headers)
 }
 
-// request is an outgoing-request.
-type request struct {
+// outgoingRequest is an outgoing-request.
+type outgoingRequest struct {
 	outgoing
 	parts [len(partTypes)]wit.Value
 }
@@ -69,9 +69,9 @@ const (
 
 var partTypes = [...]*wit.Type{httpMethod, option(tString), option(httpScheme), option(tString)}
 
-func (*request) kind() kind { return kindOutgoingRequest }
+func (*outgoingRequest) kind() kind { return kindOutgoingRequest }
 
-func (r *request) code(c *wasi.Coder) {
+func (r *outgoingRequest) code(c *wasi.Coder) {
 	r.outgoing.code(c)
 	codeParts(c, &r.parts)
 }
@@ -82,14 +82,14 @@ func codeParts(c *wasi.Coder, parts *[len(partTypes)]wit.Value) {
 	}
 }
 
-func (r *request) weight() int { return r.outgoing.weight() + textIn(r.parts[:]) }
+func (r *outgoingRequest) weight() int { return r.outgoing.weight() + textIn(r.parts[:]) }
 
 func newRequest(s *System, a []wit.Value) (wit.Value, error) {
 	headers, err := s.takeHeaders(a[0])
 	if err != nil {
 		return nil, err
 	}
-	return s.add(&request{
+	return s.add(&outgoingRequest{
 		outgoing: outgoing{headers: headers},
 		parts:    [...]wit.Value{label(methodGet), none, none, none},
 	}, 0)
@@ -121,7 +121,7 @@ func requestParts() []requestPart {
 
 func getPart(i int) func(*System, []wit.Value) (wit.Value, error) {
 	return func(s *System, a []wit.Value) (wit.Value, error) {
-		r, err := get[*request](s, a[0])
+		r, err := get[*outgoingRequest](s, a[0])
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func getPart(i int) func(*System, []wit.Value) (wit.Value, error) {
 
 func setPart(i int, valid func(wit.Case) bool) func(*System, []wit.Value) (wit.Value, error) {
 	return func(s *System, a []wit.Value) (wit.Value, error) {
-		r, err := get[*request](s, a[0])
+		r, err := get[*outgoingRequest](s, a[0])
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func setTimeout(i int) func(*System, []wit.Value) (wit.Value, error) {
 // handleOutgoing refuses to send a request: nothing goes out yet. What is wrong
 // with the request comes first.
 func handleOutgoing(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := take[*request](s, a[0])
+	r, err := take[*outgoingRequest](s, a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -206,15 +206,15 @@ func handleOutgoing(s *System, a []wit.Value) (wit.Value, error) {
 	return failed(label(code)), nil
 }
 
-// response is an outgoing-response.
-type response struct {
+// outgoingResponse is an outgoing-response.
+type outgoingResponse struct {
 	outgoing
 	status uint16
 }
 
-func (*response) kind() kind { return kindOutgoingResponse }
+func (*outgoingResponse) kind() kind { return kindOutgoingResponse }
 
-func (r *response) code(c *wasi.Coder) {
+func (r *outgoingResponse) code(c *wasi.Coder) {
 	r.outgoing.code(c)
 	wasi.Uint(c, &r.status, lastStatus)
 }
@@ -231,13 +231,13 @@ func newResponse(s *System, a []wit.Value) (wit.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.add(&response{outgoing{headers: headers}, okStatus}, 0)
+	return s.add(&outgoingResponse{outgoing{headers: headers}, okStatus}, 0)
 }
 
 func responseBody(s *System, a []wit.Value) (wit.Value, error) { return s.newBody(a[0], false) }
 
 func responseStatus(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[*response](s, a[0])
+	r, err := get[*outgoingResponse](s, a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func responseStatus(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 func setResponseStatus(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[*response](s, a[0])
+	r, err := get[*outgoingResponse](s, a[0])
 	if err != nil {
 		return nil, err
 	}

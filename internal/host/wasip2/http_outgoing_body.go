@@ -5,9 +5,9 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// body is an outgoing-body and what was written to it. It is there as long as
+// outgoingBody is an outgoing-body and what was written to it. It is there as long as
 // the program has the handle, or the message is there that it is the body of.
-type body struct {
+type outgoingBody struct {
 	request  bool   // of a request, not of a response
 	limited  bool   // the headers say how long it is
 	length   uint64 // what they say
@@ -22,9 +22,9 @@ type body struct {
 	trailers    []field
 }
 
-func (*body) kind() kind { return kindOutgoingBody }
+func (*outgoingBody) kind() kind { return kindOutgoingBody }
 
-func (b *body) code(c *wasi.Coder) {
+func (b *outgoingBody) code(c *wasi.Coder) {
 	for _, flag := range []*bool{&b.request, &b.limited, &b.taken, &b.finished, &b.handled, &b.wanted, &b.hasTrailers} {
 		c.Bool(flag)
 	}
@@ -33,11 +33,11 @@ func (b *body) code(c *wasi.Coder) {
 	codeFields(c, &b.trailers)
 }
 
-func (b *body) weight() int { return len(b.data) + weightOf(b.trailers) }
+func (b *outgoingBody) weight() int { return len(b.data) + weightOf(b.trailers) }
 
 // close is called when the program has dropped the handle. A body that it has
 // not finished is one that broke off.
-func (b *body) close(*System) (stays bool) {
+func (b *outgoingBody) close(*System) (stays bool) {
 	b.handled = false
 	return b.wanted
 }
@@ -53,7 +53,7 @@ func (s *System) newBody(v wit.Value, request bool) (wit.Value, error) {
 	if o.body != 0 || err != nil {
 		return failed(nil), nil
 	}
-	rep, err := s.add(&body{request: request, limited: limited, length: length, handled: true, wanted: true}, 0)
+	rep, err := s.add(&outgoingBody{request: request, limited: limited, length: length, handled: true, wanted: true}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (s *System) abandonBody(rep uint32) {
 	if e == nil {
 		return
 	}
-	b, is := e.resource.(*body)
+	b, is := e.resource.(*outgoingBody)
 	if !is {
 		return
 	}
@@ -80,7 +80,7 @@ func (s *System) abandonBody(rep uint32) {
 }
 
 func writeBody(s *System, a []wit.Value) (wit.Value, error) {
-	b, err := get[*body](s, a[0])
+	b, err := get[*outgoingBody](s, a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func writeBody(s *System, a []wit.Value) (wit.Value, error) {
 
 func finishOutgoing(s *System, a []wit.Value) (wit.Value, error) {
 	rep := a[0].(uint32)
-	b, err := get[*body](s, rep)
+	b, err := get[*outgoingBody](s, rep)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (*bodyOutput) kind() kind { return kindBodyOutput }
 func (o *bodyOutput) code(c *wasi.Coder) { o.outputState.code(c) }
 
 func (o *bodyOutput) write(s *System, p []byte) error {
-	b, err := get[*body](s, o.parent)
+	b, err := get[*outgoingBody](s, o.parent)
 	switch {
 	case err != nil:
 		return err

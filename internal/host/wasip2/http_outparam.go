@@ -15,18 +15,18 @@ func (*outparam) code(*wasi.Coder) {}
 // answer is what the program has put there: a response, or an error. Only the
 // host knows its representation.
 type answer struct {
-	response
+	outgoingResponse
 	failure *httpError // or nil
 }
 
 func (*answer) kind() kind { return kindAnswer }
 
 func (r *answer) code(c *wasi.Coder) {
-	r.response.code(c)
+	r.outgoingResponse.code(c)
 	codeFailure(c, &r.failure)
 }
 
-func (r *answer) weight() int { return r.response.weight() + r.failure.weight() }
+func (r *answer) weight() int { return r.outgoingResponse.weight() + r.failure.weight() }
 
 // codeFailure codes an error that there may be.
 func codeFailure(c *wasi.Coder, e **httpError) {
@@ -67,11 +67,11 @@ func setOutparam(s *System, a []wit.Value) (wit.Value, error) {
 	if given.Index == 1 {
 		r.failure = &httpError{given.Payload}
 	} else {
-		response, err := take[*response](s, given.Payload)
+		response, err := take[*outgoingResponse](s, given.Payload)
 		if err != nil {
 			return nil, err
 		}
-		r.response = *response
+		r.outgoingResponse = *response
 	}
 	if err := s.hold(r.weight()); err != nil {
 		return nil, err

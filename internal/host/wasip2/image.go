@@ -101,14 +101,14 @@ func (s *System) claimBodies() error {
 			continue
 		}
 		rep := m.message().body
-		b, err := get[*body](s, rep)
+		b, err := get[*outgoingBody](s, rep)
 		if err != nil || claimed[rep] || !b.wanted {
 			return fmt.Errorf("resource %d has no body of its own", number+1)
 		}
 		claimed[rep] = true
 	}
 	for number, e := range s.resources.All() {
-		if b, is := e.resource.(*body); is && (b.wanted != claimed[number+1] || !b.wanted && !b.handled) {
+		if b, is := e.resource.(*outgoingBody); is && (b.wanted != claimed[number+1] || !b.wanted && !b.handled) {
 			return fmt.Errorf("resource %d is the body of nothing", number+1)
 		}
 	}
@@ -190,11 +190,11 @@ func newResource(k kind) resource {
 	case kindRequestOptions:
 		return &requestOptions{}
 	case kindOutgoingRequest:
-		return &request{}
+		return &outgoingRequest{}
 	case kindOutgoingResponse:
-		return &response{}
+		return &outgoingResponse{}
 	case kindOutgoingBody:
-		return &body{}
+		return &outgoingBody{}
 	case kindIncomingRequest:
 		return &incomingRequest{}
 	case kindIncomingResponse:

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"testing"
+	"sync"
+
+	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
@@ -89,7 +91,7 @@ func (w *world) Write(stream int, p []byte) error {
 // rig is a system and the world that it shows.
 type rig struct {
 	*world
-	t   testing.TB
+	t   rapid.TB
 	fs  *filesystem.FS
 	sys *System
 }
@@ -97,7 +99,7 @@ type rig struct {
 // errBroken is a failure of the host.
 var errBroken = errors.New("the machine is on fire")
 
-func newRig(t testing.TB, c wasi.Config) *rig {
+func newRig(t rapid.TB, c wasi.Config) *rig {
 	t.Helper()
 	r := &rig{world: &world{now: 100}, t: t}
 	if c.FS == nil {
@@ -120,24 +122,27 @@ type discard struct{}
 func (discard) Put(p []byte) (filesystem.Sum, error) { return filesystem.Sum{byte(len(p))}, nil }
 func (discard) Get(filesystem.Sum) ([]byte, error)   { return nil, errors.New("nothing is kept") }
 
-// find finds a function: a method by itself, others behind their interface and
-// a #.
-func find(name string) (function, bool) {
+// declared are all functions: methods by themselves, others behind their
+// interface and a #.
+var declared = sync.OnceValue(func() map[string]function {
+	all := map[string]function{}
 	for _, i := range interfaces() {
 		for _, f := range i.functions {
-			if f.name == name && strings.HasPrefix(name, "[") || i.name+"#"+f.name == name {
-				return f, true
+			name := f.name
+			if !strings.HasPrefix(name, "[") {
+				name = i.name + "#" + name
 			}
+			all[name] = f
 		}
 	}
-	return function{}, false
-}
+	return all
+})
 
 // try calls a function and checks that what goes in and what comes out is of the
 // types that are declared.
 func (r *rig) try(name string, args ...wit.Value) (wit.Value, error) {
 	r.t.Helper()
-	f, found := find(name)
+	f, found := declared()[name]
 	if !found {
 		r.t.Fatalf("there is no function %s", name)
 	}
@@ -207,7 +212,7 @@ func (r *rig) failure(name string, args ...wit.Value) string {
 
 // show names the case of the error of a function's result.
 func (r *rig) show(name string, v wit.Value) string {
-	f, _ := find(name)
+	f := declared()[name]
 	if f.typ.Result.Err == nil {
 		return "nothing"
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/waterbear-run/waterbear/wit"
 )
 
@@ -155,7 +157,7 @@ func showType(t *wit.Type) string {
 	return text
 }
 
-func must(t testing.TB, err error) {
+func must(t rapid.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
