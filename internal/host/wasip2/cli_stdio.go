@@ -46,7 +46,7 @@ func cliStderr() interfaceOf {
 
 func getStdin(s *System, _ []wit.Value) (wit.Value, error) { return s.add(&stdinStream{}, 0) }
 
-func getOutput(stream int) func(*System, []wit.Value) (wit.Value, error) {
+func getOutput(stream int) call {
 	return func(s *System, _ []wit.Value) (wit.Value, error) {
 		return s.add(&stdoutStream{stream: stream}, 0)
 	}

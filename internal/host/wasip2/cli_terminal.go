@@ -56,7 +56,7 @@ type terminal struct{}
 func (*terminal) kind() kind       { return kindTerminal }
 func (*terminal) code(*wasi.Coder) {}
 
-func getTerminal(stream int) func(*System, []wit.Value) (wit.Value, error) {
+func getTerminal(stream int) call {
 	return func(s *System, _ []wit.Value) (wit.Value, error) {
 		if !s.terminal[stream] {
 			return none, nil

@@ -91,11 +91,7 @@ func synchronize(s *System, a []wit.Value) (wit.Value, error) {
 	return fileResult(nil, err)
 }
 
-func getFlags(s *System, a []wit.Value) (wit.Value, error) {
-	d, err := get[*descriptor](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func getFlags(s *System, d *descriptor, _ []wit.Value) (wit.Value, error) {
 	return ok(d.flags), nil
 }
 
@@ -111,11 +107,7 @@ func typeOf(k filesystem.Kind) wit.Value {
 	return label(typeUnknown)
 }
 
-func getType(s *System, a []wit.Value) (wit.Value, error) {
-	d, err := get[*descriptor](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func getType(s *System, d *descriptor, _ []wit.Value) (wit.Value, error) {
 	if d.directory {
 		return ok(typeOf(filesystem.Directory)), nil
 	}
@@ -225,11 +217,7 @@ func writeAt(s *System, a []wit.Value) (wit.Value, error) {
 	return fileResult(uint64(n), err)
 }
 
-func stat(s *System, a []wit.Value) (wit.Value, error) {
-	d, err := get[*descriptor](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func stat(s *System, d *descriptor, _ []wit.Value) (wit.Value, error) {
 	return fileResult(s.stat(d.node))
 }
 
@@ -245,11 +233,7 @@ func (s *System) stat(node filesystem.Inode) (wit.Value, error) {
 	}, nil
 }
 
-func isSameObject(s *System, a []wit.Value) (wit.Value, error) {
-	d, err := get[*descriptor](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func isSameObject(s *System, d *descriptor, a []wit.Value) (wit.Value, error) {
 	other, err := get[*descriptor](s, a[1])
 	if err != nil {
 		return nil, err
@@ -260,11 +244,7 @@ func isSameObject(s *System, a []wit.Value) (wit.Value, error) {
 // device is half of what tells nodes apart: there is one device.
 const device = uint64(1)
 
-func hashMetadata(s *System, a []wit.Value) (wit.Value, error) {
-	d, err := get[*descriptor](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func hashMetadata(s *System, d *descriptor, _ []wit.Value) (wit.Value, error) {
 	return ok(hashOf(d.node)), nil
 }
 

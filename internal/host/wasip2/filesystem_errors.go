@@ -69,11 +69,7 @@ func fileResult(v wit.Value, err error) (wit.Value, error) {
 }
 
 // fileErrorCode is what an error of a stream was in terms of files.
-func fileErrorCode(s *System, a []wit.Value) (wit.Value, error) {
-	e, err := get[*streamError](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fileErrorCode(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
 	if e.file == "" {
 		return none, nil
 	}

@@ -164,11 +164,7 @@ func (e *entries) code(c *wasi.Coder) {
 	wasi.Uint(c, &e.cookie, 1<<64-1)
 }
 
-func readDirectoryEntry(s *System, a []wit.Value) (wit.Value, error) {
-	e, err := get[*entries](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func readDirectoryEntry(s *System, e *entries, _ []wit.Value) (wit.Value, error) {
 	list, err := s.fs.ReadDir(e.node, e.cookie)
 	if err != nil {
 		return fileResult(nil, err)

@@ -90,11 +90,7 @@ func bodySize(request bool, n int) *httpError {
 }
 
 // errorCodeOfStream is what an error of a stream was in terms of HTTP.
-func errorCodeOfStream(s *System, a []wit.Value) (wit.Value, error) {
-	e, err := get[*streamError](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func errorCodeOfStream(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
 	if e.http == nil {
 		return none, nil
 	}

@@ -109,19 +109,11 @@ func (f *fields) values(name string) []wit.Value {
 	return values
 }
 
-func fieldsGet(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsGet(s *System, f *fields, a []wit.Value) (wit.Value, error) {
 	return f.values(a[1].(string)), nil
 }
 
-func fieldsHas(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsHas(s *System, f *fields, a []wit.Value) (wit.Value, error) {
 	return len(f.values(a[1].(string))) > 0, nil
 }
 
@@ -151,11 +143,7 @@ func (s *System) replace(f *fields, name string, values [][]byte) error {
 	return nil
 }
 
-func fieldsSet(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsSet(s *System, f *fields, a []wit.Value) (wit.Value, error) {
 	name, given := a[1].(string), a[2].([]wit.Value)
 	values := make([][]byte, len(given))
 	for i, v := range given {
@@ -167,11 +155,7 @@ func fieldsSet(s *System, a []wit.Value) (wit.Value, error) {
 	return ok(nil), s.replace(f, name, values)
 }
 
-func fieldsDelete(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsDelete(s *System, f *fields, a []wit.Value) (wit.Value, error) {
 	name := a[1].(string)
 	if why, wrong := f.wrong(name); wrong {
 		return failed(why), nil
@@ -179,11 +163,7 @@ func fieldsDelete(s *System, a []wit.Value) (wit.Value, error) {
 	return ok(nil), s.replace(f, name, nil)
 }
 
-func fieldsAppend(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsAppend(s *System, f *fields, a []wit.Value) (wit.Value, error) {
 	e := field{a[1].(string), a[2].([]byte)}
 	if why, wrong := f.wrong(e.name, e.value); wrong {
 		return failed(why), nil
@@ -195,11 +175,7 @@ func fieldsAppend(s *System, a []wit.Value) (wit.Value, error) {
 	return ok(nil), nil
 }
 
-func fieldsEntries(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsEntries(s *System, f *fields, _ []wit.Value) (wit.Value, error) {
 	entries := make([]wit.Value, len(f.list))
 	for i, e := range f.list {
 		entries[i] = []wit.Value{e.name, e.value}
@@ -207,11 +183,7 @@ func fieldsEntries(s *System, a []wit.Value) (wit.Value, error) {
 	return entries, nil
 }
 
-func fieldsClone(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*fields](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func fieldsClone(s *System, f *fields, _ []wit.Value) (wit.Value, error) {
 	return s.add(&fields{list: slices.Clone(f.list)}, 0)
 }
 

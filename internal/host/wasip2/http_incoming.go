@@ -62,14 +62,10 @@ func (r *incomingRequest) code(c *wasi.Coder) {
 
 func (r *incomingRequest) weight() int { return r.incoming.weight() + textIn(r.parts[:]) }
 
-func incomingPart(i int) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		r, err := get[*incomingRequest](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func incomingPart(i int) call {
+	return on(func(s *System, r *incomingRequest, a []wit.Value) (wit.Value, error) {
 		return r.parts[i], nil
-	}
+	})
 }
 
 // incomingResponse is an incoming-response.
@@ -85,28 +81,16 @@ func (r *incomingResponse) code(c *wasi.Coder) {
 	wasi.Uint(c, &r.status, 1<<16-1)
 }
 
-func incomingStatus(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[*incomingResponse](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func incomingStatus(s *System, r *incomingResponse, _ []wit.Value) (wit.Value, error) {
 	return r.status, nil
 }
 
-func incomingHeaders(s *System, a []wit.Value) (wit.Value, error) {
-	m, err := get[received](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func incomingHeaders(s *System, m received, a []wit.Value) (wit.Value, error) {
 	return s.headersOf(a[0], m.message().headers)
 }
 
 // consume makes the incoming-body of a message, once.
-func consume(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[received](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func consume(s *System, r received, _ []wit.Value) (wit.Value, error) {
 	m := r.message()
 	if m.consumed {
 		return failed(nil), nil
@@ -131,11 +115,7 @@ func (b *incomingBody) code(c *wasi.Coder) {
 	c.Bool(&b.taken)
 }
 
-func readBody(s *System, a []wit.Value) (wit.Value, error) {
-	b, err := get[*incomingBody](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func readBody(s *System, b *incomingBody, a []wit.Value) (wit.Value, error) {
 	if b.taken {
 		return failed(nil), nil
 	}
@@ -204,11 +184,7 @@ func (t *futureTrailers) code(c *wasi.Coder) {
 	c.Bool(&t.taken)
 }
 
-func getTrailers(s *System, a []wit.Value) (wit.Value, error) {
-	t, err := get[*futureTrailers](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func getTrailers(s *System, t *futureTrailers, a []wit.Value) (wit.Value, error) {
 	switch {
 	case t.taken:
 		return some(failed(nil)), nil
@@ -244,11 +220,7 @@ func (f *futureResponse) code(c *wasi.Coder) {
 
 func (f *futureResponse) weight() int { return f.incomingResponse.weight() + f.failure.weight() }
 
-func getResponse(s *System, a []wit.Value) (wit.Value, error) {
-	f, err := get[*futureResponse](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func getResponse(s *System, f *futureResponse, _ []wit.Value) (wit.Value, error) {
 	switch {
 	case f.taken:
 		return some(failed(nil)), nil

@@ -45,11 +45,7 @@ func (s *System) headersOf(v wit.Value, list []field) (wit.Value, error) {
 	return s.add(&fields{list: list, immutable: true}, v.(uint32))
 }
 
-func outgoingHeaders(s *System, a []wit.Value) (wit.Value, error) {
-	m, err := get[message](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func outgoingHeaders(s *System, m message, a []wit.Value) (wit.Value, error) {
 	return s.headersOf(a[0], m.message().headers)
 }
 
@@ -101,7 +97,7 @@ func requestBody(s *System, a []wit.Value) (wit.Value, error) { return s.newBody
 type requestPart struct {
 	name     string
 	typ      *wit.Type
-	get, set func(*System, []wit.Value) (wit.Value, error)
+	get, set call
 }
 
 func requestParts() []requestPart {
@@ -119,22 +115,14 @@ func requestParts() []requestPart {
 	}
 }
 
-func getPart(i int) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		r, err := get[*outgoingRequest](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func getPart(i int) call {
+	return on(func(s *System, r *outgoingRequest, a []wit.Value) (wit.Value, error) {
 		return r.parts[i], nil
-	}
+	})
 }
 
-func setPart(i int, valid func(wit.Case) bool) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		r, err := get[*outgoingRequest](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func setPart(i int, valid func(wit.Case) bool) call {
+	return on(func(s *System, r *outgoingRequest, a []wit.Value) (wit.Value, error) {
 		if !valid(a[1].(wit.Case)) {
 			return failed(nil), nil
 		}
@@ -143,7 +131,7 @@ func setPart(i int, valid func(wit.Case) bool) func(*System, []wit.Value) (wit.V
 		}
 		r.parts[i] = a[1]
 		return ok(nil), nil
-	}
+	})
 }
 
 // requestOptions are timeouts, each an option<duration>.
@@ -161,25 +149,17 @@ func newOptions(s *System, _ []wit.Value) (wit.Value, error) {
 	return s.add(&requestOptions{[...]wit.Value{none, none, none}}, 0)
 }
 
-func getTimeout(i int) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		o, err := get[*requestOptions](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func getTimeout(i int) call {
+	return on(func(s *System, o *requestOptions, a []wit.Value) (wit.Value, error) {
 		return o.timeouts[i], nil
-	}
+	})
 }
 
-func setTimeout(i int) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		o, err := get[*requestOptions](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func setTimeout(i int) call {
+	return on(func(s *System, o *requestOptions, a []wit.Value) (wit.Value, error) {
 		o.timeouts[i] = a[1]
 		return ok(nil), nil
-	}
+	})
 }
 
 // handleOutgoing refuses to send a request: nothing goes out yet. What is wrong
@@ -236,19 +216,11 @@ func newResponse(s *System, a []wit.Value) (wit.Value, error) {
 
 func responseBody(s *System, a []wit.Value) (wit.Value, error) { return s.newBody(a[0], false) }
 
-func responseStatus(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[*outgoingResponse](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func responseStatus(s *System, r *outgoingResponse, _ []wit.Value) (wit.Value, error) {
 	return r.status, nil
 }
 
-func setResponseStatus(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := get[*outgoingResponse](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func setResponseStatus(s *System, r *outgoingResponse, a []wit.Value) (wit.Value, error) {
 	status := a[1].(uint16)
 	if status < firstStatus || status > lastStatus {
 		return failed(nil), nil

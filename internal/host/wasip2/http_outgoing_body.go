@@ -79,11 +79,7 @@ func (s *System) abandonBody(rep uint32) {
 	}
 }
 
-func writeBody(s *System, a []wit.Value) (wit.Value, error) {
-	b, err := get[*outgoingBody](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func writeBody(s *System, b *outgoingBody, a []wit.Value) (wit.Value, error) {
 	if b.taken {
 		return failed(nil), nil
 	}

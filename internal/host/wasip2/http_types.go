@@ -45,7 +45,7 @@ func httpTypes() interfaceOf {
 			outgoingBodyHandle, futureResponseHandle,
 		},
 		functions: []function{
-			{name: "http-error-code", typ: fnTo(option(httpErrorCode), param("err", borrow(errorResource))), call: errorCodeOfStream},
+			{name: "http-error-code", typ: fnTo(option(httpErrorCode), param("err", borrow(errorResource))), call: on(errorCodeOfStream)},
 		},
 	}
 	for _, group := range [][]function{
@@ -63,13 +63,13 @@ func fieldsFunctions() []function {
 	return []function{
 		{name: "[constructor]fields", typ: fnTo(own(fieldsResource)), call: newFields},
 		{name: "[static]fields.from-list", typ: fnTo(result(own(fieldsResource), headerError), param("entries", entries)), call: fieldsFromList},
-		{name: "[method]fields.get", typ: fnTo(list(tFieldValue), fields, name), call: fieldsGet},
-		{name: "[method]fields.has", typ: fnTo(tBool, fields, name), call: fieldsHas},
-		{name: "[method]fields.set", typ: fnTo(nothing, fields, name, param("value", list(tFieldValue))), call: fieldsSet},
-		{name: "[method]fields.delete", typ: fnTo(nothing, fields, name), call: fieldsDelete},
-		{name: "[method]fields.append", typ: fnTo(nothing, fields, name, param("value", tFieldValue)), call: fieldsAppend},
-		{name: "[method]fields.entries", typ: fnTo(entries, fields), call: fieldsEntries},
-		{name: "[method]fields.clone", typ: fnTo(own(fieldsResource), fields), call: fieldsClone},
+		{name: "[method]fields.get", typ: fnTo(list(tFieldValue), fields, name), call: on(fieldsGet)},
+		{name: "[method]fields.has", typ: fnTo(tBool, fields, name), call: on(fieldsHas)},
+		{name: "[method]fields.set", typ: fnTo(nothing, fields, name, param("value", list(tFieldValue))), call: on(fieldsSet)},
+		{name: "[method]fields.delete", typ: fnTo(nothing, fields, name), call: on(fieldsDelete)},
+		{name: "[method]fields.append", typ: fnTo(nothing, fields, name, param("value", tFieldValue)), call: on(fieldsAppend)},
+		{name: "[method]fields.entries", typ: fnTo(entries, fields), call: on(fieldsEntries)},
+		{name: "[method]fields.clone", typ: fnTo(own(fieldsResource), fields), call: on(fieldsClone)},
 	}
 }
 
@@ -79,7 +79,7 @@ func requestFunctions() []function {
 	functions := []function{
 		{name: "[constructor]outgoing-request", typ: fnTo(own(outgoingRequestHandle), param("headers", own(fieldsResource))), call: newRequest},
 		{name: "[method]outgoing-request.body", typ: fnTo(result(own(outgoingBodyHandle), nil), request), call: requestBody},
-		{name: "[method]outgoing-request.headers", typ: fnTo(own(fieldsResource), request), call: outgoingHeaders},
+		{name: "[method]outgoing-request.headers", typ: fnTo(own(fieldsResource), request), call: on(outgoingHeaders)},
 	}
 	for _, p := range requestParts() {
 		functions = append(functions,
@@ -107,9 +107,9 @@ func responseFunctions() []function {
 	outcome := result(own(outgoingResponseHandle), httpErrorCode)
 	return []function{
 		{name: "[constructor]outgoing-response", typ: fnTo(own(outgoingResponseHandle), param("headers", own(fieldsResource))), call: newResponse},
-		{name: "[method]outgoing-response.status-code", typ: fnTo(tStatus, response), call: responseStatus},
-		{name: "[method]outgoing-response.set-status-code", typ: fnTo(result(nil, nil), response, param("status-code", tStatus)), call: setResponseStatus},
-		{name: "[method]outgoing-response.headers", typ: fnTo(own(fieldsResource), response), call: outgoingHeaders},
+		{name: "[method]outgoing-response.status-code", typ: fnTo(tStatus, response), call: on(responseStatus)},
+		{name: "[method]outgoing-response.set-status-code", typ: fnTo(result(nil, nil), response, param("status-code", tStatus)), call: on(setResponseStatus)},
+		{name: "[method]outgoing-response.headers", typ: fnTo(own(fieldsResource), response), call: on(outgoingHeaders)},
 		{name: "[method]outgoing-response.body", typ: fnTo(result(own(outgoingBodyHandle), nil), response), call: responseBody},
 		{name: "[method]response-outparam.send-informational", typ: fnTo(result(nil, httpErrorCode), outparam, param("status", tStatus), param("headers", own(fieldsResource))), call: sendInformational},
 		{name: "[static]response-outparam.set", typ: fn(param("param", own(responseOutparamHandle)), param("response", outcome)), call: setOutparam},
@@ -118,7 +118,7 @@ func responseFunctions() []function {
 
 func outgoingBodyFunctions() []function {
 	return []function{
-		{name: "[method]outgoing-body.write", typ: fnTo(result(own(outputStream), nil), self(outgoingBodyHandle)), call: writeBody},
+		{name: "[method]outgoing-body.write", typ: fnTo(result(own(outputStream), nil), self(outgoingBodyHandle)), call: on(writeBody)},
 		{
 			name: "[static]outgoing-body.finish",
 			typ:  fnTo(result(nil, httpErrorCode), param("this", own(outgoingBodyHandle)), param("trailers", option(own(fieldsResource)))),
@@ -137,17 +137,17 @@ func incomingFunctions() []function {
 		{name: "[method]incoming-request.path-with-query", typ: fnTo(option(tString), request), call: incomingPart(1)},
 		{name: "[method]incoming-request.scheme", typ: fnTo(option(httpScheme), request), call: incomingPart(2)},
 		{name: "[method]incoming-request.authority", typ: fnTo(option(tString), request), call: incomingPart(3)},
-		{name: "[method]incoming-request.headers", typ: fnTo(own(fieldsResource), request), call: incomingHeaders},
-		{name: "[method]incoming-request.consume", typ: fnTo(consumed, request), call: consume},
-		{name: "[method]incoming-response.status", typ: fnTo(tStatus, response), call: incomingStatus},
-		{name: "[method]incoming-response.headers", typ: fnTo(own(fieldsResource), response), call: incomingHeaders},
-		{name: "[method]incoming-response.consume", typ: fnTo(consumed, response), call: consume},
-		{name: "[method]incoming-body.stream", typ: fnTo(result(own(inputStream), nil), body), call: readBody},
+		{name: "[method]incoming-request.headers", typ: fnTo(own(fieldsResource), request), call: on(incomingHeaders)},
+		{name: "[method]incoming-request.consume", typ: fnTo(consumed, request), call: on(consume)},
+		{name: "[method]incoming-response.status", typ: fnTo(tStatus, response), call: on(incomingStatus)},
+		{name: "[method]incoming-response.headers", typ: fnTo(own(fieldsResource), response), call: on(incomingHeaders)},
+		{name: "[method]incoming-response.consume", typ: fnTo(consumed, response), call: on(consume)},
+		{name: "[method]incoming-body.stream", typ: fnTo(result(own(inputStream), nil), body), call: on(readBody)},
 		{name: "[static]incoming-body.finish", typ: fnTo(own(futureTrailersHandle), param("this", own(incomingBodyHandle))), call: finishIncoming},
 		{name: "[method]future-trailers.subscribe", typ: fnTo(own(pollableResource), trailers), call: subscribe},
-		{name: "[method]future-trailers.get", typ: fnTo(orError(option(own(fieldsResource))), trailers), call: getTrailers},
+		{name: "[method]future-trailers.get", typ: fnTo(orError(option(own(fieldsResource))), trailers), call: on(getTrailers)},
 		{name: "[method]future-incoming-response.subscribe", typ: fnTo(own(pollableResource), future), call: subscribe},
-		{name: "[method]future-incoming-response.get", typ: fnTo(orError(own(incomingResponseHandle)), future), call: getResponse},
+		{name: "[method]future-incoming-response.get", typ: fnTo(orError(own(incomingResponseHandle)), future), call: on(getResponse)},
 	}
 }
 

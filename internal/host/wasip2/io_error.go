@@ -13,7 +13,7 @@ func ioError() interfaceOf {
 	return interfaceOf{
 		name: "wasi:io/error", resources: []*wit.Resource{errorResource},
 		functions: []function{
-			{name: "[method]error.to-debug-string", typ: fnTo(tString, self(errorResource)), call: errorText},
+			{name: "[method]error.to-debug-string", typ: fnTo(tString, self(errorResource)), call: on(errorText)},
 		},
 	}
 }
@@ -42,11 +42,7 @@ func (e *streamError) code(c *wasi.Coder) {
 // maxErrorText bounds the text of a file system's error.
 const maxErrorText = 64
 
-func errorText(s *System, a []wit.Value) (wit.Value, error) {
-	e, err := get[*streamError](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func errorText(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
 	if e.http != nil {
 		return e.http.Error(), nil
 	}

@@ -13,7 +13,7 @@ func ioPoll() interfaceOf {
 	return interfaceOf{
 		name: "wasi:io/poll", resources: []*wit.Resource{pollableResource},
 		functions: []function{
-			{name: "[method]pollable.ready", typ: fnTo(tBool, self(pollableResource)), call: pollableReady},
+			{name: "[method]pollable.ready", typ: fnTo(tBool, self(pollableResource)), call: on(pollableReady)},
 			{name: "[method]pollable.block", typ: fn(self(pollableResource)), call: pollableBlock},
 			{name: "poll", typ: fnTo(list(tU32), param("in", list(borrow(pollableResource)))), call: poll},
 		},
@@ -73,11 +73,7 @@ func (s *System) hasCome(p *pollable, r ambient.Readiness) bool {
 }
 
 // pollableReady only looks, and reads a clock only if the answer depends on it.
-func pollableReady(s *System, a []wit.Value) (wit.Value, error) {
-	p, err := get[*pollable](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func pollableReady(s *System, p *pollable, _ []wit.Value) (wit.Value, error) {
 	w := wasi.NewWait(s.clocks)
 	s.survey(w, p)
 	w.Ready = true

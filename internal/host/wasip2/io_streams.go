@@ -35,14 +35,14 @@ func ioStreams() interfaceOf {
 			{name: "[method]input-stream.skip", typ: fnTo(count, in, length), call: reading(false, lengthOf)},
 			{name: "[method]input-stream.blocking-skip", typ: fnTo(count, in, length), call: reading(true, lengthOf)},
 			{name: "[method]input-stream.subscribe", typ: fnTo(pollable, in), call: subscribe},
-			{name: "[method]output-stream.check-write", typ: fnTo(count, out), call: checkWrite},
-			{name: "[method]output-stream.write", typ: fnTo(nothing, out, contents), call: write, aliased: true},
-			{name: "[method]output-stream.blocking-write-and-flush", typ: fnTo(nothing, out, contents), call: writeAndFlush, aliased: true},
-			{name: "[method]output-stream.flush", typ: fnTo(nothing, out), call: flush},
-			{name: "[method]output-stream.blocking-flush", typ: fnTo(nothing, out), call: flush},
+			{name: "[method]output-stream.check-write", typ: fnTo(count, out), call: on(checkWrite)},
+			{name: "[method]output-stream.write", typ: fnTo(nothing, out, contents), call: on(write), aliased: true},
+			{name: "[method]output-stream.blocking-write-and-flush", typ: fnTo(nothing, out, contents), call: on(writeAndFlush), aliased: true},
+			{name: "[method]output-stream.flush", typ: fnTo(nothing, out), call: on(flush)},
+			{name: "[method]output-stream.blocking-flush", typ: fnTo(nothing, out), call: on(flush)},
 			{name: "[method]output-stream.subscribe", typ: fnTo(pollable, out), call: subscribe},
-			{name: "[method]output-stream.write-zeroes", typ: fnTo(nothing, out, length), call: writeZeroes},
-			{name: "[method]output-stream.blocking-write-zeroes-and-flush", typ: fnTo(nothing, out, length), call: writeZeroesAndFlush},
+			{name: "[method]output-stream.write-zeroes", typ: fnTo(nothing, out, length), call: on(writeZeroes)},
+			{name: "[method]output-stream.blocking-write-zeroes-and-flush", typ: fnTo(nothing, out, length), call: on(writeZeroesAndFlush)},
 			{name: "[method]output-stream.splice", typ: fnTo(count, out, src, length), call: splicing(false)},
 			{name: "[method]output-stream.blocking-splice", typ: fnTo(count, out, src, length), call: splicing(true)},
 		},
@@ -112,15 +112,11 @@ func contentsOf(p []byte) wit.Value { return p }
 func lengthOf(p []byte) wit.Value   { return uint64(len(p)) }
 
 // reading is a function that reads and gives what show makes of it.
-func reading(block bool, show func(p []byte) wit.Value) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		in, err := get[input](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func reading(block bool, show func(p []byte) wit.Value) call {
+	return on(func(s *System, in input, a []wit.Value) (wit.Value, error) {
 		p, err := s.read(in, a[1].(uint64), block)
 		return s.ending(show(p), err)
-	}
+	})
 }
 
 func (s *System) read(in input, limit uint64, block bool) ([]byte, error) {
@@ -168,20 +164,12 @@ func (s *System) write(o output, p []byte) error {
 	return err
 }
 
-func checkWrite(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func checkWrite(s *System, o output, _ []wit.Value) (wit.Value, error) {
 	n, err := s.check(o)
 	return s.ending(n, err)
 }
 
-func write(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func write(s *System, o output, a []wit.Value) (wit.Value, error) {
 	p := a[1].([]byte)
 	if err := s.spend(o, uint64(len(p))); err != nil {
 		return nil, err
@@ -189,11 +177,7 @@ func write(s *System, a []wit.Value) (wit.Value, error) {
 	return s.ending(nil, s.write(o, p))
 }
 
-func writeAndFlush(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func writeAndFlush(s *System, o output, a []wit.Value) (wit.Value, error) {
 	p := a[1].([]byte)
 	if err := checkBlocking(uint64(len(p))); err != nil {
 		return nil, err
@@ -209,22 +193,14 @@ func checkBlocking(n uint64) error {
 }
 
 // flush has nothing to do: what is written is where it belongs.
-func flush(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func flush(s *System, o output, _ []wit.Value) (wit.Value, error) {
 	if o.state().closed {
-		err = errClosed
+		return s.ending(nil, errClosed)
 	}
-	return s.ending(nil, err)
+	return ok(nil), nil
 }
 
-func writeZeroes(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func writeZeroes(s *System, o output, a []wit.Value) (wit.Value, error) {
 	n := a[1].(uint64)
 	if err := s.spend(o, n); err != nil {
 		return nil, err
@@ -232,11 +208,7 @@ func writeZeroes(s *System, a []wit.Value) (wit.Value, error) {
 	return s.ending(nil, s.write(o, make([]byte, n)))
 }
 
-func writeZeroesAndFlush(s *System, a []wit.Value) (wit.Value, error) {
-	o, err := get[output](s, a[0])
-	if err != nil {
-		return nil, err
-	}
+func writeZeroesAndFlush(s *System, o output, a []wit.Value) (wit.Value, error) {
 	n := a[1].(uint64)
 	if err := checkBlocking(n); err != nil {
 		return nil, err
@@ -245,19 +217,15 @@ func writeZeroesAndFlush(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 // splicing is check-write, read and write in one.
-func splicing(block bool) func(*System, []wit.Value) (wit.Value, error) {
-	return func(s *System, a []wit.Value) (wit.Value, error) {
-		o, err := get[output](s, a[0])
-		if err != nil {
-			return nil, err
-		}
+func splicing(block bool) call {
+	return on(func(s *System, o output, a []wit.Value) (wit.Value, error) {
 		in, err := get[input](s, a[1])
 		if err != nil {
 			return nil, err
 		}
 		n, err := s.splice(o, in, a[2].(uint64), block)
 		return s.ending(n, err)
-	}
+	})
 }
 
 func (s *System) splice(o output, in input, limit uint64, block bool) (uint64, error) {

@@ -147,6 +147,18 @@ func get[R resource](s *System, v wit.Value) (R, error) {
 	return want, fmt.Errorf("resource %v of the program is no %T", v, want)
 }
 
+// on makes a function of one that is called with the resource of its first
+// argument.
+func on[R resource](do func(s *System, r R, a []wit.Value) (wit.Value, error)) call {
+	return func(s *System, a []wit.Value) (wit.Value, error) {
+		r, err := get[R](s, a[0])
+		if err != nil {
+			return nil, err
+		}
+		return do(s, r, a)
+	}
+}
+
 // take ends a resource that the program has passed on, and gives it.
 func take[R resource](s *System, v wit.Value) (R, error) {
 	r, err := get[R](s, v)

@@ -176,10 +176,14 @@ type interfaceOf struct {
 type function struct {
 	name string
 	typ  *wit.Func
-	call func(s *System, a []wit.Value) (wit.Value, error)
+	call call
 	// aliased: the program's memory may be given in place of a copy.
 	aliased bool
 }
+
+// call performs a function. Its arguments and its result are of the types that
+// are declared, nil without one; errors are those of component.HostFunc.
+type call func(s *System, a []wit.Value) (wit.Value, error)
 
 func interfaces() []interfaceOf {
 	return []interfaceOf{
