@@ -21,7 +21,7 @@ var imports = map[string][]string{
 	"internal/wasm":                {"internal/wasmbin"},
 	"internal/component/binary":    {"internal/wasmbin", "wit"},
 	"internal/component/canon":     {"wit"},
-	"internal/component":           {"wit"},
+	"internal/component":           {"internal/component/binary", "internal/component/canon", "internal/wasm", "internal/wasmbin", "wit"},
 	"internal/durable":             {"internal/id", "internal/oplog"},
 	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},

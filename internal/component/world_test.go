@@ -115,9 +115,11 @@ func newEngine(t testing.TB) *wasm.Engine {
 	return e
 }
 
+func readFile(name string) ([]byte, error) { return os.ReadFile("testdata/" + name + ".wasm") }
+
 func decode(t testing.TB, file string) *binary.Component {
 	t.Helper()
-	source, err := os.ReadFile("testdata/" + file + ".wasm")
+	source, err := readFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
