@@ -156,8 +156,14 @@ func TestImportsAreMatchedBySemanticVersion(t *testing.T) {
 		version string // of the host's interface, which the component wants at 0.2.0
 		offered bool
 	}{
-		{"0.2.0", true}, {"0.2.12", true}, {"0.2.6+build", true},
-		{"0.3.0", false}, {"0.1.0", false}, {"1.2.0", false}, {"", false}, {"0.2.0-rc.1", false},
+		{"0.2.0", true},
+		{"0.2.12", true},
+		{"0.2.6+build", true},
+		{"0.3.0", false},
+		{"0.1.0", false},
+		{"1.2.0", false},
+		{"", false},
+		{"0.2.0-rc.1", false},
 	} {
 		hosts := kitHost()
 		hosts[0].Version = c.version

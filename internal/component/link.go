@@ -20,7 +20,6 @@ type linker struct {
 	ofHost map[*wit.Resource]int
 	guests map[guestKey]int
 	work   int
-	depth  int
 	// plain are the types without handles, which are the same everywhere.
 	plain    map[*wit.Type]*canon.Type
 	variants map[string]int // core modules by source and names, in builds
@@ -40,7 +39,6 @@ type (
 	// coreInstance is an instance of a core module.
 	coreInstance struct {
 		index  int
-		typ    *binary.ModuleType
 		byName map[string]wasmbin.Kind
 	}
 	// coreBundle is a core instance that is made of items.

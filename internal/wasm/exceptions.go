@@ -70,9 +70,3 @@ func (x *exceptionRoots) sweep(g *gauge, c callStack) {
 	})
 	x.roots = append(x.roots, newest)
 }
-
-// forget ends a call: no reference outlives it.
-func (x *exceptionRoots) forget() {
-	clear(x.roots)
-	x.roots, x.limit = x.roots[:0], 0
-}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/wit"
@@ -249,11 +250,12 @@ func show(v wit.Value) string {
 	case float64:
 		return fmt.Sprintf("f64:%#x", math.Float64bits(v))
 	case []wit.Value:
-		s := "["
+		var s strings.Builder
+		s.WriteString("[")
 		for _, e := range v {
-			s += show(e) + " "
+			s.WriteString(show(e) + " ")
 		}
-		return s + "]"
+		return s.String() + "]"
 	case wit.Case:
 		return fmt.Sprintf("%d(%s)", v.Index, show(v.Payload))
 	}

@@ -208,11 +208,11 @@ func layout(t *testing.T, y *wit.Type) string {
 }
 
 func coreNames(types []canon.Core) string {
-	s := ""
+	var s strings.Builder
 	for _, c := range types {
-		s += [...]string{"i32 ", "i64 ", "f32 ", "f64 "}[c]
+		s.WriteString([...]string{"i32 ", "i64 ", "f32 ", "f64 "}[c])
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(s.String())
 }
 
 func of(kinds ...wit.Kind) (fields []wit.Field) {

@@ -3,6 +3,7 @@ package canon_test
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -176,11 +177,12 @@ func show(v wit.Value) string {
 	case float64:
 		return fmt.Sprintf("f64:%#x", math.Float64bits(v))
 	case []wit.Value:
-		s := "["
+		var s strings.Builder
+		s.WriteString("[")
 		for _, e := range v {
-			s += show(e) + " "
+			s.WriteString(show(e) + " ")
 		}
-		return s + "]"
+		return s.String() + "]"
 	case wit.Case:
 		return fmt.Sprintf("%d(%s)", v.Index, show(v.Payload))
 	}
