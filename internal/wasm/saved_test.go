@@ -418,6 +418,26 @@ func forms(t *testing.T, e *wasm.Engine, test func(t *testing.T, small bool)) {
 			test(t, name == "small")
 		})
 	}
+	t.Run("large, more than there are files for", func(t *testing.T) {
+		e.SetStateFiles(3)
+		e.SetLargePages(4)
+		test(t, false)
+	})
+	t.Run("on a disk that is often full", func(t *testing.T) {
+		r, space := rand.New(rand.NewSource(1)), 1
+		err := e.SetDisk(func() bool {
+			if space == 0 {
+				space = r.Intn(60) - 30
+			}
+			space -= max(-1, min(space, 1))
+			return space < 0
+		}, func() bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.SetLargePages(12)
+		test(t, false)
+	})
 	t.Run("without files", func(t *testing.T) {
 		if err := e.LoseFiles(); err != nil {
 			t.Fatal(err)

@@ -13,9 +13,15 @@ import (
 // counterSource is a library in Go that counts, and takes memory.
 const counterSource = `package main
 
+import (
+	"fmt"
+	"strings"
+)
+
 var (
 	count int64
 	held  []byte
+	words = map[string][]string{}
 )
 
 //go:wasmexport inc
@@ -23,6 +29,14 @@ func inc(n int64) int64 { count += n; return count }
 
 //go:wasmexport grow
 func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
+
+//go:wasmexport work
+func work(n int64) int64 {
+	count++
+	key := fmt.Sprint("key", (count*n)%500)
+	words[key] = append(words[key][:len(words[key])/8], strings.Fields(strings.Repeat("some words ", 5))...)
+	return int64(len(words))
+}
 
 //go:wasmexport populate
 func populate() {
