@@ -60,7 +60,7 @@ func TestALargeChangeIsSavedAtOnce(t *testing.T) {
 	if err := call(in, "grow", wasm.MaxChange>>16); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(in, "fill", 1<<16, 1, wasm.MaxChange); err != nil {
+	if err := call(in, "fill", 1<<16, 1, wasm.MaxChange-48); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := in.Capture(s); err != nil || len(c.Runs) != 1 {
@@ -83,6 +83,21 @@ func TestALargeChangeIsSavedAtOnce(t *testing.T) {
 	}
 	if err := in.Restore(s); err != nil || !bytes.Equal(in.Memory(), want) {
 		t.Errorf("restored it is another, or %v", err)
+	}
+}
+
+// TestAChangeOfManyRunsIsLarge changes few bytes in as many runs as there can be.
+func TestAChangeOfManyRunsIsLarge(t *testing.T) {
+	e := newEngine(t, wasm.Config{})
+	m := compile(t, e, scribbler(40, -1).binary())
+	in, s := instantiate(t, m, wasm.InstanceConfig{}), m.NewSaved()
+	defer s.Close()
+	memory := in.Memory()
+	for at := 0; at < len(memory); at += 5 {
+		memory[at] ^= 1
+	}
+	if _, err := in.Capture(s); !errors.Is(err, wasm.ErrLargeChange) {
+		t.Errorf("got %v, want %v", err, wasm.ErrLargeChange)
 	}
 }
 

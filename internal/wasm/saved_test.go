@@ -456,7 +456,7 @@ func TestASavedStateIsWhatTheInstanceWas(t *testing.T) {
 	trackers(t, func(t *testing.T, e *wasm.Engine) {
 		forms(t, e, func(t *testing.T, small bool) {
 			before := e.Reserved()
-			for seed := range int64(5) {
+			for seed := range int64(4) {
 				e.SetRedundantPages(int(seed%3) * 3)
 				h := newHistory(t, e, seed, small)
 				h.run(200)
@@ -478,4 +478,22 @@ func TestASavedStateIsWhatTheInstanceWas(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestStatesOfOneEngineDoNotMeet makes histories at the same time.
+func TestStatesOfOneEngineDoNotMeet(t *testing.T) {
+	e := newEngine(t, wasm.Config{CacheDir: t.TempDir()})
+	e.SetLargePages(12)
+	e.SetRedundantPages(3)
+	t.Run("all", func(t *testing.T) {
+		for seed := range int64(6) {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				newHistory(t, e, 50+seed, false).run(200)
+			})
+		}
+	})
+	if files, slots := e.StateFiles(); files+slots > 0 {
+		t.Errorf("%d files and %d slots are left", files, slots)
+	}
 }
