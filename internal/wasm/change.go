@@ -5,6 +5,9 @@ import (
 	"errors"
 )
 
+// PageSize is the unit in which changes of a memory are found.
+const PageSize = 4 << 10
+
 // MaxChange bounds a Change, which is on the Go heap: its bytes, and runBytes more
 // for each run.
 const (

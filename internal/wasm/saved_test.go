@@ -325,7 +325,7 @@ func (h *history) step(b *being) {
 		h.leave(b)
 		return
 	case 15:
-		checkChanged(h.t, b.in, h.base, fmt.Sprintf("seed %d", h.seed)) // reads all of it
+		checkChanged(h.t, h.module, b.in, h.base, fmt.Sprintf("seed %d", h.seed)) // reads all of it
 	case 16:
 		h.capture(b)
 		h.compare(b, h.any())
