@@ -25,6 +25,10 @@ type baseImage struct {
 	users    atomic.Int64
 }
 
+// Base names the memory that an instance of the module begins with: states of
+// modules with equal bases differ in their pages alone.
+func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
+
 // newBase makes a base image of runs, in a file of the directory dir or, where
 // dir is "", one without a name.
 func newBase(runs []wasmbin.Run, dir string) *baseImage {
@@ -152,6 +156,8 @@ func (b *baseImage) put(memory []byte) error {
 	}
 	return mapFile(b.file, memory[b.from:b.to])
 }
+
+var zeros [PageSize]byte
 
 // page is what a memory begins with in the page at an offset.
 func (b *baseImage) page(offset uint64) []byte {

@@ -12,10 +12,14 @@ import (
 // fresh like, whatever was captured and applied since then. Neither changes. It
 // must not be called during a call.
 func (in *Instance) Capture(s *Saved) (*Change, error) {
+	if err := in.enter("capture"); err != nil {
+		return nil, err
+	}
+	defer in.leave()
 	c := in.module.engine.comparison()
-	defer in.module.engine.comparisons.Put(c)
+	defer in.module.engine.keep(c)
 	err := in.compare(s, c, func(page uint32, was, is []byte) error {
-		if c.changed.add(uint64(page)*PageSize, was, is); c.changed.total > MaxChange {
+		if c.changed.add(uint64(page)*PageSize, was, is); c.changed.size() > MaxChange {
 			return ErrLargeChange
 		}
 		return nil
@@ -31,7 +35,7 @@ func (in *Instance) Capture(s *Saved) (*Change, error) {
 }
 
 // Save makes s the state of the instance, as Capture and Apply do together, but
-// however much has changed.
+// however much has changed. It must not be called during a call.
 func (in *Instance) Save(s *Saved) error {
 	if err := in.save(s, math.MaxInt); err != nil {
 		return fmt.Errorf("save an instance: %w", err)
@@ -41,8 +45,12 @@ func (in *Instance) Save(s *Saved) error {
 
 // save is Save of at most so many pages.
 func (in *Instance) save(s *Saved, most int) error {
+	if err := in.enter("save"); err != nil {
+		return err
+	}
+	defer in.leave()
 	c := in.module.engine.comparison()
-	defer in.module.engine.comparisons.Put(c)
+	defer in.module.engine.keep(c)
 	if err := s.Resize(uint64(len(in.memory.bytes()))); err != nil {
 		return err
 	}
@@ -76,6 +84,9 @@ const (
 	movedPages = 1024
 )
 
+// keptItems bounds what a comparison keeps for the next one.
+const keptItems = 32 << 10
+
 // comparison is what finding the difference between an instance and a state
 // needs. It is used again and again.
 type comparison struct {
@@ -96,13 +107,16 @@ func (e *Engine) comparison() *comparison {
 	return c
 }
 
+// keep has a comparison used again, unless it has become large.
+func (e *Engine) keep(c *comparison) {
+	if max(cap(c.candidates), cap(c.different), cap(c.changed.all)) <= keptItems {
+		e.comparisons.Put(c)
+	}
+}
+
 // compare visits the pages in which the instance differs from s, in ascending
 // order, with what they were and are.
 func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was, is []byte) error) error {
-	if err := in.enter("compare"); err != nil {
-		return err
-	}
-	defer in.leave()
 	if err := errors.Join(in.whole(), in.canHave(s)); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestALargeChangeIsSavedAtOnce(t *testing.T) {
 	if err := call(in, "grow", wasm.MaxChange>>16); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(in, "fill", 1<<16, 1, wasm.MaxChange); err != nil {
+	if err := call(in, "fill", 1<<16, 1, wasm.MaxChange-48); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := in.Capture(s); err != nil || len(c.Runs) != 1 {
@@ -83,6 +83,21 @@ func TestALargeChangeIsSavedAtOnce(t *testing.T) {
 	}
 	if err := in.Restore(s); err != nil || !bytes.Equal(in.Memory(), want) {
 		t.Errorf("restored it is another, or %v", err)
+	}
+}
+
+// TestAChangeOfManyRunsIsLarge changes few bytes in as many runs as there can be.
+func TestAChangeOfManyRunsIsLarge(t *testing.T) {
+	e := newEngine(t, wasm.Config{})
+	m := compile(t, e, scribbler(40, -1).binary())
+	in, s := instantiate(t, m, wasm.InstanceConfig{}), m.NewSaved()
+	defer s.Close()
+	memory := in.Memory()
+	for at := 0; at < len(memory); at += 5 {
+		memory[at] ^= 1
+	}
+	if _, err := in.Capture(s); !errors.Is(err, wasm.ErrLargeChange) {
+		t.Errorf("got %v, want %v", err, wasm.ErrLargeChange)
 	}
 }
 
@@ -180,4 +195,113 @@ func FuzzChange(f *testing.F) {
 			t.Errorf("the memory is not what the change makes of it")
 		}
 	})
+}
+
+// TestStatesWithoutRoomInFilesAreMemory gives an engine as much as an instance
+// and three pages take.
+func TestStatesWithoutRoomInFilesAreMemory(t *testing.T) {
+	const pages = 3
+	e := newEngine(t, wasm.Config{MaxMemory: scribblerPages<<16 + pages*wasm.PageSize})
+	if err := e.LoseFiles(); err != nil {
+		t.Fatal(err)
+	}
+	m := compile(t, e, scribbler(scribblerPages, scribblerMost).binary())
+	in := instantiate(t, m, wasm.InstanceConfig{})
+	write := func(s *wasm.Saved, page int) error { return s.Write(uint64(page)*wasm.PageSize, []byte("x")) }
+	fill := func() *wasm.Saved {
+		s := m.NewSaved()
+		for page := range pages {
+			if err := write(s, page); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := e.Reserved(); got != scribblerPages<<16+pages*wasm.PageSize {
+			t.Errorf("%d bytes are accounted for", got)
+		}
+		return s
+	}
+	s := fill()
+	if err := write(s, 0); err != nil {
+		t.Error(err)
+	}
+	if err := s.Write(0, make([]byte, wasm.PageSize)); err != nil { // as in the base
+		t.Error(err)
+	}
+	if err := write(s, 10); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := write(s, 11); !errors.Is(err, wasm.ErrMemoryExhausted) {
+			t.Errorf("got %v, want %v", err, wasm.ErrMemoryExhausted)
+		}
+	}
+	if err := in.Restore(s); err == nil || !strings.Contains(err.Error(), "lost") {
+		t.Errorf("a state that is not whole gives %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = fill()
+	if err := call(in, "fill", 12*wasm.PageSize, 1, 5*wasm.PageSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Save(s); !errors.Is(err, wasm.ErrMemoryExhausted) {
+		t.Errorf("got %v, want %v", err, wasm.ErrMemoryExhausted)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := e.Reserved(); got != scribblerPages<<16 {
+		t.Errorf("%d bytes are accounted for", got)
+	}
+}
+
+func TestABrokenDiskIsAnErrorAndNoMore(t *testing.T) {
+	for _, large := range []int{0, 100} {
+		e := newEngine(t, wasm.Config{MaxMemory: 8 << 20})
+		broken := false
+		if err := e.SetDisk(func() bool { return false }, func() bool { return broken }); err != nil {
+			t.Fatal(err)
+		}
+		e.SetLargePages(large)
+		m := compile(t, e, scribbler(scribblerPages, scribblerMost).binary())
+		in, other := instantiate(t, m, wasm.InstanceConfig{}), instantiate(t, m, wasm.InstanceConfig{})
+		s := m.NewSaved()
+		if err := call(in, "fill", 5, 1, 5*wasm.PageSize); err != nil {
+			t.Fatal(err)
+		}
+		captured(t, in, s)
+		if err := call(in, "store", 5, 7); err != nil {
+			t.Fatal(err)
+		}
+		broken = true
+		_, captureErr := in.Capture(s)
+		_, referenceErr := in.Reference()
+		for what, err := range map[string]error{
+			"restore": other.Restore(s), "capture": captureErr, "reference": referenceErr,
+			"visit": s.Visit(func(uint64, []byte) bool { return true }), "write": s.Write(9, []byte("x")),
+		} {
+			if err == nil {
+				t.Errorf("large from %d: %s works", large, what)
+			}
+		}
+		// What happened to the memory of other is unknown.
+		if err := call(other, "store", 0, 0); err == nil || !strings.Contains(err.Error(), "lost its memory") {
+			t.Errorf("large from %d: a call gives %v", large, err)
+		}
+		broken = false
+		if err := other.Recycle(wasm.InstanceConfig{}); err == nil {
+			t.Errorf("large from %d: an instance without memory was recycled", large)
+		}
+		fresh := m.NewSaved()
+		if _, err := other.Capture(fresh); err == nil {
+			t.Errorf("large from %d: an instance without memory was captured", large)
+		}
+		if err := errors.Join(fresh.Close(), s.Close(), other.Close()); err != nil {
+			t.Error(err)
+		}
+		if got := e.Reserved(); got != scribblerPages<<16 {
+			t.Errorf("large from %d: %d bytes are accounted for", large, got)
+		}
+	}
 }

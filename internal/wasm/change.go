@@ -5,8 +5,15 @@ import (
 	"errors"
 )
 
-// MaxChange bounds the bytes of a Change, which is on the Go heap.
-const MaxChange = 64 << 20
+// PageSize is the unit in which changes of a memory are found.
+const PageSize = 4 << 10
+
+// MaxChange bounds a Change, which is on the Go heap: its bytes, and runBytes more
+// for each run.
+const (
+	MaxChange = 16 << 20
+	runBytes  = 48
+)
 
 // ErrLargeChange is returned by Capture for a change of more than MaxChange
 // bytes. Save keeps it all the same.
@@ -38,6 +45,9 @@ type spans struct {
 	all   []span
 	total uint64 // bytes in them
 }
+
+// size is what a change of them takes.
+func (d *spans) size() uint64 { return d.total + uint64(len(d.all))*runBytes }
 
 // add takes the bytes in which a page differs.
 func (d *spans) add(at uint64, was, is []byte) {

@@ -53,6 +53,7 @@ type Engine struct {
 	gauge         gauge
 	memory        memoryBudget
 	tracking      tracking
+	images        string // where files can be made that are mapped, or ""
 	states        *states
 	comparisons   sync.Pool // of *comparison
 	redundant     int       // see redundantPages
@@ -92,7 +93,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	} else if c.CacheDir != "" {
 		e.useCache(c.CacheDir)
 	}
-	e.states = openStates(e.cache.dir(), &e.memory)
+	if dir := e.cache.dir(); dir != "" && sparse(dir) {
+		e.images = dir
+	}
+	e.states = openStates(func() (stateDisk, error) { return newStateFile(e.images) }, &e.memory)
 	if e.files != nil {
 		config = config.WithCompilationCache(e.files)
 	}

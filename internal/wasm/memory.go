@@ -3,7 +3,6 @@ package wasm
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"unsafe"
 
@@ -225,7 +224,7 @@ func mapZeros(memory []byte) error {
 
 // mapFile makes memory what the beginning of a file is, with its own copies of
 // the pages that are written to.
-func mapFile(file *os.File, memory []byte) error {
+func mapFile(file interface{ Fd() uintptr }, memory []byte) error {
 	_, err := unix.MmapPtr(int(file.Fd()), 0, unsafe.Pointer(unsafe.SliceData(memory)), uintptr(len(memory)),
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
 	return err

@@ -55,7 +55,7 @@ func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) 
 		slots: make(map[string]int), start: r.Start, globals: r.Globals, changed: r.Changed, stack: r.Stack,
 		minMemory:     uint64(r.MemoryMin) * wasmPage,
 		maxMemory:     uint64(r.MemoryMax) * wasmPage,
-		base:          newBase(r.Base, e.cache.dir()),
+		base:          newBase(r.Base, e.images),
 		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
 		elements: r.Elements, data: r.Data,
 		memoryImport: r.MemoryImport, instanceBytes: r.InstanceBytes,

@@ -82,7 +82,7 @@ func (s *Saved) reference() (*Reference, error) {
 	if pages.count > 0 {
 		first, last := pages.bounds()
 		b.cover(uint64(first)*PageSize, uint64(last+1)*PageSize)
-		err = b.fill(s.states().dir, func(write func(uint64, []byte) error) error {
+		err = b.fill(s.module.engine.images, func(write func(uint64, []byte) error) error {
 			return s.read(pages.each, func(page uint32, p []byte) error {
 				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(page)*PageSize))
 				h.Write(p)

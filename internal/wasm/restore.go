@@ -9,9 +9,10 @@ import (
 // or what a call that failed has left.
 //
 // After an error the instance is to be closed, unless that is
-// ErrMemoryExhausted. It cannot be restored after a call that has overflowed the
-// stack or ended in a HostError, and if its memory has grown to the declared
-// maximum and would have to become smaller.
+// ErrMemoryExhausted. It cannot be restored once it has state beyond memory and
+// globals, after a call that has overflowed the stack or ended in a HostError, and
+// if its memory has grown to the declared maximum and would have to become
+// smaller.
 func (in *Instance) Restore(s *Saved) error {
 	if err := in.enter("restore"); err != nil {
 		return err
@@ -24,7 +25,7 @@ func (in *Instance) Restore(s *Saved) error {
 }
 
 func (in *Instance) restore(s *Saved) error {
-	if err := in.canHave(s); err != nil {
+	if err := errors.Join(in.whole(), in.canHave(s)); err != nil {
 		return err
 	}
 	if in.tainted {

@@ -325,7 +325,7 @@ func (h *history) step(b *being) {
 		h.leave(b)
 		return
 	case 15:
-		checkChanged(h.t, b.in, h.base, fmt.Sprintf("seed %d", h.seed)) // reads all of it
+		checkChanged(h.t, h.module, b.in, h.base, fmt.Sprintf("seed %d", h.seed)) // reads all of it
 	case 16:
 		h.capture(b)
 		h.compare(b, h.any())
@@ -418,6 +418,26 @@ func forms(t *testing.T, e *wasm.Engine, test func(t *testing.T, small bool)) {
 			test(t, name == "small")
 		})
 	}
+	t.Run("large, more than there are files for", func(t *testing.T) {
+		e.SetStateFiles(3)
+		e.SetLargePages(4)
+		test(t, false)
+	})
+	t.Run("on a disk that is often full", func(t *testing.T) {
+		r, space := rand.New(rand.NewSource(1)), 1
+		err := e.SetDisk(func() bool {
+			if space == 0 {
+				space = r.Intn(60) - 30
+			}
+			space -= max(-1, min(space, 1))
+			return space < 0
+		}, func() bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.SetLargePages(12)
+		test(t, false)
+	})
 	t.Run("without files", func(t *testing.T) {
 		if err := e.LoseFiles(); err != nil {
 			t.Fatal(err)
@@ -436,7 +456,7 @@ func TestASavedStateIsWhatTheInstanceWas(t *testing.T) {
 	trackers(t, func(t *testing.T, e *wasm.Engine) {
 		forms(t, e, func(t *testing.T, small bool) {
 			before := e.Reserved()
-			for seed := range int64(5) {
+			for seed := range int64(4) {
 				e.SetRedundantPages(int(seed%3) * 3)
 				h := newHistory(t, e, seed, small)
 				h.run(200)
@@ -458,4 +478,22 @@ func TestASavedStateIsWhatTheInstanceWas(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestStatesOfOneEngineDoNotMeet makes histories at the same time.
+func TestStatesOfOneEngineDoNotMeet(t *testing.T) {
+	e := newEngine(t, wasm.Config{CacheDir: t.TempDir()})
+	e.SetLargePages(12)
+	e.SetRedundantPages(3)
+	t.Run("all", func(t *testing.T) {
+		for seed := range int64(6) {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				newHistory(t, e, 50+seed, false).run(200)
+			})
+		}
+	})
+	if files, slots := e.StateFiles(); files+slots > 0 {
+		t.Errorf("%d files and %d slots are left", files, slots)
+	}
 }

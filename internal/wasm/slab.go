@@ -3,7 +3,6 @@ package wasm
 import (
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"sync"
 
@@ -27,7 +26,7 @@ var errNoRoom = errors.New("there is no room for a page in the file of states")
 // name. Nobody relies on it beyond the process: it is never flushed. Any number
 // of tasks may use it, each its own slots.
 type slab struct {
-	file *os.File // nil: there is no room at all
+	file stateDisk // nil: there is no room at all
 
 	mu    sync.Mutex
 	next  uint32   // the first slot that was never used
@@ -36,9 +35,9 @@ type slab struct {
 	used  int
 }
 
-// openSlab makes a slab in dir. It has no room if there can be no file.
-func openSlab(dir string) *slab {
-	file, err := newStateFile(dir)
+// openSlab makes a slab in a new file. It has no room if there can be none.
+func openSlab(open func() (stateDisk, error)) *slab {
+	file, err := open()
 	if err != nil {
 		return &slab{}
 	}

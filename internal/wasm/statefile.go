@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -13,26 +12,38 @@ import (
 // Bounds of states.
 const (
 	// largePages is how many pages a state may have of its own before it gets a
-	// file with its whole memory: to copy so many costs what a mapping and its
-	// page faults do, and a Go program has fewer when it begins.
-	largePages = 256
+	// file with its whole memory. To restore and compare a page costs about two
+	// microseconds, and to map a file 20 whatever is in it; but a file takes a
+	// descriptor, and the disk for what the base has too.
+	largePages = 64
 	// maxStateFiles bounds the files of large states, and so does a quarter of the
 	// descriptors that the process may have.
 	maxStateFiles = 16 << 10
 )
 
+// stateDisk is as much of a file as states need. Writing fails when the disk is
+// full.
+type stateDisk interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	Fd() uintptr
+}
+
 // states is where an engine keeps states.
 type states struct {
 	slab   *slab
 	budget *memoryBudget // what no file has room for counts as memory
-	dir    string
+	open   func() (stateDisk, error)
 	large  int          // the most pages of a small state
 	most   int64        // files of large states
 	files  atomic.Int64 // that there are
 }
 
-func openStates(dir string, budget *memoryBudget) *states {
-	x := &states{slab: openSlab(dir), budget: budget, dir: dir, large: largePages}
+// openStates keeps states in files that open makes.
+func openStates(open func() (stateDisk, error), budget *memoryBudget) *states {
+	x := &states{slab: openSlab(open), budget: budget, open: open, large: largePages}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		x.most = int64(min(limit.Cur/4, maxStateFiles))
@@ -46,7 +57,7 @@ func (x *states) close() error { return x.slab.close() }
 // a mapping is all it takes to have it. Nobody relies on it beyond the process.
 // It is never shorter than what has been mapped of it.
 type stateFile struct {
-	file   *os.File
+	file   stateDisk
 	reach  uint64 // its length
 	states *states
 }
@@ -57,7 +68,7 @@ func (x *states) create(length uint64) (*stateFile, error) {
 		x.files.Add(-1)
 		return nil, fmt.Errorf("there are %d large states, and files for no more", x.most)
 	}
-	file, err := newStateFile(x.dir)
+	file, err := x.open()
 	if err != nil {
 		x.files.Add(-1)
 		return nil, err
@@ -89,20 +100,11 @@ func (f *stateFile) extend(length uint64) error {
 // put makes a memory what the file is at the time, for as long as it is. What is
 // written to the file later is seen in pages that the memory has none of its own
 // of.
-func (f *stateFile) put(memory []byte) error {
-	if len(memory) == 0 {
-		return nil
-	}
-	return mapFile(f.file, memory)
-}
+func (f *stateFile) put(memory []byte) error { return mapFile(f.file, memory) }
 
-// read fills buf from an offset on. Beyond the end is zero.
+// read fills buf from an offset on.
 func (f *stateFile) read(offset uint64, buf []byte) error {
-	n, err := f.file.ReadAt(buf, int64(offset))
-	if errors.Is(err, io.EOF) {
-		clear(buf[n:])
-		return nil
-	}
+	_, err := f.file.ReadAt(buf, int64(offset))
 	return err
 }
 

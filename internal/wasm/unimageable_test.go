@@ -49,6 +49,7 @@ func TestInstanceThatChangesWhatNoImageHoldsIsUnimageable(t *testing.T) {
 				}
 			}
 			saved := m.NewSaved()
+			defer saved.Close()
 			for range 2 {
 				calls("read")
 				if reasons := in.Unimageable(); len(reasons) > 0 {
@@ -68,6 +69,9 @@ func TestInstanceThatChangesWhatNoImageHoldsIsUnimageable(t *testing.T) {
 			}
 			if _, err := in.Capture(saved); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("after %q it was captured: %v", change, err)
+			}
+			if err := in.Restore(saved); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("after %q it was restored: %v", change, err)
 			}
 			if err := in.Recycle(wasm.InstanceConfig{}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("after %q it was recycled: %v", change, err)

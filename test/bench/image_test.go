@@ -2,9 +2,7 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -13,9 +11,14 @@ import (
 // counterSource is a library in Go that counts, and takes memory.
 const counterSource = `package main
 
+import (
+	"strings"
+)
+
 var (
 	count int64
 	held  []byte
+	words = map[string][]string{}
 )
 
 //go:wasmexport inc
@@ -23,6 +26,14 @@ func inc(n int64) int64 { count += n; return count }
 
 //go:wasmexport grow
 func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
+
+//go:wasmexport work
+func work(n int64) int64 {
+	count++
+	key := fmt.Sprint("key", (count*n)%500)
+	words[key] = append(words[key][:len(words[key])/8], strings.Fields(strings.Repeat("some words ", 5))...)
+	return int64(len(words))
+}
 
 //go:wasmexport populate
 func populate() {
@@ -110,13 +121,6 @@ func callGuest(b *testing.B, in *wasm.Instance, function string, argument uint64
 	}
 }
 
-func count(b *testing.B, in *wasm.Instance) (pages int) {
-	if err := in.Changed(func(uint64, []byte) bool { pages++; return true }); err != nil {
-		b.Fatal(err)
-	}
-	return pages
-}
-
 // shells runs a benchmark for a guest in C and for one in Go.
 func shells(b *testing.B, run func(b *testing.B, s *shell)) {
 	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, "c", guests.Wasm(b, "kit"))) })
@@ -164,47 +168,5 @@ func BenchmarkInstance(b *testing.B) {
 				callGuest(b, in, "inc", 1)
 			}
 		})
-	})
-}
-
-// BenchmarkChanged is finding what a call has changed, in memories that are
-// large and little written to.
-func BenchmarkChanged(b *testing.B) {
-	shells(b, func(b *testing.B, s *shell) {
-		for _, size := range []uint64{1, 16, 64, 256} {
-			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
-				in := s.instance(b)
-				defer in.Close()
-				callGuest(b, in, "_initialize", 0)
-				callGuest(b, in, "grow", size<<4)
-				b.Run("of=call", func(b *testing.B) {
-					for b.Loop() {
-						callGuest(b, in, "inc", 1)
-					}
-				})
-				pages := 0
-				b.Run("of=changed", func(b *testing.B) {
-					for b.Loop() {
-						callGuest(b, in, "inc", 1)
-						pages = count(b, in)
-					}
-					b.ReportMetric(float64(pages), "pages")
-				})
-				// Of the whole round, recycling is reported apart.
-				b.Run("of=round", func(b *testing.B) {
-					recycling := time.Duration(0)
-					for b.Loop() {
-						began := time.Now()
-						if err := in.Recycle(s.config); err != nil {
-							b.Fatal(err)
-						}
-						recycling += time.Since(began)
-						callGuest(b, in, "_initialize", 0)
-						callGuest(b, in, "grow", size<<4)
-					}
-					b.ReportMetric(float64(recycling.Nanoseconds())/float64(b.N), "recycle-ns")
-				})
-			})
-		}
 	})
 }

@@ -94,6 +94,21 @@ func (s *shell) initialized(b *testing.B) *wasm.Instance {
 	return in
 }
 
+// begun is the state of a guest that has begun, and of which nobody knows more,
+// or its reference does.
+func (s *shell) begun(b *testing.B, in *wasm.Instance, referred bool) *wasm.Saved {
+	saved := s.module.NewSaved()
+	if referred {
+		r, err := in.Reference()
+		must(b, err)
+		saved = s.module.NewSavedOn(r)
+		must(b, r.Close())
+	}
+	b.Cleanup(func() { must(b, saved.Close()) })
+	must(b, in.Save(saved))
+	return saved
+}
+
 // populated is the state of a guest that has so much memory with something in
 // each page.
 func (s *shell) populated(b *testing.B, in *wasm.Instance, megabytes int) *wasm.Saved {
@@ -106,45 +121,66 @@ func (s *shell) populated(b *testing.B, in *wasm.Instance, megabytes int) *wasm.
 			memory[at] = byte(at>>12) | 1
 		}
 	}
-	saved := s.module.NewSaved()
-	b.Cleanup(func() { must(b, saved.Close()) })
-	must(b, in.Save(saved))
-	return saved
+	return s.begun(b, in, false)
 }
 
-// BenchmarkSaved is what a worker costs that is given an instance for one call:
-// mapped, called, captured, applied, evicted.
+// round is a worker that is given an instance for one call: mapped, called,
+// captured, applied, evicted.
+func (s *shell) round(b *testing.B, in *wasm.Instance, saved *wasm.Saved, function string) {
+	budget := 200 * time.Microsecond
+	if s.name == "go" {
+		budget = time.Millisecond
+	}
+	must(b, in.Recycle(s.config))
+	pages, written, rounds := 0, 0, 0
+	p := newPhases(b)
+	for b.Loop() {
+		p.begin()
+		must(b, in.Restore(saved))
+		p.end("map")
+		callGuest(b, in, function, 1)
+		p.end("call")
+		c := capture(b, in, saved)
+		p.end("capture")
+		must(b, saved.Apply(c))
+		p.end("apply")
+		must(b, in.Recycle(s.config))
+		p.end("evict")
+		pages, written, rounds = pages+c.Pages, written+encodedBytes(c), rounds+1
+	}
+	p.report(budget)
+	b.ReportMetric(float64(pages)/float64(rounds), "pages")
+	b.ReportMetric(float64(written)/float64(rounds), "change-bytes")
+	b.ReportMetric(float64(saved.Pages()), "saved-pages")
+}
+
+// BenchmarkSaved is what a worker costs that is evicted after each call, by how
+// much memory it has.
 func BenchmarkSaved(b *testing.B) {
 	shells(b, func(b *testing.B, s *shell) {
-		budget := 200 * time.Microsecond
-		if s.name == "go" {
-			budget = time.Millisecond
-		}
-		for _, size := range []int{0, 1, 16, 64, 256} {
+		for _, size := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
 				in := s.initialized(b)
-				saved := s.populated(b, in, size)
-				must(b, in.Recycle(s.config))
-				var c *wasm.Change
-				p := newPhases(b)
-				for b.Loop() {
-					p.begin()
-					must(b, in.Restore(saved))
-					p.end("map")
-					callGuest(b, in, "inc", 1)
-					p.end("call")
-					c = capture(b, in, saved)
-					p.end("capture")
-					must(b, saved.Apply(c))
-					p.end("apply")
-					must(b, in.Recycle(s.config))
-					p.end("evict")
-				}
-				p.report(budget)
-				b.ReportMetric(float64(c.Pages), "pages")
-				b.ReportMetric(float64(encodedBytes(c)), "change-bytes")
-				b.ReportMetric(float64(saved.Pages()), "saved-pages")
+				s.round(b, in, s.populated(b, in, size), "inc")
 			})
+		}
+	})
+}
+
+// BenchmarkReferred is the same for a worker that has only begun, by what its
+// state is relative to, and what its calls do.
+func BenchmarkReferred(b *testing.B) {
+	shells(b, func(b *testing.B, s *shell) {
+		for _, base := range []string{"module", "reference"} {
+			for _, function := range []string{"inc", "work"} {
+				if s.name != "go" && function == "work" {
+					continue
+				}
+				b.Run(fmt.Sprintf("base=%s/call=%s", base, function), func(b *testing.B) {
+					in := s.initialized(b)
+					s.round(b, in, s.begun(b, in, base == "reference"), function)
+				})
+			}
 		}
 	})
 }
@@ -156,26 +192,37 @@ func BenchmarkResident(b *testing.B) {
 		for _, size := range []int{0, 16, 256} {
 			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
 				in := s.initialized(b)
-				saved := s.populated(b, in, size)
-				for range 3 { // what happens once
-					callGuest(b, in, "inc", 1)
-					must(b, saved.Apply(capture(b, in, saved)))
-				}
-				var c *wasm.Change
-				p := newPhases(b)
-				for b.Loop() {
-					p.begin()
-					callGuest(b, in, "inc", 1)
-					p.end("call")
-					c = capture(b, in, saved)
-					p.end("capture")
-					must(b, saved.Apply(c))
-					p.end("apply")
-				}
-				p.report(200 * time.Microsecond)
-				b.ReportMetric(float64(c.Pages), "pages")
-				b.ReportMetric(float64(encodedBytes(c)), "change-bytes")
+				s.stay(b, in, s.populated(b, in, size), "inc")
+			})
+		}
+		if s.name == "go" {
+			b.Run("call=work", func(b *testing.B) {
+				in := s.initialized(b)
+				s.stay(b, in, s.begun(b, in, true), "work")
 			})
 		}
 	})
+}
+
+// stay is a worker that keeps its instance.
+func (s *shell) stay(b *testing.B, in *wasm.Instance, saved *wasm.Saved, function string) {
+	for range 3 { // what happens once
+		callGuest(b, in, function, 1)
+		must(b, saved.Apply(capture(b, in, saved)))
+	}
+	pages, written, rounds := 0, 0, 0
+	p := newPhases(b)
+	for b.Loop() {
+		p.begin()
+		callGuest(b, in, function, 1)
+		p.end("call")
+		c := capture(b, in, saved)
+		p.end("capture")
+		must(b, saved.Apply(c))
+		p.end("apply")
+		pages, written, rounds = pages+c.Pages, written+encodedBytes(c), rounds+1
+	}
+	p.report(200 * time.Microsecond)
+	b.ReportMetric(float64(pages)/float64(rounds), "pages")
+	b.ReportMetric(float64(written)/float64(rounds), "change-bytes")
 }

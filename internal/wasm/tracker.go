@@ -1,14 +1,9 @@
 package wasm
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 )
-
-// PageSize is the unit in which changes of a memory are found.
-const PageSize = 4 << 10
 
 // Tracker is a way to find the pages of a memory that a guest may have written
 // to. All of them lead to the same result.
@@ -96,48 +91,3 @@ func (compareAll) close() error { return nil }
 
 // Tracker says how the engine finds what guests have changed.
 func (e *Engine) Tracker() Tracker { return e.tracking.name }
-
-// Base names the memory that an instance of the module begins with: instances
-// of modules with equal bases differ in the pages that Changed gives.
-func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
-
-// Changed yields the pages of the memory that differ from what they were when
-// the instance was made, in ascending order: each page by its offset, and its
-// bytes, which are valid until the guest runs again. It takes time by what it has
-// written to, not by the size of the memory, unless the engine has to compare.
-// An instance that is Unimageable is refused: it is more than its pages. It must
-// not be called during a call.
-func (in *Instance) Changed(yield func(offset uint64, page []byte) bool) error {
-	if err := in.enter("changed"); err != nil {
-		return err
-	}
-	defer in.leave()
-	if err := in.whole(); err != nil {
-		return fmt.Errorf("find what has changed: %w", err)
-	}
-	memory, base := in.memory.bytes(), in.module.base
-	if len(memory) == 0 {
-		return nil
-	}
-	next, more := uint64(0), true
-	visit := func(from, to uint64) bool {
-		for at := max(from, next); at < to && more; at += PageSize {
-			next = at + PageSize
-			if page := memory[at:next:next]; !bytes.Equal(page, base.page(at)) {
-				more = yield(at, page)
-			}
-		}
-		return more
-	}
-	if in.memory.file != nil || in.memory.base != base {
-		// It was restored, and what it shows is not what an instance begins with.
-		visit(0, uint64(len(memory)))
-		return nil
-	}
-	err := in.module.engine.tracking.tracker.written(memory, base.from, base.to, visit)
-	if err != nil && more {
-		// Comparing what is left is always possible.
-		visit(next, uint64(len(memory)))
-	}
-	return nil
-}
