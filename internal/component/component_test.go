@@ -306,28 +306,12 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 func moveState(t *testing.T, a, b *component.Instance) {
 	t.Helper()
 	for i, from := range a.Cores() {
-		to := b.Cores()[i]
-		type page struct {
-			at    uint64
-			bytes []byte
+		saved := a.Program().Cores()[i].NewSaved()
+		err := from.Save(saved)
+		if err == nil {
+			err = b.Cores()[i].Restore(saved)
 		}
-		var pages []page
-		if err := from.Changed(func(at uint64, bytes []byte) bool {
-			pages = append(pages, page{at, slices.Clone(bytes)})
-			return true
-		}); err != nil {
-			t.Fatal(err)
-		}
-		size := uint64(0)
-		if owned := from.Memory(); owned != nil {
-			size = uint64(len(owned))
-		}
-		if err := to.RestoreChanged(size, from.Globals(), func(memory []byte) error {
-			for _, p := range pages {
-				copy(memory[p.at:], p.bytes)
-			}
-			return nil
-		}); err != nil {
+		if err = errors.Join(err, saved.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // globals, and for each component instance its handles. What Unimageable
 // names is state beyond that. An instance has the state of another one of the same
 // program once Blank has made it, each of its Cores was given the memory and the
-// globals by wasm.Instance.RestoreChanged, and SetHandles the handles. What the
+// globals by wasm.Instance.Restore, and SetHandles the handles. What the
 // host keeps for handles of its own resources is the host's.
 
 // Unimageable says why the instance has state beyond that, so that it can be
@@ -23,6 +23,18 @@ func (in *Instance) Unimageable() (why []string) {
 		why = append(why, core.Unimageable()...)
 	}
 	return why
+}
+
+// Program is what it is an instance of.
+func (in *Instance) Program() *Program { return in.program }
+
+// Cores are the core modules, one for each of an instance's Cores.
+func (p *Program) Cores() []*wasm.Module {
+	modules := make([]*wasm.Module, len(p.cores))
+	for i := range p.cores {
+		modules[i] = p.cores[i].module
+	}
+	return modules
 }
 
 // Cores are the core module instances, in the order in which they were made. A

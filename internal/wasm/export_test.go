@@ -90,3 +90,6 @@ func (in *Instance) OwnPages() (pages int, err error) {
 	})
 	return pages, err
 }
+
+// NewSaved is that of the instance's module.
+func (in *Instance) NewSaved() *Saved { return in.module.NewSaved() }

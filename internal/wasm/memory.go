@@ -168,6 +168,7 @@ func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 	if size < m.size {
 		m.budget.give(m.size - size)
 	}
+	m.sum.add(size - m.size)
 	m.size, m.base, m.clean, m.watch = size, b, f == nil, watch{different: m.watch.different[:0]}
 	return nil
 }
