@@ -41,13 +41,15 @@ type Revision struct {
 	Size      int64      `json:"size" doc:"Bytes of the module"`
 	Created   time.Time  `json:"created"`
 	Kind      Kind       `json:"kind" enum:"command,library"`
+	Typed     bool       `json:"typed,omitempty" doc:"It is a component: its functions have types of WIT"`
 	Exports   []Function `json:"exports" doc:"The functions that can be invoked"`
 	Imports   []string   `json:"imports" doc:"What it needs from the host, as module.function"`
 }
 
 // Function is an exported function with the core WebAssembly types of what it
-// takes and returns: i32, i64, f32, f64. The function "run" of a command takes
-// any number of strings instead.
+// takes and returns: i32, i64, f32, f64. Of a component it is the names and types
+// of parameters in WIT, and the type of the result. The function "run" of a
+// command takes any number of strings instead.
 type Function struct {
 	Name    string   `json:"name"`
 	Params  []string `json:"params"`
@@ -58,6 +60,8 @@ type Function struct {
 type Deployed struct {
 	Revision
 	New bool `json:"new" doc:"False if the same bytes were the newest revision already"`
+	// WIT is the interface of a component.
+	WIT string `json:"wit,omitempty" doc:"The interface of a component"`
 }
 
 // Settings are what a person may set for a component, and for a worker of it
@@ -258,6 +262,9 @@ type Failure struct {
 type Call struct {
 	Function string
 	Args     json.RawMessage // an array; empty: no arguments
+	// WAVE are the arguments of a function of a component, in place of Args, as
+	// in (1, "x").
+	WAVE string
 	// Key is the idempotency key; empty: one is made.
 	Key string
 	// Due, if it is set, is when to begin.
@@ -265,6 +272,9 @@ type Call struct {
 	// Async returns as soon as the invocation is accepted, durably.
 	Async bool
 }
+
+// MediaWAVE is the media type of arguments in WAVE.
+const MediaWAVE = "text/wave"
 
 // LogChunk is output of a worker.
 type LogChunk struct {

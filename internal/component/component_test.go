@@ -315,11 +315,16 @@ func moveState(t *testing.T, a, b *component.Instance) {
 			t.Fatal(err)
 		}
 	}
-	handles, err := a.Handles()
+	handles, err := a.AppendHandles(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SetHandles(handles); err != nil {
+	for n := range handles {
+		if err := b.ReadHandles(handles[:n]); err == nil {
+			t.Fatalf("%d of %d bytes were taken for handles", n, len(handles))
+		}
+	}
+	if err := b.ReadHandles(handles); err != nil {
 		t.Fatal(err)
 	}
 }

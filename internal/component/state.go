@@ -1,8 +1,10 @@
 package component
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/waterbear-run/waterbear/internal/component/canon"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -71,4 +73,68 @@ func (in *Instance) SetHandles(tables []canon.HandleTable) error {
 		}
 	}
 	return nil
+}
+
+// AppendHandles writes Handles down: the number of component instances, and for
+// each the number of its handles and each of them, 0 for a free one, else the
+// number of its resource type and 1, and its representation; then the number of
+// free handles and each of these. All are unsigned LEB128.
+func (in *Instance) AppendHandles(b []byte) ([]byte, error) {
+	tables, err := in.Handles()
+	if err != nil {
+		return b, err
+	}
+	number := func(v uint64) { b = binary.AppendUvarint(b, v) }
+	number(uint64(len(tables)))
+	for _, t := range tables {
+		number(uint64(len(t.Handles)))
+		for _, h := range t.Handles {
+			if !h.Used {
+				number(0)
+				continue
+			}
+			number(uint64(h.Type) + 1)
+			number(uint64(h.Rep))
+		}
+		number(uint64(len(t.Free)))
+		for _, i := range t.Free {
+			number(uint64(i))
+		}
+	}
+	return b, nil
+}
+
+var errHandles = errors.New("read handles: they are damaged")
+
+// ReadHandles gives the component instances the handles that AppendHandles has
+// written of another instance of the same program.
+func (in *Instance) ReadHandles(b []byte) error {
+	ok := true
+	number := func(most uint64) uint64 {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || v > most {
+			ok, b = false, nil
+			return 0
+		}
+		b = b[n:]
+		return v
+	}
+	tables := make([]canon.HandleTable, number(uint64(len(in.components))))
+	for i := range tables {
+		t := &tables[i]
+		t.Handles = make([]canon.Handle, number(uint64(len(b))))
+		for j := range t.Handles {
+			if typ := number(math.MaxUint32); typ > 0 {
+				t.Handles[j] = canon.Handle{Used: true, Type: uint32(typ - 1), Rep: uint32(number(math.MaxUint32))}
+			}
+		}
+		t.Free = make([]uint32, number(uint64(len(b))))
+		for j := range t.Free {
+			t.Free[j] = uint32(number(math.MaxUint32))
+		}
+	}
+	if !ok || len(b) > 0 {
+		return errHandles
+	}
+	return in.SetHandles(tables)
 }

@@ -13,11 +13,12 @@ const DeltaVersion = 1
 
 // Delta is what has changed of a worker's whole state.
 type Delta struct {
-	// Base is wasm.Module.Base where the state before was that of a fresh
-	// instance, else zeros.
+	// Base is BaseOf where the state before was that of a fresh instance, else
+	// zeros.
 	Base [32]byte
-	// Change is what has happened to the instance; nil if there is none any more.
-	Change *wasm.Change
+	// Changes are what has happened to each core of the instance; none if there
+	// is no instance any more.
+	Changes []*wasm.Change
 	// Files is the manifest of the file system, with Packs as in Head; nil if
 	// it is as it was. Inline are those of the packs that are in no blob.
 	Files  []byte
@@ -56,8 +57,11 @@ func (d *Delta) Append(b []byte) []byte {
 	if d.Base != ([32]byte{}) {
 		e.b = append(e.b, d.Base[:]...)
 	}
-	if d.Change != nil {
-		e.change(d.Change)
+	if len(d.Changes) > 0 {
+		e.uint(uint64(len(d.Changes)))
+		for _, c := range d.Changes {
+			e.change(c)
+		}
 	}
 	if d.Files != nil {
 		e.text(d.Files)
@@ -86,7 +90,7 @@ func (d *Delta) flags() (flags byte) {
 		}
 	}
 	set(deltaBased, d.Base != [32]byte{})
-	set(deltaInstance, d.Change != nil)
+	set(deltaInstance, len(d.Changes) > 0)
 	set(deltaFiles, d.Files != nil)
 	set(deltaOpen, d.Open != nil)
 	set(deltaInput, d.Input)
@@ -97,10 +101,7 @@ func (d *Delta) flags() (flags byte) {
 // the one before, its length, and its bytes.
 func (e *encoder) change(c *wasm.Change) {
 	e.uint(c.Size)
-	e.uint(uint64(len(c.Globals)))
-	for _, g := range c.Globals {
-		e.uint(g)
-	}
+	e.globals(c.Globals)
 	e.uint(uint64(len(c.Runs)))
 	last := uint64(0)
 	for _, r := range c.Runs {
@@ -127,7 +128,10 @@ func DecodeDelta(b []byte) (*Delta, error) {
 		copy(d.Base[:], r.take(uint64(len(d.Base))))
 	}
 	if flags&deltaInstance != 0 {
-		d.Change = r.change()
+		d.Changes = make([]*wasm.Change, r.count(3))
+		for i := range d.Changes {
+			d.Changes[i] = r.change()
+		}
 	}
 	if flags&deltaFiles != 0 {
 		d.Files, d.Packs = r.text(), r.packs()
@@ -152,11 +156,7 @@ func DecodeDelta(b []byte) (*Delta, error) {
 }
 
 func (d *decoder) change() *wasm.Change {
-	c := &wasm.Change{Size: d.uint()}
-	c.Globals = make([]uint64, d.count(1))
-	for i := range c.Globals {
-		c.Globals[i] = d.uint()
-	}
+	c := &wasm.Change{Size: d.uint(), Globals: d.globals()}
 	c.Runs = make([]wasm.Run, d.count(2))
 	at := uint64(0)
 	for i := range c.Runs {

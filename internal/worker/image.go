@@ -148,7 +148,7 @@ func (r *resident) newBody(ctx context.Context, c bodyConfig, p *replay) (*body,
 		return r.ws.newBody(context.Background(), c)
 	}
 	for {
-		s, err := r.state(ctx, c.program.Module())
+		s, err := r.state(ctx, c.program.Cores())
 		if err == nil {
 			var b *body
 			if b, err = r.bodyOf(s, c, p); err == nil {
@@ -180,15 +180,16 @@ func deltaNote(index oplog.Index, why error) string {
 }
 
 // state gives the newest saved state.
-func (r *resident) state(ctx context.Context, m *wasm.Module) (*saved, error) {
+func (r *resident) state(ctx context.Context, cores []*wasm.Module) (*saved, error) {
 	r.mu.Lock()
 	s, at := r.saved, r.image
 	chain := oplog.Life{Status: oplog.Status{Worker: r.worker}, Deltas: slices.Clone(r.machine.life.Deltas)}
 	r.mu.Unlock()
 	if s != nil {
+		s.cores = cores // the code may have been loaded anew
 		return s, nil
 	}
-	s, note, err := r.ws.readSaved(ctx, &chain, m, at)
+	s, note, err := r.ws.readSaved(ctx, &chain, cores, at)
 	if err != nil {
 		return nil, err
 	}
@@ -255,21 +256,25 @@ func (b *body) takeImage(ctx context.Context, s *saved, covers oplog.Index, life
 	}
 	clear(s.inline)
 	s.head.Packs, _ = b.packs.needed(b.files)
-	head, memory := s.head, []byte(nil)
+	head := s.head
 	head.Life = life
-	var changed []uint64
-	if b.instance != nil {
-		memory = b.instance.Memory()
-		head.Memory, head.Globals, head.Base = uint64(len(memory)), b.instance.Globals(), s.module.Base()
-		err := s.memory.Visit(func(at uint64, _ []byte) bool {
-			changed = append(changed, at)
-			return true
-		})
-		if err != nil {
-			return nil, err
+	var memories []image.Memory
+	if b.guest != nil {
+		head.Base = image.BaseOf(s.cores)
+		for i, core := range b.guest.cores() {
+			m := image.Memory{Bytes: core.Memory()}
+			err := s.states[i].Visit(func(at uint64, _ []byte) bool {
+				m.Changed = append(m.Changed, at)
+				return true
+			})
+			if err != nil {
+				return nil, err
+			}
+			memories = append(memories, m)
+			head.Cores = append(head.Cores, image.Core{Memory: uint64(len(m.Bytes)), Globals: core.Globals()})
 		}
 	}
-	hash, size, err := b.rt.Store.Blobs().Put(ctx, image.New(&head, memory, changed))
+	hash, size, err := b.rt.Store.Blobs().Put(ctx, image.New(&head, memories))
 	if err != nil {
 		return nil, err
 	}

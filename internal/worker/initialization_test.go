@@ -102,13 +102,13 @@ func must(t testing.TB, err error) {
 
 // sameInstance says how what all workers may share differs from a worker's.
 func sameInstance(n *initialization, b *body) error {
-	if !slices.Equal(n.instance.Globals(), b.instance.Globals()) {
-		return fmt.Errorf("globals %x, the worker's %x", n.instance.Globals(), b.instance.Globals())
+	if !slices.Equal(n.instance.Globals(), b.guest.module.Globals()) {
+		return fmt.Errorf("globals %x, the worker's %x", n.instance.Globals(), b.guest.module.Globals())
 	}
-	if !bytes.Equal(n.system.AppendOpen(nil), b.system.AppendOpen(nil)) {
-		return fmt.Errorf("descriptors %x, the worker's %x", n.system.AppendOpen(nil), b.system.AppendOpen(nil))
+	if !bytes.Equal(n.system.AppendOpen(nil), b.system.preview1.AppendOpen(nil)) {
+		return fmt.Errorf("descriptors %x, the worker's %x", n.system.AppendOpen(nil), b.system.preview1.AppendOpen(nil))
 	}
-	if !bytes.Equal(n.instance.Memory(), b.instance.Memory()) {
+	if !bytes.Equal(n.instance.Memory(), b.guest.module.Memory()) {
 		return errors.New("the memories differ")
 	}
 	return nil

@@ -19,10 +19,10 @@ import (
 // worker is. It is a copy of what images and deltas have durably, and can be
 // made of these again at any time.
 type saved struct {
-	covers oplog.Index // the last entry that it has the effects of
-	module *wasm.Module
-	memory *wasm.Saved // nil without an instance
-	head   image.Head  // the rest, but for the fields that say what memory says
+	covers oplog.Index    // the last entry that it has the effects of
+	cores  []*wasm.Module // of the program
+	states []*wasm.Saved  // of each core; none without an instance
+	head   image.Head     // the rest, but for the fields that say what these say
 	inline map[filesystem.Sum][]byte
 	packs  []storage.Hash // all that images and deltas have named until here
 	// What follows is guarded by the resident's mu: the entry that has the state,
@@ -35,8 +35,23 @@ type saved struct {
 }
 
 // newSaved is the state that a worker begins with.
-func newSaved(m *wasm.Module) *saved {
-	return &saved{covers: 1, module: m, inline: map[filesystem.Sum][]byte{}}
+func newSaved(cores []*wasm.Module) *saved {
+	return &saved{covers: 1, cores: cores, inline: map[filesystem.Sum][]byte{}}
+}
+
+// fresh gives the states of a fresh instance.
+func (s *saved) fresh() []*wasm.Saved {
+	states := make([]*wasm.Saved, len(s.cores))
+	for i, m := range s.cores {
+		states[i] = m.NewSaved()
+	}
+	return states
+}
+
+func closeStates(states []*wasm.Saved) {
+	for _, state := range states {
+		_ = state.Close() // nothing else can be done with it
+	}
 }
 
 func (s *saved) close() {
@@ -46,26 +61,30 @@ func (s *saved) close() {
 }
 
 func (s *saved) dropMemory() {
-	if s.memory != nil {
-		_ = s.memory.Close() // nothing else can be done with it
-		s.memory = nil
-	}
+	closeStates(s.states)
+	s.states = nil
 }
 
 // difference is how b's state differs from s, which b was made of or last
 // compared with. After it, s is of use only if the difference is applied to it.
 func (s *saved) difference(b *body) (*image.Delta, error) {
 	d, err := s.restDifference(b)
-	if err != nil || b.instance == nil {
+	if err != nil || b.guest == nil {
 		return d, err
 	}
-	from := s.memory
+	from := s.states
 	if from == nil {
-		from, d.Base = s.module.NewSaved(), s.module.Base()
-		defer from.Close()
+		from, d.Base = s.fresh(), image.BaseOf(s.cores)
+		defer closeStates(from)
 	}
-	d.Change, err = b.instance.Capture(from)
-	return d, err
+	for i, core := range b.guest.cores() {
+		change, err := core.Capture(from[i])
+		if err != nil {
+			return nil, err
+		}
+		d.Changes = append(d.Changes, change)
+	}
+	return d, nil
 }
 
 // take makes s the state of b, which b was made of or last compared with, however
@@ -76,14 +95,19 @@ func (s *saved) take(b *body, covers oplog.Index) error {
 		return err
 	}
 	s.applyRest(d, covers)
-	if b.instance == nil {
+	if b.guest == nil {
 		s.dropMemory()
 		return nil
 	}
-	if s.memory == nil {
-		s.memory = s.module.NewSaved()
+	if s.states == nil {
+		s.states = s.fresh()
 	}
-	return b.instance.Save(s.memory)
+	for i, core := range b.guest.cores() {
+		if err := core.Save(s.states[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restDifference is the difference without the memory.
@@ -93,16 +117,17 @@ func (s *saved) restDifference(b *body) (*image.Delta, error) {
 	if err := s.filesDifference(b, d); err != nil {
 		return nil, err
 	}
-	if b.instance == nil {
+	if b.guest == nil {
 		if len(s.head.Open) > 0 {
 			d.Open = []byte{}
 		}
 		return d, nil
 	}
-	if open := b.system.AppendOpen(nil); !bytes.Equal(open, s.head.Open) {
+	open, err := b.appendOpen()
+	if !bytes.Equal(open, s.head.Open) {
 		d.Open = open
 	}
-	return d, nil
+	return d, err
 }
 
 func (s *saved) filesDifference(b *body, d *image.Delta) error {
@@ -151,41 +176,52 @@ func (s *saved) applyRest(d *image.Delta, covers oplog.Index) {
 
 func (s *saved) applyChange(d *image.Delta) error {
 	fresh := d.Base != [32]byte{}
-	if d.Change == nil || fresh {
+	if len(d.Changes) == 0 || fresh {
 		s.dropMemory()
 	}
 	switch {
-	case d.Change == nil:
+	case len(d.Changes) == 0:
 		return nil
-	case fresh && d.Base != s.module.Base():
+	case fresh && d.Base != image.BaseOf(s.cores):
 		return image.ErrOtherBase
 	case fresh:
-		s.memory = s.module.NewSaved()
-	case s.memory == nil:
+		s.states = s.fresh()
+	}
+	if len(d.Changes) != len(s.states) {
 		return image.ErrDamaged
 	}
-	return s.memory.Apply(d.Change)
+	for i, change := range d.Changes {
+		if err := s.states[i].Apply(change); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load makes s the state of an image.
 func (s *saved) load(x *image.Reader, covers oplog.Index) error {
 	s.covers, s.head, s.packs = covers, x.Head, x.Packs
-	s.head.Life, s.head.Globals = nil, nil
-	if len(x.Open) == 0 {
+	s.head.Life, s.head.Cores = nil, nil
+	if len(x.Cores) == 0 {
 		return x.Load(nil)
 	}
-	if x.Base != s.module.Base() {
+	if x.Base != image.BaseOf(s.cores) {
 		return image.ErrOtherBase
 	}
-	s.memory = s.module.NewSaved()
-	err := s.memory.Resize(x.Memory)
-	if err == nil {
-		err = s.memory.SetGlobals(x.Globals)
+	if len(x.Cores) != len(s.cores) {
+		return image.ErrDamaged
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", image.ErrDamaged, err)
+	s.states = s.fresh()
+	for i, state := range s.states {
+		err := state.Resize(x.Cores[i].Memory)
+		if err == nil {
+			err = state.SetGlobals(x.Cores[i].Globals)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", image.ErrDamaged, err)
+		}
 	}
-	return x.Load(s.memory.Write)
+	return x.Load(func(core int, offset uint64, p []byte) error { return s.states[core].Write(offset, p) })
 }
 
 // restore makes a new body one that has the state s.
@@ -202,30 +238,53 @@ func (b *body) restore(s *saved) (err error) {
 	if b.files, err = filesystem.Decode(h.Files, b.filesConfig()); err != nil {
 		return fmt.Errorf("%w: %w", image.ErrDamaged, err)
 	}
-	if s.memory != nil {
-		if err := b.openSystem(nil, h.Open); err != nil {
+	open, handles := h.Open, []byte(nil)
+	if s.states != nil && b.program.Component() != nil {
+		if open, handles, err = splitOpen(open); err != nil {
+			return err
+		}
+	}
+	if s.states != nil {
+		if err := b.openSystem(nil, open); err != nil {
 			return fmt.Errorf("%w: %w", image.ErrDamaged, err)
 		}
 	}
 	b.files.Sweep() // what was open in an instance before that
 	s.mark = b.files.Mark()
-	if s.memory == nil {
+	if s.states == nil {
 		return nil
 	}
-	if err := b.newInstance(); err != nil {
+	if err := b.newBlank(); err != nil {
 		return err
 	}
-	if err = b.instance.Restore(s.memory); err != nil && !isFault(err) {
+	if err = b.restoreGuest(s, handles); err != nil && !isFault(err) {
 		return fmt.Errorf("%w: %w", image.ErrDamaged, err)
 	}
 	return err
 }
 
+// restoreGuest gives a new instance the memories, globals and handles.
+func (b *body) restoreGuest(s *saved, handles []byte) error {
+	cores := b.guest.cores()
+	if len(cores) != len(s.states) {
+		return image.ErrOtherBase
+	}
+	for i, core := range cores {
+		if err := core.Restore(s.states[i]); err != nil {
+			return err
+		}
+	}
+	if b.guest.component == nil {
+		return nil
+	}
+	return b.guest.component.ReadHandles(handles)
+}
+
 // readSaved makes the state of an image, or of the worker's beginning if at is
 // nil, and of the deltas behind it. note says why a delta was left out, with
 // all that follow it.
-func (ws *Workers) readSaved(ctx context.Context, life *oplog.Life, m *wasm.Module, at *imaged) (s *saved, note string, err error) {
-	s = newSaved(m)
+func (ws *Workers) readSaved(ctx context.Context, life *oplog.Life, cores []*wasm.Module, at *imaged) (s *saved, note string, err error) {
+	s = newSaved(cores)
 	if at != nil {
 		if err := ws.loadImage(ctx, s, at); err != nil {
 			s.close()
@@ -261,7 +320,7 @@ func (ws *Workers) readSaved(ctx context.Context, life *oplog.Life, m *wasm.Modu
 	// What is left of s may be half of a state.
 	s.close()
 	life.CutDeltas(chain[next].Index)
-	s, again, err := ws.readSaved(ctx, life, m, at)
+	s, again, err := ws.readSaved(ctx, life, cores, at)
 	if again != "" {
 		note = again
 	}

@@ -241,8 +241,8 @@ func (r *resident) adoptDelta(p *prepared) {
 	r.owned = append(r.owned, p.delta.Packs...)
 	r.computed, r.savedAt = 0, r.ws.Sched.Monotonic()
 	r.dirty = dirty{bytes: len(p.encoded)}
-	if p.delta.Change != nil {
-		r.dirty.pages = p.delta.Change.Pages
+	for _, change := range p.delta.Changes {
+		r.dirty.pages += change.Pages
 	}
 	r.ws.stats.deltas.Add(1)
 	r.ws.stats.deltaBytes.Add(uint64(len(p.encoded)))
@@ -253,7 +253,7 @@ func (r *resident) makeImage(p *prepared) {
 	var entry *oplog.Image
 	err := r.unlocked(func() (err error) {
 		if r.saved == nil {
-			r.saved = newSaved(r.body.program.Module())
+			r.saved = newSaved(r.body.program.Cores())
 		}
 		entry, err = r.body.takeImage(context.Background(), r.saved, p.covers, p.encoded)
 		if err == nil {

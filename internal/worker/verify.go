@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 // ErrDiffers is for a state that replay does not come to. Other errors of
@@ -67,11 +68,11 @@ func (b *body) differs(other *body) error {
 		return differ("random stream at %d, clocks %v, input at its end: %t; replayed %d, %v, %t",
 			b.random.Position(), b.clocks.State(), b.stdio.Ended(), other.random.Position(), other.clocks.State(), other.stdio.Ended())
 	}
-	if (b.instance == nil) != (other.instance == nil) {
-		return differ("there is an instance: %t; replayed %t", b.instance != nil, other.instance != nil)
+	if (b.guest == nil) != (other.guest == nil) {
+		return differ("there is an instance: %t; replayed %t", b.guest != nil, other.guest != nil)
 	}
-	if b.instance != nil {
-		if err := b.instanceDiffers(other); err != nil {
+	if b.guest != nil {
+		if err := b.guestDiffers(other); err != nil {
 			return err
 		}
 	}
@@ -86,17 +87,35 @@ func (b *body) differs(other *body) error {
 	return err
 }
 
-func (b *body) instanceDiffers(other *body) error {
-	if !slices.Equal(b.instance.Globals(), other.instance.Globals()) {
-		return differ("globals %x; replayed %x", b.instance.Globals(), other.instance.Globals())
-	}
+func (b *body) guestDiffers(other *body) error {
 	if !slices.Equal(b.unimageable(), other.unimageable()) {
 		return differ("changed beyond memory and globals: %q; replayed %q", b.unimageable(), other.unimageable())
 	}
-	if !bytes.Equal(b.system.AppendOpen(nil), other.system.AppendOpen(nil)) {
-		return differ("descriptors %x; replayed %x", b.system.AppendOpen(nil), other.system.AppendOpen(nil))
+	mine, err := b.appendOpen()
+	if err != nil {
+		return err
 	}
-	mine, others := b.instance.Memory(), other.instance.Memory()
+	others, err := other.appendOpen()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(mine, others) {
+		return differ("descriptors %x; replayed %x", mine, others)
+	}
+	theirs := other.guest.cores()
+	for i, core := range b.guest.cores() {
+		if err := coreDiffers(core, theirs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func coreDiffers(core, other *wasm.Instance) error {
+	if !slices.Equal(core.Globals(), other.Globals()) {
+		return differ("globals %x; replayed %x", core.Globals(), other.Globals())
+	}
+	mine, others := core.Memory(), other.Memory()
 	if len(mine) != len(others) {
 		return differ("%d bytes of memory; replayed %d", len(mine), len(others))
 	}
