@@ -26,6 +26,7 @@ func TestValuesGoThroughAComponentAndTheHostAndBack(t *testing.T) {
 		must(t, in, "", "string", "")
 		must(t, in, numbers, "list", numbers)
 		must(t, in, []byte(text), "bytes", []byte(text))
+		must(t, in, uint32(10), "count", []byte{1, 2, 3, 4})
 		must(t, in, point, "point-of", point)
 		must(t, in, wit.Case{Index: 1, Payload: point}, "shape-of", wit.Case{Index: 1, Payload: point})
 		must(t, in, wit.Case{Index: 2, Payload: "n"}, "shape-of", wit.Case{Index: 2, Payload: "n"})
@@ -195,10 +196,10 @@ func TestImportsOfAnotherTypeAreRefused(t *testing.T) {
 			h.Funcs[0] = hostFunc("echo-string", nil, nil, typeString)
 		},
 		"a part of the record is z, not x": func(h *component.HostInterface) {
-			h.Funcs[3] = echo("echo-point", &wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "z", Type: typeU32}, {Name: "y", Type: typeU32}}})
+			h.Funcs[4] = echo("echo-point", &wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "z", Type: typeU32}, {Name: "y", Type: typeU32}}})
 		},
 		"not of the host's thing": func(h *component.HostInterface) {
-			h.Funcs[6] = hostFunc("[method]thing.get", typeU32, nil, &wit.Type{Kind: wit.Borrow, Resource: other})
+			h.Funcs[7] = hostFunc("[method]thing.get", typeU32, nil, &wit.Type{Kind: wit.Borrow, Resource: other})
 		},
 		"fail: the host does not offer it": func(h *component.HostInterface) {
 			h.Funcs = slices.DeleteFunc(h.Funcs, func(f component.HostFunc) bool { return f.Name == "fail" })
