@@ -96,7 +96,9 @@ type Retry struct {
 // Images says when a worker's state is saved, so that recovery need not go back
 // further.
 type Images struct {
-	After Duration `json:"after,omitempty" doc:"Once replay would take longer, by an estimate; a larger memory makes it later; negative: never"`
+	After Duration `json:"after,omitempty" doc:"Once replay would take longer, by an estimate; what it costs to save makes it later; negative: never"`
+	Size  uint64   `json:"size,omitempty" doc:"Bytes of changes that are kept one by one; with more, the whole state is saved"`
+	Age   Duration `json:"age,omitempty" doc:"At the latest so long after it was last saved, if anything has happened"`
 }
 
 // Status of a worker.
@@ -143,17 +145,30 @@ type WorkerDetail struct {
 	Resident bool         `json:"resident" doc:"It has an instance in memory"`
 	Memory   uint64       `json:"memory" doc:"Bytes of the linear memory of its instance"`
 	Mode     string       `json:"mode" doc:"How it recovers"`
-	Image    *Image       `json:"image,omitempty" doc:"Where recovery begins"`
+	Image    *Image       `json:"image,omitempty" doc:"The newest one"`
+	Saved    *Saved       `json:"saved,omitempty" doc:"Where recovery begins; absent if it begins anew each time"`
 	Pending  []Invocation `json:"pending" doc:"The first 100 accepted and not finished"`
 }
 
-// Image is a worker's state, saved so that recovery need not go back further.
+// Image is a worker's whole state, saved so that recovery need not go back
+// further.
 type Image struct {
 	Index  uint64    `json:"index" doc:"Of its oplog entry"`
 	Covers uint64    `json:"covers" doc:"The last oplog entry whose effects it has"`
 	Taken  time.Time `json:"taken"`
 	Size   uint64    `json:"size" doc:"Bytes"`
-	Behind uint64    `json:"behind" doc:"Oplog entries that recovery replays"`
+}
+
+// Saved says from where a worker is recovered: its image, or its beginning, and
+// the changes that were saved since.
+type Saved struct {
+	Index      uint64   `json:"index" doc:"Of the newest oplog entry with saved state; 0: it begins from its start"`
+	Deltas     uint64   `json:"deltas" doc:"Changes behind the image"`
+	Bytes      uint64   `json:"bytes" doc:"Of these, together"`
+	LastPages  uint64   `json:"lastPages" doc:"Pages of memory with changes in the last one that this process took"`
+	LastBytes  uint64   `json:"lastBytes" doc:"Of that one"`
+	Behind     uint64   `json:"behind" doc:"Oplog entries that recovery replays"`
+	ReplayCost Duration `json:"replayCost" doc:"What replaying them would take, by an estimate"`
 }
 
 // NewWorker asks for a worker.
@@ -323,7 +338,9 @@ type Stats struct {
 	Recovery    float64 // seconds that took, all together
 	Replayed    uint64  // entries
 	Images      uint64  // taken
-	Commits     uint64  // flushes
+	Deltas      uint64  // taken
+	DeltaBytes  uint64
+	Commits     uint64 // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload
 	Stalled     string // why nothing can be committed now, or ""

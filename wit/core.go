@@ -2,6 +2,7 @@ package wit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -126,16 +127,28 @@ func lowerFloat(t string, e []byte) (uint64, error) {
 	if !isNumber(e) {
 		return 0, fmt.Errorf("it is %s: write a number", describe(e))
 	}
-	if _, err := parseDecimal(string(e)); err != nil {
+	v, err := parseFloat(t, e)
+	if errors.Is(err, errOutOfRange) {
+		err = fmt.Errorf(`%w; "Infinity" and "-Infinity" are strings`, err)
+	}
+	return v, err
+}
+
+// errOutOfRange is why a number that no float of its type comes near is refused.
+var errOutOfRange = errors.New("out of range")
+
+// parseFloat reads text, a valid JSON number, as the bits of a float.
+func parseFloat(t string, text []byte) (uint64, error) {
+	if _, err := parseDecimal(string(text)); err != nil {
 		return 0, err
 	}
 	bits := 64
 	if t == typeF32 {
 		bits = 32
 	}
-	v, err := strconv.ParseFloat(string(e), bits)
+	v, err := strconv.ParseFloat(string(text), bits)
 	if err != nil {
-		return 0, fmt.Errorf(`%s is out of range of an %s; "Infinity" and "-Infinity" are strings`, excerpt(e), t)
+		return 0, fmt.Errorf("%s is %w of an %s", excerpt(text), errOutOfRange, t)
 	}
 	if t == typeF32 {
 		return uint64(math.Float32bits(float32(v))), nil

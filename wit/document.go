@@ -1,5 +1,7 @@
 package wit
 
+import "slices"
+
 // Document is packages of WIT: what a set of sources declares, or what a
 // component imports and exports (WIT.md).
 //
@@ -25,7 +27,7 @@ type Package struct {
 type Interface struct {
 	// ID is zero if the interface is declared in place, inside a world.
 	ID    ID
-	Types []*TypeDecl // what one refers to before it
+	Types []*TypeDecl
 	Funcs []*FuncDecl
 	Gate  Gate
 }
@@ -33,7 +35,7 @@ type Interface struct {
 // World is what a component imports and exports.
 type World struct {
 	ID      ID
-	Types   []*TypeDecl // what one refers to before it; imports, all of them
+	Types   []*TypeDecl // which are imports
 	Imports []*Extern
 	Exports []*Extern
 	Gate    Gate
@@ -92,7 +94,8 @@ func (e *Extern) ExternName() string {
 }
 
 // Gate says since and until when something is part of its package (WIT.md,
-// "Feature Gates"). Of the first two at most one is set.
+// "Feature Gates"). Of the first two at most one is set. What lies in something
+// gated is gated with it.
 type Gate struct {
 	Since      string // a version, or ""
 	Unstable   string // the name of the feature that it is part of, or ""
@@ -131,6 +134,34 @@ func (d *Document) World(id ID) *World {
 		}
 	}
 	return nil
+}
+
+// Add puts an interface into the package that its ID names, behind the others;
+// the package is made if it is not there. What is imported and exported may have
+// parts of one interface each: if it is there, what it lacks is added to it.
+func (d *Document) Add(i *Interface) {
+	p := d.Package(i.ID.Package)
+	if p == nil {
+		p = &Package{Name: i.ID.Package}
+		d.Packages = append(d.Packages, p)
+	}
+	there := d.Interface(i.ID)
+	if there == nil {
+		whole := *i
+		whole.Types, whole.Funcs = slices.Clone(i.Types), slices.Clone(i.Funcs)
+		p.Interfaces = append(p.Interfaces, &whole)
+		return
+	}
+	for _, t := range i.Types {
+		if there.Type(t.Name) == nil {
+			there.Types = append(there.Types, t)
+		}
+	}
+	for _, f := range i.Funcs {
+		if there.Func(f.Name) == nil {
+			there.Funcs = append(there.Funcs, f)
+		}
+	}
 }
 
 // Type is the declaration of that name, or nil.

@@ -18,12 +18,12 @@ func (d *Document) String() string {
 	p := &printer{}
 	for i, pkg := range d.Packages {
 		if i == 0 {
-			p.line("package ", packageText(pkg.Name), ";")
+			p.line("package ", packageDeclText(pkg.Name), ";")
 			p.packageItems(pkg)
 			continue
 		}
 		p.blank()
-		p.open("package ", packageText(pkg.Name))
+		p.open("package ", packageDeclText(pkg.Name))
 		p.packageItems(pkg)
 		p.close()
 	}
@@ -204,18 +204,20 @@ func (p *printer) signature(params []Param, result *Type) string {
 	return b.String()
 }
 
-// packageText is a package's name in its declaration.
-func packageText(n PackageName) string {
+// packageDeclText is a package's name in its declaration.
+func packageDeclText(n PackageName) string {
 	return ident(n.Namespace) + ":" + ident(n.Name) + n.version()
 }
 
 // ident is a name as WIT has it: keywords get a %.
 func ident(name string) string {
-	if slices.Contains(keywords, name) {
+	if isKeyword(name) {
 		return "%" + name
 	}
 	return name
 }
+
+func isKeyword(name string) bool { return slices.Contains(keywords, name) }
 
 // keywords are the words that are no names by themselves (WIT.md, "Keywords").
 var keywords = []string{

@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"wit/wittest":                  {"wit"},
 	"internal/access":              {"api", "internal/id", "internal/sched", "internal/storage"},
 	"internal/agenda":              {"internal/id", "internal/oplog", "internal/sched", "internal/storage"},
-	"internal/image":               {"internal/storage"},
+	"internal/image":               {"internal/storage", "internal/wasm"},
 	"internal/catalog":             {"api", "internal/id", "internal/sched", "internal/storage", "internal/wasm", "wit"},
 	"internal/server":              {"api", "internal/access", "internal/id"},
 	"internal/worker": {

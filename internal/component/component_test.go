@@ -262,9 +262,6 @@ func TestMemoryIsBoundedOverAllModules(t *testing.T) {
 
 func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	p := compile(t, "kit", kitHost())
-	if why := p.Unimageable(); len(why) > 0 {
-		t.Fatal(why)
-	}
 	host := newThings()
 	a := instantiate(t, p, component.Config{State: host})
 	must(t, a, nil, "keep", uint32(1)) // handle 1
@@ -274,6 +271,9 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	must(t, a, nil, "poke", uint32(4096), uint32(123))
 	must(t, a, nil, "poke", uint32(1024), uint32(0)) // over the data segment
 	must(t, a, int32(2), "grow", uint32(5))
+	if why := a.Unimageable(); len(why) > 0 {
+		t.Fatal(why)
+	}
 	if _, err := call(a, "test:kit/api@0.2.0#[constructor]counter", uint32(10)); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,6 @@ func (l *linker) compile(ctx context.Context, progress func(stage string, done f
 		if bytes += uint64(len(b.cores)) * m.InstanceBytes(); bytes > maxInstanceBytes {
 			return fmt.Errorf("its %d core module instances take more than %d bytes besides their memories", len(p.cores), maxInstanceBytes)
 		}
-		p.why = append(p.why, m.Unimageable()...)
 	}
 	if err := l.checkUnused(ctx, l.main); err != nil {
 		return err

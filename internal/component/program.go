@@ -56,7 +56,6 @@ type Program struct {
 	handles    map[string]int // exported resource types
 	list       []Export
 	imports    []string
-	why        []string // it cannot be imaged
 }
 
 // Export is a function that a component offers.
@@ -180,10 +179,6 @@ func (p *Program) Exports() []Export { return p.list }
 
 // Imports lists what the component takes of the host, by name.
 func (p *Program) Imports() []string { return p.imports }
-
-// Unimageable says why an instance has state that State does not hold, so that it
-// can be rebuilt only by running it; none if it has not.
-func (p *Program) Unimageable() []string { return p.why }
 
 // Close frees the compiled code. No instance may be open.
 func (p *Program) Close() error {

@@ -9,11 +9,21 @@ import (
 )
 
 // The state of an instance at rest is, for each of Cores, its memory and its
-// globals, and for each component instance its handles. What Program.Unimageable
+// globals, and for each component instance its handles. What Unimageable
 // names is state beyond that. An instance has the state of another one of the same
 // program once Blank has made it, each of its Cores was given the memory and the
 // globals by wasm.Instance.RestoreChanged, and SetHandles the handles. What the
 // host keeps for handles of its own resources is the host's.
+
+// Unimageable says why the instance has state beyond that, so that it can be
+// rebuilt only by running it; none if it has not. It must not be called during a
+// call.
+func (in *Instance) Unimageable() (why []string) {
+	for _, core := range in.cores {
+		why = append(why, core.Unimageable()...)
+	}
+	return why
+}
 
 // Cores are the core module instances, in the order in which they were made. A
 // memory or global that several of them share belongs to the one that has made it,

@@ -129,10 +129,14 @@ func Open(r io.Reader) (*Reader, error) {
 	return x, nil
 }
 
-// Load reads the rest into memory, which is of the head's size and has what its
-// base has. It reads to the end, so that a store can check all of it.
-func (x *Reader) Load(memory []byte) error {
-	at := uint64(0)
+// maxPiece is how much of the memory Load gives at once.
+const maxPiece = 64 << 10
+
+// Load gives the rest to write, piece by piece: the parts of the memory, which
+// is of the head's size, where it is not what its base has. They are valid until
+// write returns. Load reads to the end, so that a store can check all of it.
+func (x *Reader) Load(write func(offset uint64, p []byte) error) error {
+	at, piece := uint64(0), make([]byte, maxPiece)
 	for {
 		gap, err := binary.ReadUvarint(x.r)
 		if errors.Is(err, io.EOF) {
@@ -145,15 +149,20 @@ func (x *Reader) Load(memory []byte) error {
 		if err != nil {
 			return damaged(err)
 		}
-		left := uint64(len(memory)) - at
+		left := x.Memory - at
 		if gap > left/pageSize || n > left-gap*pageSize {
 			return ErrDamaged
 		}
-		at += gap * pageSize
-		if _, err := io.ReadFull(x.r, memory[at:at+n]); err != nil {
-			return damaged(err)
+		for at += gap * pageSize; n > 0; {
+			p := piece[:min(n, maxPiece)]
+			if _, err := io.ReadFull(x.r, p); err != nil {
+				return damaged(err)
+			}
+			if err := write(at, p); err != nil {
+				return err
+			}
+			at, n = at+uint64(len(p)), n-uint64(len(p))
 		}
-		at += n
 	}
 }
 
@@ -165,29 +174,39 @@ func damaged(err error) error {
 }
 
 func (h *Head) encode() []byte {
-	var b []byte
-	text := func(p []byte) { b = append(binary.AppendUvarint(b, uint64(len(p))), p...) }
-	text(h.Life)
-	b = binary.AppendUvarint(b, h.Memory)
-	b = append(b, h.Base[:]...)
-	b = binary.AppendUvarint(b, uint64(len(h.Globals)))
+	var e encoder
+	e.text(h.Life)
+	e.uint(h.Memory)
+	e.b = append(e.b, h.Base[:]...)
+	e.uint(uint64(len(h.Globals)))
 	for _, g := range h.Globals {
-		b = binary.AppendUvarint(b, g)
+		e.uint(g)
 	}
-	text(h.Files)
-	b = binary.AppendUvarint(b, uint64(len(h.Packs)))
-	for _, p := range h.Packs {
-		b = append(b, p[:]...)
-	}
-	text(h.Open)
-	b = binary.AppendUvarint(b, h.Random)
+	e.text(h.Files)
+	e.packs(h.Packs)
+	e.text(h.Open)
+	e.uint(h.Random)
 	for _, c := range h.Clocks {
-		b = binary.AppendUvarint(b, c)
+		e.uint(c)
 	}
 	if h.Input {
-		return append(b, 1)
+		return append(e.b, 1)
 	}
-	return append(b, 0)
+	return append(e.b, 0)
+}
+
+// encoder writes fields.
+type encoder struct{ b []byte }
+
+func (e *encoder) uint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
+
+func (e *encoder) text(p []byte) { e.b = append(binary.AppendUvarint(e.b, uint64(len(p))), p...) }
+
+func (e *encoder) packs(packs []storage.Hash) {
+	e.uint(uint64(len(packs)))
+	for _, p := range packs {
+		e.b = append(e.b, p[:]...)
+	}
 }
 
 func (h *Head) decode(b []byte) bool {
@@ -202,10 +221,7 @@ func (h *Head) decode(b []byte) bool {
 		h.Globals[i] = d.uint()
 	}
 	h.Files = d.text()
-	h.Packs = make([]storage.Hash, d.count(len(storage.Hash{})))
-	for i := range h.Packs {
-		copy(h.Packs[i][:], d.take(uint64(len(storage.Hash{}))))
-	}
+	h.Packs = d.packs()
 	h.Open = d.text()
 	h.Random = d.uint()
 	for i := range h.Clocks {
@@ -253,3 +269,11 @@ func (d *decoder) take(n uint64) []byte {
 }
 
 func (d *decoder) text() []byte { return d.take(d.uint()) }
+
+func (d *decoder) packs() []storage.Hash {
+	packs := make([]storage.Hash, d.count(len(storage.Hash{})))
+	for i := range packs {
+		copy(packs[i][:], d.take(uint64(len(storage.Hash{}))))
+	}
+	return packs
+}

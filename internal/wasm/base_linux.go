@@ -37,8 +37,31 @@ func prepare(reserved []byte) {
 	_ = unix.Madvise(reserved, unix.MADV_NOHUGEPAGE)
 }
 
-// discard forgets what was written to the memory, and tells whether it has its
+// discard forgets what was written to the memory, and tells whether it shows its
 // base image then.
-func (m *linearMemory) discard() (based bool, err error) {
-	return m.base.file != nil, unix.Madvise(m.reserved[:m.size], unix.MADV_DONTNEED)
+func (m *linearMemory) discard() (kept bool, err error) {
+	if m.base.file == nil && len(m.base.content) > 0 {
+		return false, nil
+	}
+	return true, unix.Madvise(m.reserved[:m.size], unix.MADV_DONTNEED)
+}
+
+// newStateFile makes an empty file for states, in dir, or in memory if there is
+// no dir or it cannot have one.
+func newStateFile(dir string) (*os.File, error) {
+	if dir != "" {
+		if f, err := scratchFile(dir); err == nil {
+			return f, nil
+		}
+	}
+	fd, err := unix.MemfdCreate("waterbear-state", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "waterbear-state"), nil
+}
+
+// punch gives the space of a part of a file back. It is zero then.
+func punch(f *os.File, from, length int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, length)
 }

@@ -20,7 +20,7 @@ import (
 // trackers runs a test by every tracker that there is here.
 func trackers(t *testing.T, test func(t *testing.T, e *wasm.Engine)) {
 	dir := t.TempDir()
-	for _, tracker := range []wasm.Tracker{wasm.TrackScan, wasm.TrackPagemap, wasm.TrackCompare} {
+	for _, tracker := range wasm.Trackers() {
 		t.Run(string(tracker), func(t *testing.T) {
 			e, err := wasm.New(context.Background(), wasm.Config{CacheDir: dir, Tracker: tracker})
 			if err != nil {

@@ -185,6 +185,9 @@ func (in *Instance) instantiate(most uint64) (err error) {
 	for _, name := range in.module.globals {
 		in.globals = append(in.globals, in.global(name))
 	}
+	if in.module.changed != "" {
+		in.changed = in.global(in.module.changed)
+	}
 	return nil
 }
 

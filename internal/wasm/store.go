@@ -137,6 +137,9 @@ func (s *Store) enter(what string) error {
 func (s *Store) begin(ctx context.Context) {
 	s.call, s.done, s.depth = ctx, ctx.Done(), 0
 	s.stackLeft.Set(s.maxStack) // a call that failed has not given back what it took
+	for _, in := range s.instances {
+		in.memory.touch()
+	}
 }
 
 // leave ends a call.

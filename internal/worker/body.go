@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -17,15 +16,11 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
-	"github.com/waterbear-run/waterbear/internal/image"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
 )
-
-// initializer is the export that a library runs once (WASI 0.1, "reactor").
-const initializer = "_initialize"
 
 // maxStderr is how much of the end of an attempt's stderr a failure shows.
 const maxStderr = 4 << 10
@@ -52,6 +47,8 @@ type body struct {
 	instance *wasm.Instance // nil for a command between two invocations
 	spare    *wasm.Instance // for the next one
 	shells   *shells
+	origins  *origins
+	owns     *saved // what goes with it
 	calls    uint64 // the session's when the attempt began
 }
 
@@ -65,16 +62,17 @@ type bodyConfig struct {
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
-	// image, if set, is where the worker's state comes from.
-	image *image.Reader
-	// shells are where instances come from and go to.
-	shells *shells
+	// saved, if set, is where the worker's state comes from.
+	saved *saved
+	// shells are where instances come from and go to, origins what they begin with.
+	shells  *shells
+	origins *origins
 }
 
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -89,9 +87,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
-	if c.image != nil {
-		b.random = ambient.NewRandom(seed, c.image.Random)
-		return b, b.restore(c.image)
+	if c.saved != nil {
+		b.random = ambient.NewRandom(seed, c.saved.head.Random)
+		return b, b.restore(c.saved)
 	}
 	b.random = ambient.NewRandom(seed, 0)
 	return b, b.openFiles(ctx)
@@ -124,6 +122,10 @@ func (b *body) instantiate(args []string) (err error) {
 	return b.newInstance()
 }
 
+func (b *body) filesConfig() filesystem.Config {
+	return filesystem.Config{Now: b.clocks.Stamp, Packs: b.packs, Limits: filesystem.Limits{Bytes: b.create.Storage}}
+}
+
 // openSystem makes what the guest sees of WASI. What an instance before had
 // open is closed, or descriptors are those of an image.
 func (b *body) openSystem(args []string, open []byte) (err error) {
@@ -134,7 +136,7 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 	}
 	b.system, err = wasip1.New(wasip1.Config{
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
-		FS: b.files, Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}, Open: open,
+		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	})
 	return err
@@ -178,7 +180,7 @@ func (b *body) waits(d time.Duration, sleep func() error) error {
 	return b.park(d, sleep)
 }
 
-// begin starts the measuring of an attempt.
+// begin origins the measuring of an attempt.
 func (b *body) begin() {
 	b.calls = b.session.Calls()
 	b.stderr.reset()
@@ -191,17 +193,27 @@ func (b *body) observed() bool { return b.session.Calls() > b.calls }
 
 // initialize runs what a library does once in its life.
 func (b *body) initialize() error {
+	if b.fromOrigin() {
+		return nil
+	}
 	if err := b.instantiate(nil); err != nil {
 		return err
 	}
-	ctx := b.session.Context()
-	if err := b.instance.Start(ctx); err != nil {
-		return err
+	return initialize(b.session.Context(), b.instance, b.program.Module())
+}
+
+// fromOrigin makes the instance what the program is after its initialization, if
+// that is known and the same for every worker. It reports whether it could.
+func (b *body) fromOrigin() bool {
+	if b.origins == nil {
+		return false
 	}
-	if !slices.ContainsFunc(b.program.Module().Exports(), func(e wasm.Export) bool { return e.Name == initializer }) {
-		return nil
+	s := b.origins.of(b.session.Context(), b.rt, b.program.Module())
+	if s == nil || s.size > b.create.Memory {
+		return false
 	}
-	return b.instance.Call(ctx, initializer, nil)
+	b.discard()
+	return b.openSystem(nil, s.open) == nil && b.newInstance() == nil && s.restore(b.instance) == nil
 }
 
 // call runs a function to its end and gives its results, a JSON array.
@@ -226,7 +238,7 @@ func (b *body) call(function string, args json.RawMessage) (json.RawMessage, err
 	return wit.LiftCore(f.Results, stack)
 }
 
-// runCommand starts the program over the worker's files and gives its exit
+// runCommand origins the program over the worker's files and gives its exit
 // code.
 func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	argv, err := wit.Strings(args)
@@ -260,6 +272,15 @@ func (b *body) memory() uint64 {
 	return uint64(len(b.instance.Memory()))
 }
 
+// unimageable says why no image can be taken of the body at rest. Where there
+// is no instance it is no more than files.
+func (b *body) unimageable() []string {
+	if b.instance == nil {
+		return nil
+	}
+	return b.instance.Unimageable()
+}
+
 // discard makes the instance a spare one, if it can be one, and gives its
 // memory back.
 func (b *body) discard() {
@@ -288,6 +309,7 @@ func (b *body) abandon(why error) {
 // close frees everything. No call may be under way.
 func (b *body) close() {
 	b.stop(errDropped)
+	b.owns.close()
 	b.discard()
 	if b.spare == nil {
 		_ = b.program.Release()

@@ -3,9 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,16 +24,24 @@ func inc(n int64) int64 { count += n; return count }
 //go:wasmexport grow
 func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
 
+//go:wasmexport populate
+func populate() {
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = byte(i>>12) | 1
+	}
+}
+
 func main() {}
 `
 
 // shell is an instance of a guest that exports inc and grow.
 type shell struct {
+	name   string
 	module *wasm.Module
 	config wasm.InstanceConfig
 }
 
-func newShell(b *testing.B, program []byte) *shell {
+func newShell(b *testing.B, name string, program []byte) *shell {
 	b.Helper()
 	e, err := wasm.New(context.Background(), wasm.Config{CacheDir: b.TempDir()})
 	if err != nil {
@@ -55,7 +60,7 @@ func newShell(b *testing.B, program []byte) *shell {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &shell{m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
+	return &shell{name, m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
 }
 
 // silence is as much of WASI 0.1 as the guests need: most functions do nothing,
@@ -114,24 +119,8 @@ func count(b *testing.B, in *wasm.Instance) (pages int) {
 
 // shells runs a benchmark for a guest in C and for one in Go.
 func shells(b *testing.B, run func(b *testing.B, s *shell)) {
-	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, guests.Wasm(b, "kit"))) })
-	b.Run("guest=go", func(b *testing.B) {
-		dir := b.TempDir()
-		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
-		if err := os.WriteFile(source, []byte(counterSource), 0o600); err != nil {
-			b.Fatal(err)
-		}
-		build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", program, source)
-		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-		if text, err := build.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, text)
-		}
-		module, err := os.ReadFile(program)
-		if err != nil {
-			b.Fatal(err)
-		}
-		run(b, newShell(b, module))
-	})
+	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, "c", guests.Wasm(b, "kit"))) })
+	b.Run("guest=go", func(b *testing.B) { run(b, newShell(b, "go", goCounter(b))) })
 }
 
 // BenchmarkInstance is what an instance costs before its first call: a new one,

@@ -136,7 +136,7 @@ func runScript(t *testing.T, path string) []failure {
 		t.Fatal(err)
 	}
 	r := &runner{
-		dir: filepath.Dir(path), engine: engine, hosts: privateHosts,
+		dir: filepath.Dir(path), engine: engine,
 		definitions: map[string]*binary.Component{}, instances: map[string]*instance{},
 	}
 	defer func() {

@@ -29,8 +29,15 @@ func TestWhatIsMadeUpIsOfItsType(t *testing.T) {
 func TestEqualTellsValuesApart(t *testing.T) {
 	all := []wit.Value{
 		true, int8(1), uint8(1), float32(0), float64(0), "a", wit.Rune('a'), nil,
-		[]byte{1}, []byte{1, 2}, []wit.Value{uint8(1)}, []wit.Value{uint8(2)}, []wit.Value{},
-		wit.Case{}, wit.Case{Index: 1}, wit.Case{Payload: uint8(1)}, wit.Case{Payload: uint8(2)},
+		[]byte{1},
+		[]byte{1, 2},
+		[]wit.Value{uint8(1)},
+		[]wit.Value{uint8(2)},
+		[]wit.Value{},
+		wit.Case{},
+		wit.Case{Index: 1},
+		wit.Case{Payload: uint8(1)},
+		wit.Case{Payload: uint8(2)},
 	}
 	for i, a := range all {
 		for j, b := range all {

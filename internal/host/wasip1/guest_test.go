@@ -34,6 +34,7 @@ type world struct {
 	closed         bool     // no more input comes
 	stdout, stderr []byte
 	writes         int
+	noise          byte  // makes other random bytes
 	fail           error // of the host
 }
 
@@ -64,7 +65,7 @@ var errForever = errors.New("this wait would never end")
 
 func (w *world) Fill(p []byte) error {
 	for i := range p {
-		p[i] = byte(i*7 + 1)
+		p[i] = byte(i*7+1) ^ w.noise
 	}
 	return w.fail
 }
@@ -100,6 +101,7 @@ type guestConfig struct {
 	maxFiles  int
 	pages     uint32
 	terminal  [3]bool
+	observed  func(function string)
 }
 
 func newGuest(t testing.TB, c guestConfig) *guest {
@@ -108,7 +110,7 @@ func newGuest(t testing.TB, c guestConfig) *guest {
 	w.fs = filesystem.New(filesystem.Config{Now: w.tick, Limits: c.limits, Packs: discard{}})
 	var err error
 	w.sys, err = wasip1.New(wasip1.Config{
-		Args: c.args, Env: c.env, FS: w.fs, Clocks: w, Random: w, Stdio: w, MaxFiles: c.maxFiles, Terminal: c.terminal,
+		Args: c.args, Env: c.env, FS: w.fs, Clocks: w, Random: w, Stdio: w, MaxFiles: c.maxFiles, Terminal: c.terminal, Observed: c.observed,
 		Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}},
 	})
 	must(t, err)

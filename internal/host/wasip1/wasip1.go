@@ -73,6 +73,11 @@ type Config struct {
 	// Open, if set, is what AppendOpen gave of another system over the same
 	// files: the descriptors are those, in place of the streams and Preopens.
 	Open []byte
+	// Observed, if set, hears of each call, by the name of its function, that
+	// may tell the program what is not the same in every system with these
+	// Preopens, or that does something beyond the descriptors. Of the end of the
+	// program it does not hear.
+	Observed func(function string)
 }
 
 // System is a program's view of the world: its descriptors and what they lead
@@ -86,6 +91,7 @@ type System struct {
 	args, env vector
 	table     table
 	gathered  []byte // output of several parts, on its way to Stdio
+	observed  func(function string)
 }
 
 // Holder is what an instance's State must be for this package's functions.
@@ -98,7 +104,7 @@ func (s *System) WASIP1() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, observed: c.Observed}
 	var err error
 	if s.args, err = newVector(c.Args); err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
