@@ -9,7 +9,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/durable"
-	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -272,7 +272,7 @@ func (b *body) failure(err error) outcome {
 	f := &failure{code: api.FailedHost, reason: err.Error(), stack: []string{}, stderr: b.stderr.String()}
 	var trap *wasm.Trap
 	var limit *LimitError
-	var exit *wasip1.ExitError
+	var exit *wasi.ExitError
 	switch {
 	case errors.As(err, &exit):
 		return outcome{exit: &exit.Code}

@@ -15,6 +15,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -134,7 +135,7 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 			return err
 		}
 	}
-	b.system, err = wasip1.New(wasip1.Config{
+	b.system, err = wasip1.New(wasi.Config{
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
@@ -162,10 +163,10 @@ func (b *body) newInstance() (err error) {
 // WASIP1 gives the host functions of WASI 0.1 their state.
 func (b *body) WASIP1() *wasip1.System { return b.system }
 
-// Read implements wasip1.Stdio.
+// Read implements wasi.Stdio.
 func (b *body) Read(limit int) ([]byte, error) { return b.stdio.Read(limit) }
 
-// Write implements wasip1.Stdio.
+// Write implements wasi.Stdio.
 func (b *body) Write(stream int, p []byte) error {
 	if oplog.Stream(stream) == oplog.Stderr {
 		b.stderr.add(p)
@@ -252,7 +253,7 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	if err == nil {
 		err = b.instance.Call(b.session.Context(), entryPoint, nil)
 	}
-	var exit *wasip1.ExitError
+	var exit *wasi.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
-	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -61,7 +61,7 @@ func mountPoint(guest string) string { return path.Clean("/" + guest) }
 
 // mount imports the worker's directories. Each is a preopen, in the order they
 // were given, and last the root, unless one of them is that.
-func (p *process) mount(ctx context.Context, blobs storage.Blobs, dirs []oplog.Dir) ([]wasip1.Preopen, error) {
+func (p *process) mount(ctx context.Context, blobs storage.Blobs, dirs []oplog.Dir) ([]wasi.Preopen, error) {
 	points := make([]string, len(dirs))
 	for i, d := range dirs {
 		points[i] = mountPoint(d.Guest)
@@ -78,16 +78,16 @@ func (p *process) mount(ctx context.Context, blobs storage.Blobs, dirs []oplog.D
 			return nil, fmt.Errorf("show directory %s as %s: %w", dirs[i].Host, dirs[i].Guest, err)
 		}
 	}
-	var preopens []wasip1.Preopen
+	var preopens []wasi.Preopen
 	for i, d := range dirs {
-		preopens = append(preopens, wasip1.Preopen{Name: d.Guest, Dir: p.mounts[i].inode})
+		preopens = append(preopens, wasi.Preopen{Name: d.Guest, Dir: p.mounts[i].inode})
 	}
 	if !slices.Contains(points, "/") {
 		// Programs take it for granted that they can have temporary files.
 		if _, err := p.files.MkdirAll(filesystem.Root, "/tmp"); err != nil {
 			return nil, fmt.Errorf("make the directory for temporary files: %w", err)
 		}
-		preopens = append(preopens, wasip1.Preopen{Name: "/", Dir: filesystem.Root})
+		preopens = append(preopens, wasi.Preopen{Name: "/", Dir: filesystem.Root})
 	}
 	return preopens, nil
 }
@@ -279,7 +279,7 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	defer p.close()
 	err = p.main(ctx)
 	p.over = true
-	var exit *wasip1.ExitError
+	var exit *wasi.ExitError
 	var trap *wasm.Trap
 	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &exit) || errors.As(err, &trap) {
 		return p, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
@@ -28,8 +29,8 @@ func initialize(ctx context.Context, in *wasm.Instance, m *wasm.Module) error {
 }
 
 // preopens are the directories that every worker of a platform is given.
-func preopens() []wasip1.Preopen {
-	return []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}
+func preopens() []wasi.Preopen {
+	return []wasi.Preopen{{Name: "/", Dir: filesystem.Root}}
 }
 
 // initialization is what a library does once in its life, done in a world of
@@ -67,7 +68,7 @@ func (n *initialization) run(ctx context.Context, rt *Runtime, m *wasm.Module, l
 	if _, err := files.MkdirAll(filesystem.Root, "/tmp"); err != nil {
 		return err
 	}
-	n.system, err = wasip1.New(wasip1.Config{
+	n.system, err = wasip1.New(wasi.Config{
 		FS: files, Preopens: preopens(), Clocks: n, Random: ambient.NewRandom([32]byte{}, 0), Stdio: n,
 		MaxFiles: int(l.Files), Observed: n.observe,
 	})
@@ -97,7 +98,7 @@ func (n *initialization) run(ctx context.Context, rt *Runtime, m *wasm.Module, l
 // endOfProgram says how a program ended, if an error of a call says that it did.
 func endOfProgram(err error) string {
 	var trap *wasm.Trap
-	var exit *wasip1.ExitError
+	var exit *wasi.ExitError
 	var limit *LimitError
 	switch {
 	case errors.As(err, &trap):

@@ -7,6 +7,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -43,7 +44,7 @@ func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Crea
 	if err != nil {
 		return nil, err
 	}
-	p.system, err = wasip1.New(wasip1.Config{
+	p.system, err = wasip1.New(wasi.Config{
 		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
 	})

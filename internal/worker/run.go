@@ -12,7 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
-	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -237,7 +237,7 @@ func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Cr
 		return err
 	}
 	err = p.main(ctx)
-	var exit *wasip1.ExitError
+	var exit *wasi.ExitError
 	var trap *wasm.Trap
 	switch {
 	case err == nil, errors.As(err, &exit):

@@ -27,8 +27,8 @@ var alice = id.Worker{Component: "run", Name: "alice"}
 var CacheDir string
 
 var (
-	engine *wasm.Engine
-	wasi   *wasm.Host
+	engine   *wasm.Engine
+	preview1 *wasm.Host
 )
 
 func TestMain(m *testing.M) {
@@ -51,7 +51,7 @@ func withEngine(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer engine.Close()
-	if wasi, err = engine.Host(wasip1.Module()); err != nil {
+	if preview1, err = engine.Host(wasip1.Module()); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
@@ -122,7 +122,7 @@ func (w *world) runtime() *Runtime {
 		w.t.Error(err)
 	}
 	return &Runtime{
-		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: wasi, Directories: w.hosts,
+		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Directories: w.hosts,
 		Entropy: func(p []byte) error {
 			p[0] = 42
 			return nil

@@ -3,6 +3,8 @@ package wasip1
 import (
 	"fmt"
 	"strings"
+
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 )
 
 // vector is strings as programs get them: each with a zero byte behind.
@@ -17,8 +19,8 @@ func newVector(list []string) (vector, error) {
 		if strings.IndexByte(s, 0) >= 0 {
 			return v, fmt.Errorf("%q has a zero byte", s)
 		}
-		if len(v.bytes)+len(s)+1 > maxVector {
-			return v, fmt.Errorf("they have more than %d bytes", maxVector)
+		if len(v.bytes)+len(s)+1 > wasi.MaxVector {
+			return v, fmt.Errorf("they have more than %d bytes", wasi.MaxVector)
 		}
 		v.offsets = append(v.offsets, uint32(len(v.bytes)))
 		v.bytes = append(append(v.bytes, s...), 0)

@@ -4,7 +4,7 @@ import "github.com/waterbear-run/waterbear/internal/host/filesystem"
 
 // file finds a descriptor of a file that grants need.
 func (s *System) file(fd uint32, need rights) (*descriptor, errno) {
-	d := s.table.get(fd)
+	d := s.table.Get(fd)
 	switch {
 	case d == nil:
 		return nil, errBadFile
@@ -20,7 +20,7 @@ func (s *System) file(fd uint32, need rights) (*descriptor, errno) {
 
 // granted finds a descriptor of any kind that grants need.
 func (s *System) granted(fd uint32, need rights) (*descriptor, errno) {
-	d := s.table.get(fd)
+	d := s.table.Get(fd)
 	switch {
 	case d == nil:
 		return nil, errBadFile
@@ -31,7 +31,7 @@ func (s *System) granted(fd uint32, need rights) (*descriptor, errno) {
 }
 
 func (s *System) fdClose(_ memory, p params) errno {
-	d := s.table.get(p.u32(0))
+	d := s.table.Get(p.u32(0))
 	if d == nil {
 		return errBadFile
 	}
@@ -43,14 +43,14 @@ func (s *System) close(fd uint32, d *descriptor) errno {
 	if !d.isStream() {
 		err = s.fs.Release(d.inode)
 	}
-	s.table.remove(fd)
+	s.table.Remove(fd)
 	return errnoOf(err)
 }
 
 // fdRenumber makes one descriptor the other, which is closed. Both must be
 // open, so that no program can take a number that is not its own.
 func (s *System) fdRenumber(_ memory, p params) errno {
-	from, to := s.table.get(p.u32(0)), s.table.get(p.u32(1))
+	from, to := s.table.Get(p.u32(0)), s.table.Get(p.u32(1))
 	if from == nil || to == nil {
 		return errBadFile
 	}
@@ -62,7 +62,7 @@ func (s *System) fdRenumber(_ memory, p params) errno {
 	if !to.isStream() {
 		err = s.fs.Release(to.inode)
 	}
-	s.table.remove(p.u32(0))
+	s.table.Remove(p.u32(0))
 	*to = moved
 	return errnoOf(err)
 }
@@ -92,7 +92,7 @@ func (s *System) fdSync(_ memory, p params) errno     { return s.sync(p.u32(0), 
 
 // sync has nothing to do: the file system is as durable as the worker.
 func (s *System) sync(fd uint32, need rights) errno {
-	if d := s.table.get(fd); d != nil && d.isStream() {
+	if d := s.table.Get(fd); d != nil && d.isStream() {
 		return errInvalid
 	}
 	_, e := s.granted(fd, need)
@@ -100,7 +100,7 @@ func (s *System) sync(fd uint32, need rights) errno {
 }
 
 func (s *System) fdFdstatGet(m memory, p params) errno {
-	d := s.table.get(p.u32(0))
+	d := s.table.Get(p.u32(0))
 	if d == nil {
 		return errBadFile
 	}
@@ -130,7 +130,7 @@ func (s *System) fdFdstatSetFlags(_ memory, p params) errno {
 
 // fdFdstatSetRights takes rights away. None can be had back.
 func (s *System) fdFdstatSetRights(_ memory, p params) errno {
-	d := s.table.get(p.u32(0))
+	d := s.table.Get(p.u32(0))
 	if d == nil {
 		return errBadFile
 	}

@@ -4,7 +4,7 @@ import "github.com/waterbear-run/waterbear/internal/host/filesystem"
 
 // directory finds a descriptor of a directory that grants need.
 func (s *System) directory(fd uint32, need rights) (*descriptor, errno) {
-	d := s.table.get(fd)
+	d := s.table.Get(fd)
 	switch {
 	case d == nil:
 		return nil, errBadFile
@@ -19,7 +19,7 @@ func (s *System) directory(fd uint32, need rights) (*descriptor, errno) {
 // fdPrestatGet tells programs which descriptors they were given: they ask from
 // 3 on until one is a bad descriptor.
 func (s *System) fdPrestatGet(m memory, p params) errno {
-	d := s.table.get(p.u32(0))
+	d := s.table.Get(p.u32(0))
 	if d == nil || !d.preopen {
 		return errBadFile
 	}
@@ -33,7 +33,7 @@ func (s *System) fdPrestatGet(m memory, p params) errno {
 }
 
 func (s *System) fdPrestatDirName(m memory, p params) errno {
-	d := s.table.get(p.u32(0))
+	d := s.table.Get(p.u32(0))
 	if d == nil || !d.preopen {
 		return errBadFile
 	}

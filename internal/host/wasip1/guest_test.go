@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
@@ -109,9 +110,9 @@ func newGuest(t testing.TB, c guestConfig) *guest {
 	w := &world{now: 100}
 	w.fs = filesystem.New(filesystem.Config{Now: w.tick, Limits: c.limits, Packs: discard{}})
 	var err error
-	w.sys, err = wasip1.New(wasip1.Config{
+	w.sys, err = wasip1.New(wasi.Config{
 		Args: c.args, Env: c.env, FS: w.fs, Clocks: w, Random: w, Stdio: w, MaxFiles: c.maxFiles, Terminal: c.terminal, Observed: c.observed,
-		Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}},
+		Preopens: []wasi.Preopen{{Name: "/", Dir: filesystem.Root}},
 	})
 	must(t, err)
 	if c.pages == 0 {

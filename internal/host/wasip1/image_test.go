@@ -7,11 +7,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 )
 
 // opened is a system over files, with three files and the root open.
 func opened(t interface{ Fatal(...any) }, files *filesystem.FS, open []byte) *System {
-	s, err := New(Config{FS: files, Preopens: []Preopen{{Name: "/", Dir: filesystem.Root}}, MaxFiles: 100, Open: open})
+	s, err := New(wasi.Config{FS: files, Preopens: []wasi.Preopen{{Name: "/", Dir: filesystem.Root}}, MaxFiles: 100, Open: open})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestDescriptorsOfAnImageAreThoseItWasTakenOf(t *testing.T) {
 			create(t, s, name)
 		}
 		for _, fd := range rapid.SliceOfDistinct(rapid.Uint32Range(0, 9), rapid.ID).Draw(t, "closed") {
-			if d := s.table.get(fd); d != nil {
+			if d := s.table.Get(fd); d != nil {
 				if s.close(fd, d) != success {
 					t.Fatal("close")
 				}
@@ -55,7 +56,7 @@ func TestDescriptorsOfAnImageAreThoseItWasTakenOf(t *testing.T) {
 			t.Fatalf("got %x, want %x", got, image)
 		}
 		for range 12 { // the next numbers are the same too
-			if got, want := other.table.lowest(), s.table.lowest(); got != want {
+			if got, want := other.table.Lowest(), s.table.Lowest(); got != want {
 				t.Fatalf("the next descriptor is %d, want %d", got, want)
 			}
 			s.table.add(descriptor{stream: 1})
@@ -91,14 +92,14 @@ func TestDamagedDescriptorsAreRefused(t *testing.T) {
 		if n == 0 {
 			continue // no descriptors at all: those of a new system
 		}
-		if _, err := New(Config{FS: files.Clone(), MaxFiles: 100, Open: image[:n]}); err == nil {
+		if _, err := New(wasi.Config{FS: files.Clone(), MaxFiles: 100, Open: image[:n]}); err == nil {
 			t.Errorf("%d of %d bytes were taken", n, len(image))
 		}
 	}
-	if _, err := New(Config{FS: newFiles(), MaxFiles: 100, Open: image}); err == nil {
+	if _, err := New(wasi.Config{FS: newFiles(), MaxFiles: 100, Open: image}); err == nil {
 		t.Error("a descriptor of a file that is not there was taken")
 	}
-	if _, err := New(Config{FS: files.Clone(), MaxFiles: 2, Open: image}); err == nil {
+	if _, err := New(wasi.Config{FS: files.Clone(), MaxFiles: 2, Open: image}); err == nil {
 		t.Error("more descriptors than the limit were taken")
 	}
 }

@@ -60,7 +60,7 @@ func (s *System) reading(fd uint32) (*descriptor, errno) { return s.moving(fd, r
 func (s *System) writing(fd uint32) (*descriptor, errno) { return s.moving(fd, rightWrite) }
 
 func (s *System) moving(fd uint32, need rights) (*descriptor, errno) {
-	d := s.table.get(fd)
+	d := s.table.Get(fd)
 	switch {
 	case d == nil:
 		return nil, errBadFile

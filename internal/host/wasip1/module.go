@@ -1,6 +1,9 @@
 package wasip1
 
-import "github.com/waterbear-run/waterbear/internal/wasm"
+import (
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
 
 // moduleName is what programs import the functions from.
 const moduleName = "wasi_snapshot_preview1"
@@ -87,7 +90,7 @@ func functions() []function {
 func Module() wasm.HostModule {
 	m := wasm.HostModule{Name: moduleName, Funcs: []wasm.HostFunc{{
 		Name: "proc_exit", Params: types("i"),
-		Call: func(_ *wasm.Instance, stack []uint64) { wasm.Abort(&ExitError{uint32(stack[0])}) },
+		Call: func(_ *wasm.Instance, stack []uint64) { wasm.Abort(&wasi.ExitError{Code: uint32(stack[0])}) },
 	}}}
 	for _, f := range functions() {
 		call, observes := f.call, ""

@@ -146,7 +146,7 @@ func (s *System) pathOpen(m memory, p params) errno {
 	if e != success {
 		return e
 	}
-	dir, to := s.table.get(p.u32(0)), m.u32(p.u32(8))
+	dir, to := s.table.Get(p.u32(0)), m.u32(p.u32(8))
 	switch passed := dir.inheriting; {
 	case to == nil:
 		return errFault
@@ -167,7 +167,7 @@ func (s *System) pathOpen(m memory, p params) errno {
 		return e
 	}
 	d.flags, d.inheriting = uint16(fdflags), inheriting&d.inheriting
-	put32(to, s.table.lowest())
+	put32(to, s.table.Lowest())
 	return s.table.add(d)
 }
 

@@ -1,6 +1,9 @@
 package wasip1
 
-import "github.com/waterbear-run/waterbear/internal/host/ambient"
+import (
+	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+)
 
 // Kinds of subscriptions and events.
 const (
@@ -28,14 +31,11 @@ func (u subscription) absolute() bool  { return get16(u[40:])&absolute != 0 }
 
 // poll is one call of poll_oneoff: what all subscriptions together wait for.
 type poll struct {
-	s         *System
-	ready     bool   // something is without waiting
-	stdin     bool   // waits for input
-	deadline  uint64 // the earliest, on the monotonic clock
-	monotonic uint64 // when it was read
-	realtime  uint64
-	read      [2]bool // which clocks were read
-	woken     ambient.Readiness
+	s        *System
+	wait     *wasi.Wait
+	realtime uint64 // the wall clock, if it was read
+	read     bool
+	woken    ambient.Readiness
 }
 
 // pollOneoff waits until one of the subscriptions has something to say, and
@@ -51,11 +51,13 @@ func (s *System) pollOneoff(m memory, p params) errno {
 	case in == nil || out == nil || count == nil:
 		return errFault
 	}
-	w := poll{s: s, deadline: ambient.Forever}
+	w := poll{s: s, wait: wasi.NewWait(s.clocks)}
 	if e := w.survey(in); e != success {
 		return e
 	}
-	w.wait()
+	var err error
+	w.woken, err = w.wait.Run()
+	check(err)
 	put32(count, w.report(in, out))
 	return success
 }
@@ -66,15 +68,15 @@ func (w *poll) survey(in []byte) errno {
 		switch u.kind() {
 		case eventClock:
 			if u.clock() > clockMonotonic {
-				w.ready = true
+				w.wait.Ready = true
 				continue
 			}
-			w.deadline = min(w.deadline, w.due(u))
+			w.wait.Until(w.due(u))
 		case eventRead, eventWrite:
 			_, e := w.descriptor(u)
 			stdin := e == success && w.stdinOf(u)
-			w.stdin = w.stdin || stdin
-			w.ready = w.ready || !stdin
+			w.wait.Stdin = w.wait.Stdin || stdin
+			w.wait.Ready = w.wait.Ready || !stdin
 		default:
 			return errInvalid
 		}
@@ -90,38 +92,33 @@ func (w *poll) due(u subscription) uint64 {
 		if timeout == 0 {
 			return 0
 		}
-		return later(w.now(clockMonotonic), timeout)
+		return wasi.Later(w.monotonic(), timeout)
 	}
 	if u.clock() == clockMonotonic {
 		return timeout
 	}
-	real := w.now(clockRealtime)
+	real := w.now()
 	if timeout <= real {
 		return 0
 	}
-	return later(w.now(clockMonotonic), timeout-real)
+	return wasi.Later(w.monotonic(), timeout-real)
 }
 
-// later adds, up to the last moment there is.
-func later(t, d uint64) uint64 {
-	if d >= ambient.Forever-1-t {
-		return ambient.Forever - 1
-	}
-	return t + d
+func (w *poll) monotonic() uint64 {
+	now, err := w.wait.Now()
+	check(err)
+	return now
 }
 
-// now reads a clock, once in a call.
-func (w *poll) now(clock uint32) uint64 {
-	value, read := &w.monotonic, w.s.clocks.Monotonic
-	if clock == clockRealtime {
-		value, read = &w.realtime, w.s.clocks.Realtime
-	}
-	if !w.read[clock] {
-		t, err := read()
+// now reads the wall clock, once in a call.
+func (w *poll) now() uint64 {
+	if !w.read {
+		var err error
+		w.realtime, err = w.s.clocks.Realtime()
 		check(err)
-		*value, w.read[clock] = t, true
+		w.read = true
 	}
-	return *value
+	return w.realtime
 }
 
 // descriptor finds what a subscription is about.
@@ -140,30 +137,8 @@ func (w *poll) descriptor(u subscription) (*descriptor, errno) {
 // stdinOf says whether a subscription is for input, which may be long in
 // coming. Everything else is always ready.
 func (w *poll) stdinOf(u subscription) bool {
-	d := w.s.table.get(u.fd())
+	d := w.s.table.Get(u.fd())
 	return d.isStream() && u.kind() != eventWrite
-}
-
-// wait waits, unless something is ready or due.
-func (w *poll) wait() {
-	ready := w.ready || w.deadline == 0
-	if ready && !w.stdin {
-		if w.deadline != ambient.Forever && w.deadline != 0 {
-			w.woken.Now = w.now(clockMonotonic) // or a timer beside it would never fire
-		}
-		return
-	}
-	if ready {
-		w.deadline = 0
-	}
-	for {
-		var err error
-		w.woken, err = w.s.clocks.Wait(w.deadline, w.stdin)
-		check(err)
-		if w.woken.Stdin || w.woken.Now >= w.deadline {
-			return
-		}
-	}
 }
 
 // report writes an event for each subscription that has something to say.

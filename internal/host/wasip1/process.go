@@ -1,6 +1,9 @@
 package wasip1
 
-import "github.com/waterbear-run/waterbear/internal/wasm"
+import (
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+)
 
 func (s *System) randomGet(m memory, p params) errno {
 	b := m.at(p.u32(0), p.u32(1))
@@ -35,14 +38,14 @@ func (s *System) procRaise(_ memory, p params) errno {
 	case signal >= signalStop && signal <= signalTtou:
 		return errNotSup
 	case signal != signalNone && signal != signalChild && signal != signalCont && signal != signalUrg && signal != signalWinch:
-		wasm.Abort(&ExitError{128 + signal})
+		wasm.Abort(&wasi.ExitError{Code: 128 + signal})
 	}
 	return success
 }
 
 // sockRefuse answers the functions for sockets: a worker has none.
 func (s *System) sockRefuse(_ memory, p params) errno {
-	if !s.table.has(p.u32(0)) {
+	if !s.table.Has(p.u32(0)) {
 		return errBadFile
 	}
 	return errNotSocket

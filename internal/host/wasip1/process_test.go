@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 )
 
@@ -36,14 +37,14 @@ func TestWhatNoProgramCanBeGivenIsRefused(t *testing.T) {
 	files := filesystem.New(filesystem.Config{Now: func() uint64 { return 1 }})
 	file, err := files.Open(filesystem.Root, "f", filesystem.OpenOptions{Create: true})
 	must(t, err)
-	for what, c := range map[string]wasip1.Config{
+	for what, c := range map[string]wasi.Config{
 		"a zero byte in an argument":    {Args: []string{"a\x00b"}},
 		"a zero byte in a variable":     {Env: []string{"A=\x00"}},
 		"a megabyte of arguments":       {Args: []string{strings.Repeat("a", 1<<20)}},
-		"a file for a directory":        {Preopens: []wasip1.Preopen{{Name: "/", Dir: file}}},
-		"a directory that is not there": {Preopens: []wasip1.Preopen{{Name: "/", Dir: 99}}},
-		"a name no program can read":    {Preopens: []wasip1.Preopen{{Name: "a\x00", Dir: filesystem.Root}}},
-		"more directories than files":   {Preopens: []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}, MaxFiles: 3},
+		"a file for a directory":        {Preopens: []wasi.Preopen{{Name: "/", Dir: file}}},
+		"a directory that is not there": {Preopens: []wasi.Preopen{{Name: "/", Dir: 99}}},
+		"a name no program can read":    {Preopens: []wasi.Preopen{{Name: "a\x00", Dir: filesystem.Root}}},
+		"more directories than files":   {Preopens: []wasi.Preopen{{Name: "/", Dir: filesystem.Root}}, MaxFiles: 3},
 		"no room for the streams":       {MaxFiles: 2},
 	} {
 		c.FS = files
@@ -71,7 +72,7 @@ func TestProgramEndsWithItsCode(t *testing.T) {
 	} {
 		for param, want := range codes {
 			_, err := g.try(function, param)
-			var exit *wasip1.ExitError
+			var exit *wasi.ExitError
 			if !errors.As(err, &exit) || exit.Code != want {
 				t.Errorf("%s(%d): got %v, want code %d", function, param, err, want)
 			}

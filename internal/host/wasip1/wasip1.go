@@ -14,79 +14,18 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
-
-// Clocks are the program's time. An error is the host's and ends the call.
-type Clocks interface {
-	// Realtime is the wall clock: nanoseconds since 1970.
-	Realtime() (uint64, error)
-	// Monotonic is a clock that never goes back, in nanoseconds.
-	Monotonic() (uint64, error)
-	// Wait returns when the monotonic clock shows deadline or, with stdin,
-	// when input is readable or at its end. With a deadline that has passed it
-	// only looks.
-	Wait(deadline uint64, stdin bool) (ambient.Readiness, error)
-	// Touch reads the wall clock, so that the times that the file system gives
-	// to what changes next are of now.
-	Touch() error
-}
-
-// Random is the program's source of random bytes.
-type Random interface {
-	Fill(p []byte) error
-}
-
-// Stdio are the program's standard streams.
-type Stdio interface {
-	// Read waits for input and gives up to limit bytes, none at its end. They
-	// are valid until the next call.
-	Read(limit int) ([]byte, error)
-	// Write writes all of p to stdout (1) or stderr (2).
-	Write(stream int, p []byte) error
-}
-
-// Preopen is a directory that the program is given by name.
-type Preopen struct {
-	Name string
-	Dir  filesystem.Inode
-}
-
-// DefaultMaxFiles is how many descriptors a program can have open.
-const DefaultMaxFiles = 4096
-
-// maxVector bounds the arguments and the environment, in bytes and each.
-const maxVector = 1 << 20
-
-// Config is what a system is made of.
-type Config struct {
-	Args, Env []string
-	FS        *filesystem.FS
-	Preopens  []Preopen // get the descriptors from 3 on
-	Clocks    Clocks
-	Random    Random
-	Stdio     Stdio
-	Terminal  [3]bool // which of stdin, stdout and stderr look like a terminal
-	MaxFiles  int     // zero means DefaultMaxFiles
-	// Open, if set, is what AppendOpen gave of another system over the same
-	// files: the descriptors are those, in place of the streams and Preopens.
-	Open []byte
-	// Observed, if set, hears of each call, by the name of its function, that
-	// may tell the program what is not the same in every system with these
-	// Preopens, or that does something beyond the descriptors. Of the end of the
-	// program it does not hear.
-	Observed func(function string)
-}
 
 // System is a program's view of the world: its descriptors and what they lead
 // to. It belongs to the task that runs the program.
 type System struct {
 	fs     *filesystem.FS
-	clocks Clocks
-	random Random
-	stdio  Stdio
+	clocks wasi.Clocks
+	random wasi.Random
+	stdio  wasi.Stdio
 
 	args, env vector
 	table     table
@@ -102,8 +41,9 @@ type Holder interface {
 // WASIP1 makes a System a Holder, for instances that need no other state.
 func (s *System) WASIP1() *System { return s }
 
-// New makes the system of a program that has not started.
-func New(c Config) (*System, error) {
+// New makes the system of a program that has not started. Its preopens get the
+// descriptors from 3 on.
+func New(c wasi.Config) (*System, error) {
 	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, observed: c.Observed}
 	var err error
 	if s.args, err = newVector(c.Args); err != nil {
@@ -114,7 +54,7 @@ func New(c Config) (*System, error) {
 	}
 	s.table.limit = c.MaxFiles
 	if c.MaxFiles == 0 {
-		s.table.limit = DefaultMaxFiles
+		s.table.limit = wasi.DefaultMaxFiles
 	}
 	if c.Open != nil {
 		if err := s.reopen(c.Open); err != nil {
@@ -135,7 +75,7 @@ func New(c Config) (*System, error) {
 	return s, nil
 }
 
-func (s *System) preopen(p Preopen) error {
+func (s *System) preopen(p wasi.Preopen) error {
 	if strings.IndexByte(p.Name, 0) >= 0 || len(p.Name) > filesystem.MaxPath {
 		return filesystem.ErrInvalid
 	}
@@ -152,12 +92,6 @@ func (s *System) preopen(p Preopen) error {
 	}
 	return s.fs.Retain(p.Dir)
 }
-
-// ExitError is how a program ends by itself: what a call of it then returns.
-type ExitError struct{ Code uint32 }
-
-// Error names the exit code.
-func (e *ExitError) Error() string { return fmt.Sprintf("program exited with code %d", e.Code) }
 
 // errnoOf is what the program sees of a file system's error. The host's own
 // errors end the call.

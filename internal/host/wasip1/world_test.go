@@ -14,6 +14,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
@@ -121,12 +122,12 @@ func (r *runner) run(t testing.TB, m *wasm.Module, p program) outcome {
 	files := filesystem.New(filesystem.Config{Now: l.stamp, Load: func(o filesystem.Origin) (io.ReadCloser, error) {
 		return os.Open(filepath.Join(p.root, o.Path))
 	}})
-	c := wasip1.Config{Args: p.args, Env: p.env, FS: files, Clocks: l, Random: l, Stdio: l}
+	c := wasi.Config{Args: p.args, Env: p.env, FS: files, Clocks: l, Random: l, Stdio: l}
 	if p.root != "" {
 		must(t, files.Import(filesystem.Root, 1, list(t, p.root)))
 		_, err := files.MkdirAll(filesystem.Root, "tmp")
 		must(t, err)
-		c.Preopens = []wasip1.Preopen{{Name: "/", Dir: filesystem.Root}}
+		c.Preopens = []wasi.Preopen{{Name: "/", Dir: filesystem.Root}}
 	}
 	s, err := wasip1.New(c)
 	must(t, err)
@@ -136,7 +137,7 @@ func (r *runner) run(t testing.TB, m *wasm.Module, p program) outcome {
 	must(t, in.Start(context.Background()))
 	err = in.Call(context.Background(), "_start", nil)
 	o := outcome{stdout: l.stdout.String(), stderr: l.stderr.String(), fs: files}
-	if exit, ok := err.(*wasip1.ExitError); ok {
+	if exit, ok := err.(*wasi.ExitError); ok {
 		o.code = exit.Code
 	} else if err != nil {
 		t.Fatalf("the program failed: %v\nstderr: %s", err, o.stderr)

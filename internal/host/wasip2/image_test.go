@@ -1,0 +1,418 @@
+package wasip2
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+// program is a program that does anything, as two systems see it: one that goes
+// on all the time, and one that is restored from an image now and then.
+type program struct {
+	t           *rapid.T
+	steady      *rig
+	interrupted *rig
+}
+
+func newProgram(t *rapid.T) *program {
+	p := &program{t: t}
+	for _, r := range []**rig{&p.steady, &p.interrupted} {
+		*r = newRig(t, wasi.Config{MaxFiles: 6, Terminal: [3]bool{true, true, true}})
+		(*r).stdin = [][]byte{[]byte("one"), []byte("two")}
+		for _, resource := range []resource{
+			incomingExample(), &outparam{}, &outparam{},
+			&futureResponse{failure: &httpError{wit.Case{Index: 1, Payload: []wit.Value{some("x"), some(uint16(3))}}}},
+			&futureResponse{incomingResponse: incomingResponse{incoming: incomingExample().incoming, status: 201}},
+		} {
+			_, err := (*r).sys.add(resource, 0)
+			must(t, err)
+		}
+	}
+	return p
+}
+
+// handles are what the program has of a resource type.
+func (p *program) handles(of *wit.Resource) (reps []uint32) {
+	for n, e := range p.steady.sys.resources.All() {
+		if isOf(e.resource, of) {
+			reps = append(reps, n+1)
+		}
+	}
+	return reps
+}
+
+// isOf tells whether a program can have a handle of this type to a resource.
+func isOf(r resource, of *wit.Resource) bool {
+	switch r := r.(type) {
+	case input:
+		return of == inputStream
+	case output:
+		return of == outputStream
+	case *streamError:
+		return of == errorResource
+	case *pollable:
+		return of == pollableResource
+	case *descriptor:
+		return of == descriptorResource
+	case *entries:
+		return of == entryStream
+	case *network:
+		return of == networkResource
+	case *fields:
+		return of == fieldsResource
+	case *requestOptions:
+		return of == requestOptionsHandle
+	case *outgoingRequest:
+		return of == outgoingRequestHandle
+	case *outgoingResponse:
+		return of == outgoingResponseHandle
+	case *outgoingBody:
+		return of == outgoingBodyHandle && r.handled
+	case *incomingRequest:
+		return of == incomingRequestHandle
+	case *incomingResponse:
+		return of == incomingResponseHandle
+	case *incomingBody:
+		return of == incomingBodyHandle
+	case *futureTrailers:
+		return of == futureTrailersHandle
+	case *futureResponse:
+		return of == futureResponseHandle
+	case *outparam:
+		return of == responseOutparamHandle
+	}
+	return false
+}
+
+// argument makes a value up, or says that the program has no such handle.
+func (p *program) argument(t *wit.Type) (wit.Value, bool) {
+	switch t.Kind {
+	case wit.Own, wit.Borrow:
+		reps := p.handles(t.Resource)
+		if len(reps) == 0 {
+			return nil, false
+		}
+		return rapid.SampledFrom(reps).Draw(p.t, t.Resource.Name), true
+	case wit.String:
+		return rapid.SampledFrom([]string{"a", "b", "dir", "dir/c", "..", "", "Accept", "host", "x y", "content-length"}).Draw(p.t, "text"), true
+	case wit.U64:
+		return rapid.SampledFrom([]uint64{0, 1, 3, 4096, maxTransfer, math.MaxUint64}).Draw(p.t, "number"), true
+	case wit.List:
+		return p.list(t)
+	case wit.Record, wit.Tuple:
+		parts := make([]wit.Value, len(t.Fields))
+		for i, f := range t.Fields {
+			var have bool
+			if parts[i], have = p.argument(f.Type); !have {
+				return nil, false
+			}
+		}
+		return parts, true
+	case wit.Option:
+		return p.caseOf(nil, t.Elem)
+	case wit.Result:
+		return p.caseOf(t.Elem, t.Err)
+	case wit.Variant, wit.Enum:
+		var cases []*wit.Type
+		for _, f := range t.Fields {
+			cases = append(cases, f.Type)
+		}
+		return p.caseOf(cases...)
+	case wit.Flags:
+		return rapid.Uint32Range(0, 1<<len(t.Fields)-1).Draw(p.t, "flags"), true
+	case wit.U8:
+		return rapid.Uint8().Draw(p.t, "number"), true
+	case wit.U16:
+		return rapid.SampledFrom([]uint16{0, 103, 200, 404, 600}).Draw(p.t, "number"), true
+	case wit.U32:
+		return rapid.Uint32().Draw(p.t, "number"), true
+	}
+	panic("no argument of kind " + t.Kind.String())
+}
+
+func (p *program) caseOf(cases ...*wit.Type) (wit.Value, bool) {
+	c := wit.Case{Index: rapid.Uint32Range(0, uint32(len(cases)-1)).Draw(p.t, "case")}
+	have := true
+	if t := cases[c.Index]; t != nil {
+		c.Payload, have = p.argument(t)
+	}
+	return c, have
+}
+
+func (p *program) list(t *wit.Type) (wit.Value, bool) {
+	if t.Elem.Kind == wit.U8 {
+		return []byte(rapid.SampledFrom([]string{"", "5", "hello", strings.Repeat("x", 5000)}).Draw(p.t, "bytes")), true
+	}
+	list := []wit.Value{}
+	for range rapid.IntRange(0, 3).Draw(p.t, "length") {
+		v, have := p.argument(t.Elem)
+		if !have {
+			return nil, false
+		}
+		list = append(list, v)
+	}
+	return list, true
+}
+
+// step calls a function, or drops a resource, in both systems.
+func (p *program) step(names []string) {
+	name := rapid.SampledFrom(append(names, "drop")).Draw(p.t, "function")
+	if name == "drop" {
+		p.drop()
+		return
+	}
+	if strings.HasSuffix(name, "random-bytes") || name == "wasi:cli/exit#exit" {
+		return
+	}
+	var args []wit.Value
+	used := map[uint32]bool{}
+	for _, param := range declared()[name].typ.Params {
+		v, have := p.argument(param.Type)
+		if !have {
+			return
+		}
+		// A handle that is passed on cannot be in the call a second time.
+		h := v
+		if c, is := v.(wit.Case); is && param.Type.Elem != nil {
+			h = c.Payload
+		}
+		if rep, is := h.(uint32); is && handleIn(param.Type) {
+			if used[rep] && !isBorrow(param.Type) {
+				return
+			}
+			used[rep] = true
+		}
+		args = append(args, v)
+	}
+	want, wantErr := p.steady.try(name, args...)
+	got, gotErr := p.interrupted.try(name, args...)
+	if fmt.Sprint(wantErr) != fmt.Sprint(gotErr) || !reflect.DeepEqual(got, want) {
+		p.t.Fatalf("%s%v: got %v, %v, and after a restoration %v, %v", name, args, want, wantErr, got, gotErr)
+	}
+}
+
+func isBorrow(t *wit.Type) bool { return t.Kind == wit.Borrow }
+
+// handleIn tells whether values of t are handles, or results or options of one.
+func handleIn(t *wit.Type) bool { return t.Resource != nil || t.Elem != nil && t.Elem.Resource != nil }
+
+func (p *program) drop() {
+	var reps []uint32
+	for n, e := range p.steady.sys.resources.All() {
+		b, isBody := e.resource.(*outgoingBody)
+		_, isAnswer := e.resource.(*answer)
+		if !isAnswer && (!isBody || b.handled) {
+			reps = append(reps, n+1)
+		}
+	}
+	if len(reps) == 0 {
+		return
+	}
+	rep := rapid.SampledFrom(reps).Draw(p.t, "dropped")
+	want, got := p.steady.sys.drop(rep), p.interrupted.sys.drop(rep)
+	if fmt.Sprint(want) != fmt.Sprint(got) {
+		p.t.Fatalf("drop %d: got %v, and after a restoration %v", rep, want, got)
+	}
+}
+
+// check finds the accounts of a system to be right.
+func (p *program) check(s *System) {
+	held, files, children := 0, 0, map[uint32]int{}
+	for _, e := range s.resources.All() {
+		held += weight(e.resource)
+		if e.kind() == kindDescriptor {
+			files++
+		}
+		children[e.parent]++
+	}
+	if held != s.held || files != s.files {
+		p.t.Fatalf("%d bytes are held and %d files are open, and the system says %d and %d", held, files, s.held, s.files)
+	}
+	for n, e := range s.resources.All() {
+		if e.children != children[n+1] {
+			p.t.Fatalf("resource %d has %d children, and says %d", n+1, children[n+1], e.children)
+		}
+	}
+}
+
+func TestRestoredProgramGoesOnWithTheSameHandles(t *testing.T) {
+	names := make([]string, 0, len(declared()))
+	for name := range declared() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	config := wasi.Config{MaxFiles: 6, Terminal: [3]bool{true, true, true}}
+	rapid.Check(t, func(t *rapid.T) {
+		p := newProgram(t)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			p.step(names)
+			p.check(p.steady.sys)
+			p.check(p.interrupted.sys)
+			if rapid.Bool().Draw(t, "restored") {
+				p.interrupted = p.interrupted.reopened(config)
+			}
+		}
+		if a, b := p.steady.sys.AppendState(nil), p.interrupted.sys.AppendState(nil); string(a) != string(b) {
+			t.Fatalf("the state is %x, and after restorations %x", a, b)
+		}
+		must(t, p.steady.sys.Close())
+		p.steady.empty()
+	})
+}
+
+// everything has one of every resource, so that every kind is in its state.
+func everything(t rapid.TB) *rig {
+	r := newRig(t, wasi.Config{MaxFiles: 20, Terminal: [3]bool{true, true, true}})
+	dir := r.root()
+	f := r.create(dir, "file", "text")
+	r.ok(readStream, f, uint64(1))
+	r.ok(writeStream, f, uint64(2))
+	r.ok(appendStream, f)
+	r.ok(entryName, r.ok(readDirName, dir))
+	r.call(inSubscribe, r.call(getStdinName))
+	r.ok(checkWriteName, r.call(getStdoutName))
+	r.call(subInstant, uint64(12345))
+	r.call("wasi:cli/terminal-stdin#get-terminal-stdin")
+	r.call("wasi:sockets/instance-network#instance-network")
+	r.call("[constructor]request-options")
+	m := r.call(newRequestName, r.headers("a", "b", "content-length", "3"))
+	r.call(requestHeaders, m)
+	out := r.ok(bodyWrite, r.ok(requestBodyName, m))
+	r.call(writeFlush, out, []byte("long"))
+	r.call(writeFlush, r.ok(writeStream, f, uint64(1<<62)), []byte("x"))
+	for _, resource := range []resource{
+		incomingExample(), &outparam{}, &incomingBody{content: incomingExample().content}, &futureTrailers{content: incomingExample().content},
+		&incomingResponse{status: 200}, &futureResponse{failure: &httpError{label(3)}},
+	} {
+		_, err := r.sys.add(resource, 0)
+		must(t, err)
+	}
+	request, err := r.sys.add(incomingExample(), 0)
+	must(t, err)
+	r.ok(read, r.ok(bodyStream, r.ok(consumeRequest, request)), uint64(3))
+	param, err := r.sys.add(&outparam{}, 0)
+	must(t, err)
+	response := r.call(newResponseName, r.headers())
+	r.drop(r.ok(respBodyName, response))
+	r.call(outparamSet, param, ok(response))
+	r.call(newResponseName, r.headers())
+	return r
+}
+
+func TestEveryKindOfResourceIsKept(t *testing.T) {
+	r := everything(t)
+	kinds := map[kind]bool{}
+	for _, e := range r.sys.resources.All() {
+		kinds[e.kind()] = true
+		if reflect.TypeOf(newResource(e.kind())) != reflect.TypeOf(e.resource) {
+			t.Errorf("kind %d makes a %T of a %T", e.kind(), newResource(e.kind()), e.resource)
+		}
+	}
+	for k := kindError; k <= lastKind; k++ {
+		if !kinds[k] {
+			t.Errorf("there is none of kind %d", k)
+		}
+	}
+	if newResource(0) != nil || newResource(lastKind+1) != nil {
+		t.Error("there are resources of kinds that are not there")
+	}
+	other := r.reopened(wasi.Config{MaxFiles: 20})
+	must(t, other.sys.Close())
+	other.empty()
+	r.equal(other.sys.AppendState(nil), []byte{1, 0, 0})
+}
+
+func TestDamagedStateIsRefused(t *testing.T) {
+	r := everything(t)
+	state := r.sys.AppendState(nil)
+	refused := func(why string, files *filesystem.FS, limit int, state []byte) {
+		t.Helper()
+		if _, err := New(wasi.Config{FS: files.Clone(), MaxFiles: limit, Open: state}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("got %v, want: %s", err, why)
+		}
+	}
+	for n := range state {
+		if _, err := New(wasi.Config{FS: r.fs.Clone(), MaxFiles: 20, Open: state[:n]}); err == nil {
+			t.Errorf("%d of %d bytes were taken", n, len(state))
+		}
+	}
+	refused("damaged", r.fs, 20, append(slices.Clone(state), 0))
+	refused("newer", r.fs, 20, append([]byte{2}, state[1:]...))
+	refused("damaged", r.fs, 20, append([]byte{0}, state[1:]...))
+	refused("too many open files", r.fs, 1, state)
+	refused("no such inode", filesystem.New(filesystem.Config{Now: func() uint64 { return 1 }}), 20, state)
+
+	// encode makes a state of resources and of who their parents are.
+	encode := func(list ...any) []byte {
+		c := wasi.NewEncoder([]byte{1, 0, byte(len(list) / 2)})
+		for i := 0; i < len(list); i += 2 {
+			number, parent, e := uint32(i/2), uint32(list[i+1].(int)), list[i].(resource)
+			kind := e.kind()
+			wasi.Uint(c, &number, maxResources)
+			wasi.Uint(c, &kind, lastKind)
+			wasi.Uint(c, &parent, maxResources)
+			e.code(c)
+		}
+		return c.Bytes()
+	}
+	body := &outgoingBody{wanted: true, handled: true}
+	refused("no child", r.fs, 20, encode(&pollable{}, 9))
+	refused("no child", r.fs, 20, encode(&bodyInput{}, 0))
+	refused("no child", r.fs, 20, encode(&bodyInput{}, 2, &pollable{}, 0))
+	refused("no child", r.fs, 20, encode(&bodyOutput{}, 2, &incomingBody{}, 0))
+	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 2}}, 0, &pollable{}, 0))
+	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 9}}, 0))
+	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 2}}, 0, &outgoingBody{handled: true}, 0))
+	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 3}}, 0, &outgoingResponse{outgoing: outgoing{body: 3}}, 0, body, 0))
+	refused("body of nothing", r.fs, 20, encode(body, 0))
+	refused("body of nothing", r.fs, 20, encode(&outgoingBody{}, 0))
+	big := &incomingBody{content: content{data: make([]byte, maxHeld)}}
+	refused("hold more than", r.fs, 20, encode(big, 0, &fields{list: []field{{"a", nil}}}, 0))
+	_, err := New(wasi.Config{FS: r.fs.Clone(), Open: encode(&outgoingResponse{outgoing: outgoing{body: 2}}, 0, body, 0)})
+	must(t, err)
+}
+
+func FuzzState(f *testing.F) {
+	r := everything(f)
+	f.Add(r.sys.AppendState(nil))
+	f.Add([]byte{1, 0, 0})
+	f.Fuzz(func(t *testing.T, state []byte) {
+		w := &world{now: 100}
+		files := r.fs.Clone()
+		s, err := New(wasi.Config{FS: files, Clocks: w, Random: w, Stdio: w, Open: append([]byte{}, state...)})
+		if err != nil {
+			return
+		}
+		first := s.AppendState(nil)
+		again, err := New(wasi.Config{FS: files, Open: first})
+		must(t, err)
+		if string(again.AppendState(nil)) != string(first) {
+			t.Fatal("the state of a state is another")
+		}
+		must(t, again.Close())
+		// Whatever there is can be dropped, children first.
+		for s.resources.Len() > 0 {
+			before := s.resources.Len()
+			for n, e := range s.resources.All() {
+				if b, is := e.resource.(*outgoingBody); e.children == 0 && (!is || b.handled) {
+					must(t, s.drop(n+1))
+				}
+			}
+			if s.resources.Len() == before {
+				return // children of each other, which only a damaged image has
+			}
+		}
+		if s.held != 0 || s.files != 0 {
+			t.Fatalf("%d bytes are held and %d files are open", s.held, s.files)
+		}
+	})
+}

@@ -1,0 +1,50 @@
+package wasip2
+
+import (
+	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+var errorResource = &wit.Resource{Name: "error"}
+
+// ioError is wasi:io/error.
+func ioError() interfaceOf {
+	return interfaceOf{
+		name: "wasi:io/error", resources: []*wit.Resource{errorResource},
+		functions: []function{
+			{name: "[method]error.to-debug-string", typ: fnTo(tString, self(errorResource)), call: on(errorText)},
+		},
+	}
+}
+
+// streamError is an error resource: why an operation on a stream has failed. One
+// of its fields is set.
+type streamError struct {
+	file filesystem.Error
+	http *httpError
+}
+
+func (*streamError) kind() kind { return kindError }
+
+func (e *streamError) code(c *wasi.Coder) {
+	wasi.Text(c, &e.file, maxErrorText)
+	isHTTP := e.http != nil
+	c.Bool(&isHTTP)
+	if isHTTP {
+		if c.Reading() {
+			e.http = new(httpError)
+		}
+		e.http.code(c)
+	}
+}
+
+// maxErrorText bounds the text of a file system's error.
+const maxErrorText = 64
+
+func errorText(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
+	if e.http != nil {
+		return e.http.Error(), nil
+	}
+	return e.file.Error(), nil
+}
