@@ -283,7 +283,7 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeLater(t, b)
-	moveState(t, a, b)
+	moveState(t, p, a, b)
 	for _, in := range []*component.Instance{a, b} {
 		must(t, in, uint32(1), "started")
 		must(t, in, uint32(3), "kept")
@@ -303,33 +303,19 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	}
 }
 
-// moveState gives b, which is blank, the state of a.
-func moveState(t *testing.T, a, b *component.Instance) {
+// moveState gives b, which is blank or was reset, the state of a.
+func moveState(t *testing.T, p *component.Program, a, b *component.Instance) {
 	t.Helper()
-	for i, from := range a.Cores() {
-		to := b.Cores()[i]
-		type page struct {
-			at    uint64
-			bytes []byte
-		}
-		var pages []page
-		if err := from.Changed(func(at uint64, bytes []byte) bool {
-			pages = append(pages, page{at, slices.Clone(bytes)})
-			return true
-		}); err != nil {
+	for i, m := range p.Modules() {
+		saved := m.NewSaved()
+		if err := a.Cores()[i].Save(saved); err != nil {
 			t.Fatal(err)
 		}
-		size := uint64(0)
-		if owned := from.Memory(); owned != nil {
-			size = uint64(len(owned))
-		}
-		if err := to.RestoreChanged(size, from.Globals(), func(memory []byte) error {
-			for _, p := range pages {
-				copy(memory[p.at:], p.bytes)
-			}
-			return nil
-		}); err != nil {
+		if err := b.Cores()[i].Restore(saved); err != nil {
 			t.Fatal(err)
+		}
+		if err := saved.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 	handles, err := a.Handles()
@@ -338,6 +324,37 @@ func moveState(t *testing.T, a, b *component.Instance) {
 	}
 	if err := b.SetHandles(handles); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAnInstanceIsUsedAgainForAnotherState(t *testing.T) {
+	p := compile(t, "kit", kitHost())
+	limit := component.Config{State: newThings(), MaxMemory: 1 << 20}
+	a, b := instantiate(t, p, limit), instantiate(t, p, limit)
+	must(t, a, nil, "keep", uint32(5))
+	must(t, a, nil, "poke", uint32(4096), uint32(1))
+	for range 3 {
+		must(t, b, nil, "poke", uint32(8192), uint32(2))
+		must(t, b, int32(2), "grow", uint32(9))
+		_, err := call(b, "trap")
+		wantTrap(t, err, "unreachable executed")
+		b.Stop(errors.New("nobody needs it"))
+		if err := b.Reset(limit); err != nil {
+			t.Fatal(err)
+		}
+		moveState(t, p, a, b)
+		must(t, b, uint32(1), "peek", uint32(4096))
+		must(t, b, uint32(0), "peek", uint32(8192))
+		must(t, b, uint32(5), "kept")
+		must(t, b, int32(2), "grow", uint32(14)) // all there may be
+		must(t, b, int32(-1), "grow", uint32(1))
+		if err := b.Reset(limit); err != nil {
+			t.Fatal(err)
+		}
+		moveState(t, p, a, b)
+	}
+	if err := b.Reset(component.Config{MaxMemory: 2 << 20}); err == nil {
+		t.Error("it is reset for more memory than it was made for")
 	}
 }
 
