@@ -24,6 +24,7 @@ func TestValuesGoThroughAComponentAndTheHostAndBack(t *testing.T) {
 		must(t, in, uint32(42), "add", uint32(1<<32-1), uint32(43))
 		must(t, in, text, "string", text)
 		must(t, in, "", "string", "")
+		must(t, in, text, "string16", text)
 		must(t, in, numbers, "list", numbers)
 		must(t, in, []byte(text), "bytes", []byte(text))
 		must(t, in, uint32(10), "count", []byte{1, 2, 3, 4})
