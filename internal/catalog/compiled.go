@@ -33,7 +33,7 @@ func (c *compiled) Close() error {
 // cores are the core modules of an instance, in their order.
 func (c *compiled) cores() []*wasm.Module {
 	if c.component != nil {
-		return c.component.Cores()
+		return c.component.Modules()
 	}
 	return []*wasm.Module{c.module}
 }

@@ -15,9 +15,9 @@ import (
 // invokeOptions are the flags of invoke.
 type invokeOptions struct {
 	key, jsonArgs, wave, at string
-	in, timeout       time.Duration
-	async, asJSON     bool
-	ephemeral         bool
+	in, timeout             time.Duration
+	async, asJSON           bool
+	ephemeral               bool
 }
 
 func (a *app) invokeCommand() *cobra.Command {

@@ -11,11 +11,28 @@ import (
 )
 
 // The state of an instance at rest is, for each of Cores, its memory and its
-// globals, and for each component instance its handles. What Unimageable
-// names is state beyond that. An instance has the state of another one of the same
-// program once Blank has made it, each of its Cores was given the memory and the
-// globals by wasm.Instance.Restore, and SetHandles the handles. What the
-// host keeps for handles of its own resources is the host's.
+// globals, and for each component instance its handles. What Unimageable names is
+// state beyond that. An instance gets the state of another one of the same program
+// in three steps: Blank makes it, or Reset makes one that there is anew; each of
+// its Cores is given memory and globals by wasm.Instance.Restore; and SetHandles
+// gives it the handles. What the host keeps for handles of its own resources is
+// the host's.
+
+// Reset makes an instance what Blank would make with c, but for its Cores: they
+// stay what they are and have to be given the states of others, whatever an earlier
+// call has left. What the instance was given before, and a Stop, are forgotten. The
+// bound of the memories has to be the one that it was made with. It must not be
+// called during a call.
+func (in *Instance) Reset(c Config) error {
+	if err := in.store.Reuse(in.storeConfig(&c)); err != nil {
+		return fmt.Errorf("reset component instance: %w", err)
+	}
+	in.state, in.failed, in.depth = c.State, false, 0
+	for i := range in.components {
+		in.components[i] = componentState{}
+	}
+	return nil
+}
 
 // Unimageable says why the instance has state beyond that, so that it can be
 // rebuilt only by running it; none if it has not. It must not be called during a
@@ -25,18 +42,6 @@ func (in *Instance) Unimageable() (why []string) {
 		why = append(why, core.Unimageable()...)
 	}
 	return why
-}
-
-// Program is what it is an instance of.
-func (in *Instance) Program() *Program { return in.program }
-
-// Cores are the core modules, one for each of an instance's Cores.
-func (p *Program) Cores() []*wasm.Module {
-	modules := make([]*wasm.Module, len(p.cores))
-	for i := range p.cores {
-		modules[i] = p.cores[i].module
-	}
-	return modules
 }
 
 // Cores are the core module instances, in the order in which they were made. A

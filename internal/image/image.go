@@ -45,15 +45,15 @@ var ErrOtherBase = errors.New("the image is one of changes to another memory tha
 
 // Head is an image without the memory.
 type Head struct {
-	Life    []byte         // oplog.AppendLife
-	Cores   []Core         // the instances of core modules, in the order of the program; none without an instance
-	Base    [32]byte       // BaseOf: what the memories are where the image has nothing
-	Files   []byte         // manifest of the file system
-	Packs   []storage.Hash // what the image's own file content is in
-	Open    []byte         // what the instance has open, as the host of its WASI writes it
-	Random  uint64         // position in the random stream
-	Clocks  [3]uint64      // monotonic, realtime, stamp
-	Input   bool           // the end of the input was seen
+	Life   []byte         // oplog.AppendLife
+	Cores  []Core         // the instances of core modules, in the order of the program; none without an instance
+	Base   [32]byte       // BaseOf: what the memories are where the image has nothing
+	Files  []byte         // manifest of the file system
+	Packs  []storage.Hash // what the image's own file content is in
+	Open   []byte         // what the instance has open, as the host of its WASI writes it
+	Random uint64         // position in the random stream
+	Clocks [3]uint64      // monotonic, realtime, stamp
+	Input  bool           // the end of the input was seen
 }
 
 // Core is an instance of a core module without its memory.

@@ -46,6 +46,9 @@ type Instance struct {
 	functions map[string]*guestFunction
 	tainted   bool // a call ended in a way that may have left traces
 
+	// initial are the values that the globals have begun with.
+	initial []uint64
+
 	hosts   []*Host
 	sources []Source // of a linked instance
 
@@ -124,6 +127,7 @@ func (in *Instance) build(maxMemory uint64) error {
 	}
 	in.stackLeft = in.global(in.module.stack)
 	in.module.initialOnce.Do(func() { in.module.initial = in.Globals() })
+	in.initial = in.module.initial
 	return nil
 }
 

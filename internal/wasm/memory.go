@@ -114,7 +114,7 @@ func (m *linearMemory) grow(size uint64) {
 		m.budget.give(more)
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
 	}
-	m.sum.add(more)
+	m.sum.change(m.size, size)
 	m.size = size
 }
 
@@ -168,7 +168,7 @@ func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 	if size < m.size {
 		m.budget.give(m.size - size)
 	}
-	m.sum.add(size - m.size)
+	m.sum.change(m.size, size)
 	m.size, m.base, m.clean, m.watch = size, b, f == nil, watch{different: m.watch.different[:0]}
 	return nil
 }

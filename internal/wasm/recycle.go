@@ -53,7 +53,7 @@ func (in *Instance) recycle(c InstanceConfig) error {
 	if err := in.renew(m.minMemory, m.base, nil); err != nil {
 		return err
 	}
-	if err := in.SetGlobals(m.initial); err != nil {
+	if err := in.SetGlobals(in.initial); err != nil {
 		return err
 	}
 	if len(in.functions) > maxKeptFunctions {

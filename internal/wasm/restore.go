@@ -38,7 +38,7 @@ func (in *Instance) restore(s *Saved) error {
 		return err
 	}
 	if s.globals == nil {
-		return in.SetGlobals(in.module.initial)
+		return in.SetGlobals(in.initial)
 	}
 	return in.SetGlobals(s.globals)
 }

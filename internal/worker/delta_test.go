@@ -56,33 +56,28 @@ func (p *platform) appendTo(w id.Worker, body func(last oplog.Index) oplog.Body)
 }
 
 func TestADeltaThatCannotBeUsedCostsTimeAlone(t *testing.T) {
-	valid := &image.Delta{Change: &wasm.Change{Size: 1 << 17, Globals: []uint64{1}, Runs: []wasm.Run{{Offset: 1<<17 - 1, Bytes: []byte{1}}}}}
+	valid := &image.Delta{Changes: []*wasm.Change{{Size: 1 << 17, Globals: []uint64{1}, Runs: []wasm.Run{{Offset: 1<<17 - 1, Bytes: []byte{1}}}}}}
+	// changed is valid with another change.
+	changed := func(change func(c *wasm.Change)) func() []byte {
+		return func() []byte {
+			d, c := *valid, *valid.Changes[0]
+			change(&c)
+			d.Changes = []*wasm.Change{&c}
+			return d.Append(nil)
+		}
+	}
 	for name, state := range map[string]func() []byte{
-		"empty":          func() []byte { return nil },
-		"garbage":        func() []byte { return []byte("no delta at all") },
-		"a flipped bit":  func() []byte { b := valid.Append(nil); b[len(b)-3] ^= 4; return b },
-		"a newer format": func() []byte { b := valid.Append(nil); b[0]++; return b },
-		"another base":   func() []byte { d := *valid; d.Base[3] = 1; return d.Append(nil) },
-		"too many globals": func() []byte {
+		"empty":                     func() []byte { return nil },
+		"garbage":                   func() []byte { return []byte("no delta at all") },
+		"a flipped bit":             func() []byte { b := valid.Append(nil); b[len(b)-3] ^= 4; return b },
+		"a newer format":            func() []byte { b := valid.Append(nil); b[0]++; return b },
+		"another base":              func() []byte { d := *valid; d.Base[3] = 1; return d.Append(nil) },
+		"too many globals":          changed(func(c *wasm.Change) { c.Globals = make([]uint64, 9) }),
+		"a memory that shrank":      changed(func(c *wasm.Change) { c.Size, c.Runs = 1<<16, nil }),
+		"a memory over its maximum": changed(func(c *wasm.Change) { c.Size = 1 << 32 }),
+		"too many cores": func() []byte {
 			d := *valid
-			c := *d.Change
-			c.Globals = make([]uint64, 9)
-			d.Change = &c
-			return d.Append(nil)
-		},
-		"a memory that shrank": func() []byte {
-			d := *valid
-			c := *d.Change
-			c.Size = 1 << 16
-			c.Runs = nil
-			d.Change = &c
-			return d.Append(nil)
-		},
-		"a memory over its maximum": func() []byte {
-			d := *valid
-			c := *d.Change
-			c.Size = 1 << 32
-			d.Change = &c
+			d.Changes = append(d.Changes, d.Changes[0])
 			return d.Append(nil)
 		},
 		"damaged files": func() []byte { d := *valid; d.Files = []byte("WBFS?"); return d.Append(nil) },
