@@ -27,6 +27,7 @@ var Kits = []Kit{
 	{Name: "rust-hosted", Engine: "rust", Hosted: true},
 	{Name: "quickjs", Engine: "quickjs"},
 	{Name: "quickjs-hosted", Engine: "quickjs", Hosted: true},
+	{Name: "typescript", Engine: "quickjs"},
 }
 
 // LargeKits are those whose components are large, and built on demand by `make
