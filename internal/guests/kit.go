@@ -23,6 +23,9 @@ type Kit struct {
 
 // Kits are those whose components are committed.
 var Kits = []Kit{
+	{Name: "c", Engine: "c"},
+	{Name: "c-utf16", Engine: "c"},
+	{Name: "c-hosted", Engine: "c", Hosted: true},
 	{Name: "rust", Engine: "rust"},
 	{Name: "rust-hosted", Engine: "rust", Hosted: true},
 	{Name: "quickjs", Engine: "quickjs"},

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the kit in JavaScript on QuickJS: quickjs.wasm and
 # quickjs-hosted.wasm.
-# Needs: componentize-qjs and jco from npm (../setup.sh javascript installs
+# Needs: componentize-qjs and jco from npm (../../setup.sh kit installs
 # them).
 #
 #   ./build.sh            in the directory above

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the kit in JavaScript on StarlingMonkey: starlingmonkey.wasm and
 # starlingmonkey-hosted.wasm, 12 MB each, in about a minute.
-# Needs: componentize-js and esbuild from npm (../setup.sh javascript installs
+# Needs: componentize-js and esbuild from npm (../../setup.sh kit installs
 # them).
 #
 #   ./starlingmonkey.sh            in ../build

@@ -2,7 +2,7 @@
 # Builds the kit in Rust: rust.wasm and rust-hosted.wasm. The compiler makes
 # components by itself, for its target is WASI 0.2.
 # Needs: rustup with the toolchain that rust-toolchain.toml names, and crates
-# (../setup.sh rust installs the toolchain, and cargo fetches what Cargo.lock
+# (../../setup.sh kit installs the toolchain, and cargo fetches what Cargo.lock
 # pins).
 #
 #   ./build.sh            in the directory above

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the kit in TypeScript on QuickJS: typescript.wasm.
-# Needs: typescript, componentize-qjs and jco from npm (../setup.sh typescript
+# Needs: typescript, componentize-qjs and jco from npm (../../setup.sh kit
 # installs them).
 #
 #   ./build.sh            in the directory above
