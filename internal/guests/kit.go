@@ -34,19 +34,34 @@ var Kits = []Kit{
 }
 
 // LargeKits are those whose components are large, and built on demand by `make
-// kits`.
-var LargeKits []Kit
+// kit`.
+var LargeKits = []Kit{
+	{Name: "go", Engine: "go"},
+	{Name: "go-hosted", Engine: "go", Hosted: true},
+	{Name: "python", Engine: "python"},
+	{Name: "python-hosted", Engine: "python", Hosted: true},
+	{Name: "starlingmonkey", Engine: "starlingmonkey"},
+	{Name: "starlingmonkey-hosted", Engine: "starlingmonkey", Hosted: true},
+}
 
 // Component reads the component. It skips the test if it is one that is built
-// on demand and nobody has.
+// on demand and was not.
 func (k Kit) Component(t testing.TB) []byte {
 	t.Helper()
 	if slices.Contains(Kits, k) {
 		return Wasm(t, "kit/"+k.Name)
 	}
-	component, err := os.ReadFile(filepath.Join(Root(t), "examples", "kit", "build", k.Name+".wasm"))
+	return Built(t, k.Name)
+}
+
+// Built reads a component that `make kit` builds: those of LargeKits, and
+// "http-javascript", a handler of HTTP requests on StarlingMonkey. It skips the
+// test if the component is not there.
+func Built(t testing.TB, name string) []byte {
+	t.Helper()
+	component, err := os.ReadFile(filepath.Join(Root(t), "examples", "kit", "build", name+".wasm"))
 	if os.IsNotExist(err) {
-		t.Skipf("the kit %s is built on demand, by `make kits`", k.Name)
+		t.Skipf("the component %s is built on demand, by `make kit`", name)
 	}
 	if err != nil {
 		t.Fatal(err)
