@@ -126,7 +126,7 @@ impl Guest for Keeper {
 
     fn nap(milliseconds: i64) -> i64 {
         let began = Instant::now();
-        sleep(Duration::from_millis(milliseconds as u64));
+        sleep(Duration::from_millis(milliseconds.max(0) as u64));
         began.elapsed().as_millis() as i64
     }
 
@@ -175,7 +175,7 @@ impl Guest for Keeper {
     }
 
     fn arm(milliseconds: i64) {
-        with(|s| s.timer = Some(monotonic_clock::subscribe_duration(milliseconds as u64 * 1_000_000)));
+        with(|s| s.timer = Some(monotonic_clock::subscribe_duration(milliseconds.max(0) as u64 * 1_000_000)));
     }
 
     fn ring() -> i64 {
