@@ -308,6 +308,6 @@ func (r *resident) saveAndLeave() bool {
 // entries, if that is wanted.
 func (r *resident) verified(covers oplog.Index) {
 	if r.ws.Verify != nil {
-		r.ws.Verify(r.worker, r.verify(context.Background(), covers))
+		r.ws.Verify(r.worker, r.verify(r.ws.writing, covers))
 	}
 }
