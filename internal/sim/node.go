@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/internal/worker"
@@ -58,17 +59,23 @@ type bounds struct {
 	imageAfter                    time.Duration // as worker.Config has it
 	imageSize                     uint64        // as api.Images has it
 	queue                         uint64
+	grain                         time.Duration // of its timers, if not 0
+	unverified                    bool          // nothing is compared with replay
 }
 
 // open wires a node as the root package does, and deploys what is not there
 // yet. A node that could not be opened is closed all the same.
 func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, entropy func([]byte) error) (err error) {
 	ctx := context.Background()
-	if n.committer, err = oplog.NewCommitter(ctx, m.sim, store.Logs(), 0, oplog.Retry); err != nil {
+	var s sched.Scheduler = m.sim
+	if b.grain > 0 {
+		s = drowsy{m.sim, b.grain}
+	}
+	if n.committer, err = oplog.NewCommitter(ctx, s, store.Logs(), 0, oplog.Retry); err != nil {
 		return err
 	}
 	n.catalog, err = catalog.Open(ctx, catalog.Config{
-		Sched: m.sim, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
+		Sched: s, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
 		Interfaces: wasip2.Interfaces(),
 	})
 	if err != nil {
@@ -79,15 +86,15 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 			return err
 		}
 	}
-	if n.agenda, err = agenda.Open(ctx, agenda.Config{Sched: m.sim, Logs: store.Logs(), Committer: n.committer}); err != nil {
+	if n.agenda, err = agenda.Open(ctx, agenda.Config{Sched: s, Logs: store.Logs(), Committer: n.committer}); err != nil {
 		return err
 	}
 	if err := n.rebuild(ctx, m, store, guests); err != nil {
 		return err
 	}
-	n.workers = worker.NewWorkers(worker.Config{
+	config := worker.Config{
 		Runtime: worker.Runtime{
-			Sched: m.sim, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
+			Sched: s, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
 		},
 		Catalog: n.catalog, Agenda: n.agenda,
 		Defaults: api.Settings{
@@ -105,7 +112,11 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 				_ = m.broken("%s: %w", w, err)
 			}
 		},
-	})
+	}
+	if b.unverified {
+		config.Verify = nil
+	}
+	n.workers = worker.NewWorkers(config)
 	return nil
 }
 
