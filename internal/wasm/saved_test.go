@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"runtime"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
@@ -273,7 +276,7 @@ func (h *history) step(b *being) {
 		h.must(b.in.Call(context.Background(), name, stack))
 		b.tick[0]++
 	}
-	switch h.r.Intn(19) {
+	switch h.r.Intn(20) {
 	case 0, 1, 2:
 		call("store", uint64(at), uint64(value))
 		copy(b.now[at:], []byte{value, 0, 0, 0})
@@ -334,6 +337,11 @@ func (h *history) step(b *being) {
 	case 18:
 		h.capture(b)
 		h.meddle(b)
+	case 19:
+		if runtime.GOOS == "linux" {
+			const pageOut = 21                       // MADV_PAGEOUT
+			_ = unix.Madvise(b.in.Memory(), pageOut) // what cannot be paged out stays
+		}
 	}
 	h.whole(b)
 }
@@ -343,7 +351,7 @@ func (h *history) capture(b *being) *wasm.Change {
 	h.t.Helper()
 	c, err := b.in.Capture(b.saved)
 	h.must(err)
-	h.sum = sha256.Sum256(fmt.Append(h.sum[:], c))
+	h.sum = sha256.Sum256(fmt.Append(h.sum[:], c.Size, c.Globals, c.Pages, c.Runs))
 	h.checkChange(b, c, b.memory)
 	return c
 }
