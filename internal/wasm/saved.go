@@ -118,6 +118,9 @@ func (s *Saved) Apply(c *Change) error {
 	if err := s.change(c.Size, c.Runs); err != nil {
 		return err
 	}
+	if c.from != nil {
+		c.from.state = s
+	}
 	return s.SetGlobals(c.Globals)
 }
 

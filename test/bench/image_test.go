@@ -12,6 +12,7 @@ import (
 const counterSource = `package main
 
 import (
+	"fmt"
 	"strings"
 )
 
