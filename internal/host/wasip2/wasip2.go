@@ -141,10 +141,10 @@ const maxPreopens = 1 << 10
 
 // Interfaces are all that a component can import. They find their System
 // through the State of the instance that calls them, which must be a Holder.
-func Interfaces() []component.HostInterface {
-	var list []component.HostInterface
+func Interfaces() []*component.HostInterface {
+	var list []*component.HostInterface
 	for _, i := range interfaces() {
-		host := component.HostInterface{Name: i.name, Version: version}
+		host := &component.HostInterface{Name: i.name, Version: version}
 		for _, r := range i.resources {
 			host.Resources = append(host.Resources, component.HostResource{
 				Type: r,
