@@ -171,10 +171,10 @@ func tree(t testing.TB, root string) (list []filesystem.Imported) {
 }
 
 func TestCommandFindsWhatItAsksFor(t *testing.T) {
-	want, err := os.ReadFile("testdata/tour.txt")
+	want, err := os.ReadFile("testdata/posix.txt")
 	must(t, err)
-	o := run(t, compile(t, guests.Wasm(t, "tour")), command{
-		args: []string{"tour", "one", "two words"}, env: []string{"TOUR=yes"}, root: t.TempDir(), stdin: "first\nsecond\nlast",
+	o := run(t, compile(t, guests.Wasm(t, "components/posix")), command{
+		args: []string{"posix", "one", "two words"}, env: []string{"POSIX=yes"}, root: t.TempDir(), stdin: "first\nsecond\nlast",
 	})
 	if o.stdout != string(want) {
 		t.Errorf("got\n%s\nwant\n%s", o.stdout, want)
@@ -231,7 +231,7 @@ func (l *library) move() {
 }
 
 func TestRestoredComponentGoesOnWithWhatItHasOpen(t *testing.T) {
-	p := compile(t, guests.Wasm(t, "steps"))
+	p := compile(t, guests.Wasm(t, "components/steps"))
 	if why := p.Unimageable(); len(why) > 0 {
 		t.Fatal(why)
 	}

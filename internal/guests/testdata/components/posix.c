@@ -49,10 +49,10 @@ static void list(const char *path) {
 }
 
 static void contents(void) {
-	int fd = open("/tour/file", O_RDWR | O_CREAT | O_EXCL, 0666);
+	int fd = open("/posix/file", O_RDWR | O_CREAT | O_EXCL, 0666);
 	printf("create: %s\n", why(fd));
 	printf("write: %zd\n", write(fd, "hello world", 11));
-	printf("again: %s\n", why(open("/tour/file", O_RDWR | O_CREAT | O_EXCL, 0666)));
+	printf("again: %s\n", why(open("/posix/file", O_RDWR | O_CREAT | O_EXCL, 0666)));
 	printf("pwrite: %zd\n", pwrite(fd, "W", 1, 6));
 	char b[100] = "";
 	printf("pread: %zd %s\n", pread(fd, b, 99, 4), b);
@@ -62,7 +62,7 @@ static void contents(void) {
 	printf("read: %zd %s\n", read(fd, b, 99), b);
 	printf("end: %zd\n", read(fd, b, 99));
 	// Reading goes on when there is more.
-	int other = open("/tour/file", O_WRONLY | O_APPEND);
+	int other = open("/posix/file", O_WRONLY | O_APPEND);
 	printf("append: %zd\n", write(other, "!!", 2));
 	printf("read only: %s\n", why(read(other, b, 1)));
 	close(other);
@@ -76,7 +76,7 @@ static void contents(void) {
 	for (int i = 0; i < 4; i++)
 		printf(" %d", b[i]);
 	printf("\nsync: %s\n", why(fsync(fd)));
-	other = open("/tour/file", O_RDONLY);
+	other = open("/posix/file", O_RDONLY);
 	printf("write to what is read: %s\n", why(write(other, "x", 1)));
 	printf("truncate what is read: %s\n", why(ftruncate(other, 1)));
 	struct stat a, c;
@@ -90,36 +90,36 @@ static void contents(void) {
 }
 
 static void paths(void) {
-	printf("mkdir: %s\n", why(mkdir("/tour/d", 0777)));
-	printf("mkdir: %s\n", why(mkdir("/tour/d", 0777)));
-	printf("mkdir below a file: %s\n", why(mkdir("/tour/file/d", 0777)));
-	printf("link: %s\n", why(link("/tour/file", "/tour/d/hard")));
-	printf("symlink: %s\n", why(symlink("../file", "/tour/d/soft")));
-	printf("symlink out: %s\n", why(symlink("/etc/passwd", "/tour/d/out")));
-	printf("loop: %s\n", why(symlink("loop", "/tour/d/loop")));
+	printf("mkdir: %s\n", why(mkdir("/posix/d", 0777)));
+	printf("mkdir: %s\n", why(mkdir("/posix/d", 0777)));
+	printf("mkdir below a file: %s\n", why(mkdir("/posix/file/d", 0777)));
+	printf("link: %s\n", why(link("/posix/file", "/posix/d/hard")));
+	printf("symlink: %s\n", why(symlink("../file", "/posix/d/soft")));
+	printf("symlink out: %s\n", why(symlink("/etc/passwd", "/posix/d/out")));
+	printf("loop: %s\n", why(symlink("loop", "/posix/d/loop")));
 	char b[100] = "";
-	printf("readlink: %zd %s\n", readlink("/tour/d/soft", b, 99), b);
-	show("/tour/d"), show("/tour/d/hard"), show("/tour/d/soft"), show("/tour/none");
-	list("/tour/d"), list("/tour/file"), list("/tour/none");
-	printf("open the link: %s\n", why(open("/tour/d/soft", O_RDONLY)));
-	printf("not the link: %s\n", why(open("/tour/d/soft", O_RDONLY | O_NOFOLLOW)));
-	printf("open the loop: %s\n", why(open("/tour/d/loop", O_RDONLY)));
-	printf("open a directory: %s\n", why(open("/tour/d", O_RDONLY | O_DIRECTORY)));
-	printf("write a directory: %s\n", why(open("/tour/d", O_WRONLY)));
-	printf("file as directory: %s\n", why(open("/tour/file", O_RDONLY | O_DIRECTORY)));
-	printf("rename: %s\n", why(rename("/tour/d/hard", "/tour/moved")));
-	printf("onto a directory: %s\n", why(rename("/tour/moved", "/tour/d")));
-	printf("into itself: %s\n", why(rename("/tour/d", "/tour/d/e")));
-	printf("rmdir: %s\n", why(rmdir("/tour/d")));
-	printf("rmdir a file: %s\n", why(rmdir("/tour/moved")));
-	printf("unlink a directory: %d\n", unlink("/tour/d") < 0 && (errno == EISDIR || errno == EPERM));
-	printf("unlink: %s %s %s\n", why(unlink("/tour/d/soft")), why(unlink("/tour/d/loop")), why(unlink("/tour/moved")));
-	printf("unlink: %s\n", why(unlink("/tour/moved")));
-	list("/tour/d");
-	printf("rmdir: %s\n", why(rmdir("/tour/d")));
+	printf("readlink: %zd %s\n", readlink("/posix/d/soft", b, 99), b);
+	show("/posix/d"), show("/posix/d/hard"), show("/posix/d/soft"), show("/posix/none");
+	list("/posix/d"), list("/posix/file"), list("/posix/none");
+	printf("open the link: %s\n", why(open("/posix/d/soft", O_RDONLY)));
+	printf("not the link: %s\n", why(open("/posix/d/soft", O_RDONLY | O_NOFOLLOW)));
+	printf("open the loop: %s\n", why(open("/posix/d/loop", O_RDONLY)));
+	printf("open a directory: %s\n", why(open("/posix/d", O_RDONLY | O_DIRECTORY)));
+	printf("write a directory: %s\n", why(open("/posix/d", O_WRONLY)));
+	printf("file as directory: %s\n", why(open("/posix/file", O_RDONLY | O_DIRECTORY)));
+	printf("rename: %s\n", why(rename("/posix/d/hard", "/posix/moved")));
+	printf("onto a directory: %s\n", why(rename("/posix/moved", "/posix/d")));
+	printf("into itself: %s\n", why(rename("/posix/d", "/posix/d/e")));
+	printf("rmdir: %s\n", why(rmdir("/posix/d")));
+	printf("rmdir a file: %s\n", why(rmdir("/posix/moved")));
+	printf("unlink a directory: %d\n", unlink("/posix/d") < 0 && (errno == EISDIR || errno == EPERM));
+	printf("unlink: %s %s %s\n", why(unlink("/posix/d/soft")), why(unlink("/posix/d/loop")), why(unlink("/posix/moved")));
+	printf("unlink: %s\n", why(unlink("/posix/moved")));
+	list("/posix/d");
+	printf("rmdir: %s\n", why(rmdir("/posix/d")));
 	char name[300];
 	memset(name, 'n', 299), name[299] = 0;
-	printf("long name: %s\n", why(chdir("/tour") < 0 ? -1 : open(name, O_CREAT | O_RDWR, 0666)));
+	printf("long name: %s\n", why(chdir("/posix") < 0 ? -1 : open(name, O_CREAT | O_RDWR, 0666)));
 	printf("above: %s\n", why(open("/../etc/passwd", O_RDONLY)));
 }
 
@@ -128,7 +128,7 @@ static void streams(void) {
 	while (fgets(b, sizeof b, stdin))
 		printf("in: %s", b);
 	printf("end of input: %d\n", feof(stdin) != 0);
-	FILE *f = fopen("/tour/big", "w+");
+	FILE *f = fopen("/posix/big", "w+");
 	for (int i = 0; i < 100000; i++)
 		fprintf(f, "%06d\n", i);
 	long sum = 0, n = 0;
@@ -137,8 +137,8 @@ static void streams(void) {
 		sum += v;
 	printf("%ld lines, sum %ld\n", n, sum);
 	fclose(f);
-	show("/tour/big");
-	unlink("/tour/big");
+	show("/posix/big");
+	unlink("/posix/big");
 	fprintf(stderr, "to stderr\n");
 	printf("terminals: %d %d %d\n", isatty(0), isatty(1), isatty(2));
 }
@@ -167,12 +167,12 @@ static void times(void) {
 int main(int argc, char **argv) {
 	for (int i = 0; i < argc; i++)
 		printf("argument %d: %s\n", i, argv[i]);
-	printf("variables: %s %s\n", getenv("TOUR"), getenv("NONE") ? "there" : "not there");
-	printf("mkdir: %s\n", why(mkdir("/tour", 0777)));
+	printf("variables: %s %s\n", getenv("POSIX"), getenv("NONE") ? "there" : "not there");
+	printf("mkdir: %s\n", why(mkdir("/posix", 0777)));
 	contents();
 	paths();
 	streams();
 	times();
-	printf("left: %s %s\n", why(unlink("/tour/file")), why(rmdir("/tour")));
+	printf("left: %s %s\n", why(unlink("/posix/file")), why(rmdir("/posix")));
 	return 1;
 }
