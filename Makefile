@@ -7,6 +7,8 @@
 #	make fuzz FUZZTIME=10m    every fuzz target, one after the other
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
 #	make sleepers SLEEPERS=n  start so many workers that sleep, and kill the server
+#	make kit                  build the components that are too large to commit,
+#	                          with what `examples/setup.sh kit` installs
 
 # No cgo: the binary is static, and builds for any system from any other.
 export CGO_ENABLED := 0
@@ -24,7 +26,7 @@ concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... .
 	./internal/vfs/... ./internal/wasm/... ./internal/worker/... \
 	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
-.PHONY: build install test lint fmt race ci crash sim soak fuzz bench sleepers
+.PHONY: build install test lint fmt race ci crash sim soak fuzz bench sleepers kit
 
 build:
 	go build -o build/waterbear ./cmd/waterbear
@@ -75,3 +77,9 @@ bench:
 
 sleepers:
 	go test ./test/bench -run='^$$' -bench=Sleepers -benchtime=1x -timeout=0 -sleepers=$(SLEEPERS)
+
+kit:
+	examples/kit/go/build.sh
+	examples/kit/python/build.sh
+	examples/kit/javascript/starlingmonkey.sh
+	internal/guests/testdata/components/http-javascript/build.sh

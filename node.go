@@ -113,7 +113,7 @@ func (n *Node) engine(ctx context.Context) error {
 	}
 	config := wasm.Config{CacheDir: filepath.Join(n.options.Dir, "cache")}
 	if n.options.Platform != nil {
-		config.MaxMemory = n.options.Platform.MaxMemory
+		config.MaxMemory, config.Tracker = n.options.Platform.MaxMemory, wasm.Tracker(n.options.Platform.Tracker)
 	}
 	engine, err := wasm.New(ctx, config)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/access"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -35,6 +36,9 @@ type PlatformOptions struct {
 	// before its state is saved so that it need not be; a larger memory makes it
 	// longer. Negative: its state is never saved.
 	ImageAfter time.Duration
+	// Tracker is how changes of workers' memories are found: one of Trackers, or
+	// "" for the best that works here. All give the same result.
+	Tracker string
 	// Defaults are the settings of workers whose component has none.
 	Defaults api.Settings
 	// Grace is how long Close lets invocations go on before it stops them
@@ -52,6 +56,15 @@ const (
 	DefaultImageAfter   = 10 * time.Millisecond
 )
 
+// Trackers are the ways to find changes of memories, best first.
+func Trackers() []string {
+	var names []string
+	for _, t := range wasm.Trackers() {
+		names = append(names, string(t))
+	}
+	return names
+}
+
 // maxResident is how many workers a node has in mind at once.
 const maxResident = 100_000
 
@@ -65,6 +78,7 @@ func DefaultSettings() api.Settings {
 		Retry: api.Retry{
 			Attempts: 3, Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(time.Minute), Factor: 2, Jitter: 0.2,
 		},
+		Images: api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 	}
 }
 
@@ -92,8 +106,12 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	if err := n.engine(ctx); err != nil {
 		return err
 	}
+	if log := p.options.Log; log != nil {
+		log.Debug("workers' memories", "changes are found by", string(n.runtime.Engine.Tracker()))
+	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
+		Interfaces: wasip2.Interfaces(),
 	})
 	if err != nil {
 		return err

@@ -181,6 +181,8 @@ func invocationText(b oplog.Body) string {
 		return b.Reason
 	case *oplog.Image:
 		return fmt.Sprintf("covers %d, %d bytes", b.Covers, b.Size)
+	case *oplog.Delta:
+		return fmt.Sprintf("covers %d, %d bytes behind entry %d", b.Covers, len(b.State), b.After)
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}

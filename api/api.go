@@ -41,13 +41,15 @@ type Revision struct {
 	Size      int64      `json:"size" doc:"Bytes of the module"`
 	Created   time.Time  `json:"created"`
 	Kind      Kind       `json:"kind" enum:"command,library"`
+	Typed     bool       `json:"typed,omitempty" doc:"It is a component: its functions have types of WIT"`
 	Exports   []Function `json:"exports" doc:"The functions that can be invoked"`
 	Imports   []string   `json:"imports" doc:"What it needs from the host, as module.function"`
 }
 
 // Function is an exported function with the core WebAssembly types of what it
-// takes and returns: i32, i64, f32, f64. The function "run" of a command takes
-// any number of strings instead.
+// takes and returns: i32, i64, f32, f64. Of a component it is the names and types
+// of parameters in WIT, and the type of the result. The function "run" of a
+// command takes any number of strings instead.
 type Function struct {
 	Name    string   `json:"name"`
 	Params  []string `json:"params"`
@@ -58,6 +60,8 @@ type Function struct {
 type Deployed struct {
 	Revision
 	New bool `json:"new" doc:"False if the same bytes were the newest revision already"`
+	// WIT is the interface of a component.
+	WIT string `json:"wit,omitempty" doc:"The interface of a component"`
 }
 
 // Settings are what a person may set for a component, and for a worker of it
@@ -96,7 +100,9 @@ type Retry struct {
 // Images says when a worker's state is saved, so that recovery need not go back
 // further.
 type Images struct {
-	After Duration `json:"after,omitempty" doc:"Once replay would take longer, by an estimate; a larger memory makes it later; negative: never"`
+	After Duration `json:"after,omitempty" doc:"Once replay would take longer, by an estimate; what it costs to save makes it later; negative: never"`
+	Size  uint64   `json:"size,omitempty" doc:"Bytes of changes that are kept one by one; with more, the whole state is saved"`
+	Age   Duration `json:"age,omitempty" doc:"At the latest so long after it was last saved, if anything has happened"`
 }
 
 // Status of a worker.
@@ -143,17 +149,30 @@ type WorkerDetail struct {
 	Resident bool         `json:"resident" doc:"It has an instance in memory"`
 	Memory   uint64       `json:"memory" doc:"Bytes of the linear memory of its instance"`
 	Mode     string       `json:"mode" doc:"How it recovers"`
-	Image    *Image       `json:"image,omitempty" doc:"Where recovery begins"`
+	Image    *Image       `json:"image,omitempty" doc:"The newest one"`
+	Saved    *Saved       `json:"saved,omitempty" doc:"Where recovery begins; absent if it begins anew each time"`
 	Pending  []Invocation `json:"pending" doc:"The first 100 accepted and not finished"`
 }
 
-// Image is a worker's state, saved so that recovery need not go back further.
+// Image is a worker's whole state, saved so that recovery need not go back
+// further.
 type Image struct {
 	Index  uint64    `json:"index" doc:"Of its oplog entry"`
 	Covers uint64    `json:"covers" doc:"The last oplog entry whose effects it has"`
 	Taken  time.Time `json:"taken"`
 	Size   uint64    `json:"size" doc:"Bytes"`
-	Behind uint64    `json:"behind" doc:"Oplog entries that recovery replays"`
+}
+
+// Saved says from where a worker is recovered: its image, or its beginning, and
+// the changes that were saved since.
+type Saved struct {
+	Index      uint64   `json:"index" doc:"Of the newest oplog entry with saved state; 0: it begins from its start"`
+	Deltas     uint64   `json:"deltas" doc:"Changes behind the image"`
+	Bytes      uint64   `json:"bytes" doc:"Of these, together"`
+	LastPages  uint64   `json:"lastPages" doc:"Pages of memory with changes in the last one that this process took"`
+	LastBytes  uint64   `json:"lastBytes" doc:"Of that one"`
+	Behind     uint64   `json:"behind" doc:"Oplog entries that recovery replays"`
+	ReplayCost Duration `json:"replayCost" doc:"What replaying them would take, by an estimate"`
 }
 
 // NewWorker asks for a worker.
@@ -243,6 +262,9 @@ type Failure struct {
 type Call struct {
 	Function string
 	Args     json.RawMessage // an array; empty: no arguments
+	// WAVE are the arguments of a function of a component, in place of Args, as
+	// in (1, "x").
+	WAVE string
 	// Key is the idempotency key; empty: one is made.
 	Key string
 	// Due, if it is set, is when to begin.
@@ -250,6 +272,9 @@ type Call struct {
 	// Async returns as soon as the invocation is accepted, durably.
 	Async bool
 }
+
+// MediaWAVE is the media type of arguments in WAVE.
+const MediaWAVE = "text/wave"
 
 // LogChunk is output of a worker.
 type LogChunk struct {
@@ -323,7 +348,9 @@ type Stats struct {
 	Recovery    float64 // seconds that took, all together
 	Replayed    uint64  // entries
 	Images      uint64  // taken
-	Commits     uint64  // flushes
+	Deltas      uint64  // taken
+	DeltaBytes  uint64
+	Commits     uint64 // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload
 	Stalled     string // why nothing can be committed now, or ""

@@ -123,6 +123,9 @@ func (c *Client) invocation(component, worker string, call api.Call, query url.V
 		body = json.RawMessage("[]")
 	}
 	r := request{method: http.MethodPost, url: at, query: query, body: body, media: typeJSON, header: http.Header{}}
+	if call.WAVE != "" {
+		r.body, r.media = []byte(call.WAVE), api.MediaWAVE
+	}
 	if call.Key != "" {
 		if strings.ContainsFunc(call.Key, unicode.IsControl) {
 			return request{}, api.NewProblem(api.CodeInvalid, fmt.Sprintf("the key %q has control characters; leave them out", call.Key))

@@ -6,7 +6,9 @@
 #   ./setup.sh            everything
 #   ./setup.sh c lua      only what these languages need
 #
-# Languages: c assemblyscript rust lua python testdata. Go needs only Go.
+# Languages: c assemblyscript rust lua python testdata. Go needs only Go. `kit`
+# installs for all languages of kit, and not without being named, for it takes
+# some minutes and a GB: it needs Node.js with npm, and rustup.
 set -eu
 cd "$(dirname "$0")"
 
@@ -18,7 +20,7 @@ clang_packages="clang-19 lld-19 llvm-19 wasi-libc libclang-rt-19-dev-wasm32"
 
 apt_packages() {
 	case $1 in
-	c | testdata) echo "$clang_packages" ;;
+	c | testdata | kit) echo "$clang_packages" ;;
 	lua) echo "$clang_packages dpkg-dev" ;;
 	rust) echo "$clang_packages rustc-web cargo-web rust-web-src" ;;
 	python) echo "$clang_packages dpkg-dev python3.11 make" ;;
@@ -51,5 +53,22 @@ case " $* " in
 		exit 1
 	}
 	npm ci --no-audit --no-fund --ignore-scripts
+	;;
+esac
+
+# The tools that make components. What npm has is pinned by kit/package-lock.json,
+# the rest here and by kit/rust/rust-toolchain.toml.
+case " $* " in
+*" kit "*)
+	for command in npm rustup cargo; do
+		command -v "$command" >/dev/null || {
+			echo "setup.sh: install Node.js with npm, and rustup, first" >&2
+			exit 1
+		}
+	done
+	cd kit
+	npm ci --no-audit --no-fund --ignore-scripts
+	rustup toolchain install 1.95.0 --profile minimal --target wasm32-wasip2
+	cargo install --locked --root build/cargo wit-bindgen-cli@0.63.0
 	;;
 esac

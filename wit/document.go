@@ -1,5 +1,7 @@
 package wit
 
+import "slices"
+
 // Document is packages of WIT: what a set of sources declares, or what a
 // component imports and exports (WIT.md).
 //
@@ -132,6 +134,34 @@ func (d *Document) World(id ID) *World {
 		}
 	}
 	return nil
+}
+
+// Add puts an interface into the package that its ID names, behind the others;
+// the package is made if it is not there. What is imported and exported may have
+// parts of one interface each: if it is there, what it lacks is added to it.
+func (d *Document) Add(i *Interface) {
+	p := d.Package(i.ID.Package)
+	if p == nil {
+		p = &Package{Name: i.ID.Package}
+		d.Packages = append(d.Packages, p)
+	}
+	there := d.Interface(i.ID)
+	if there == nil {
+		whole := *i
+		whole.Types, whole.Funcs = slices.Clone(i.Types), slices.Clone(i.Funcs)
+		p.Interfaces = append(p.Interfaces, &whole)
+		return
+	}
+	for _, t := range i.Types {
+		if there.Type(t.Name) == nil {
+			there.Types = append(there.Types, t)
+		}
+	}
+	for _, f := range i.Funcs {
+		if there.Func(f.Name) == nil {
+			there.Funcs = append(there.Funcs, f)
+		}
+	}
 }
 
 // Type is the declaration of that name, or nil.

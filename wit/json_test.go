@@ -115,6 +115,10 @@ func TestWhatIsWrongWithJSONIsSaidWithItsPlace(t *testing.T) {
 	for i := range 1000 {
 		wide.Fields = append(wide.Fields, wit.Field{Name: fmt.Sprintf("f%d", i), Type: option(aU8)})
 	}
+	manyFlags := &wit.Type{Kind: wit.Flags}
+	for i := range 33 {
+		manyFlags.Fields = append(manyFlags.Fields, wit.Field{Name: fmt.Sprintf("l%d", i)})
+	}
 	for _, test := range []struct {
 		of         *wit.Func
 		args, want string
@@ -182,6 +186,8 @@ func TestWhatIsWrongWithJSONIsSaidWithItsPlace(t *testing.T) {
 		{params(aString), `["\ud800"]`, "a string in the arguments has one half of a surrogate pair"},
 		{params(aString), `["` + strings.Repeat("a", wit.MaxArgs) + `"]`, "the arguments have 524292 bytes, more than 524288"},
 		{params(deep), strings.Repeat("[", wit.MaxDepth+1) + strings.Repeat("]", wit.MaxDepth+1), "element 1: arrays and objects are nested deeper than 64"},
+		{params(list(wide), list(aU8)), "[[" + strings.Repeat("{},", 522) + "{}],[" + strings.Repeat("1,", 1000) + "1]]", "argument 2 (p2), element 764: there are more than 524288 values"},
+		{params(manyFlags), `[["l32"]]`, "flag l32 is beyond the 32 that flags may have"},
 		{params(list(wide)), "[[" + strings.Repeat("{},", 600) + "{}]]", "there are more than 524288 values, fields that are left out included"},
 	} {
 		got, err := wit.ArgsFromJSON(test.of, json.RawMessage(test.args))
@@ -257,6 +263,7 @@ func TestWhatHasNoJSONIsNotWritten(t *testing.T) {
 		{aFile, 7, "argument 1 (p1): it is a handle of a resource"},
 		{tuple(aU8, list(aFile)), []wit.Value{uint8(1), []wit.Value{7}}, "argument 1 (p1), element 2, element 1: it is a handle"},
 		{option(aFile), wit.Case{Index: 1, Payload: 7}, "it is a handle"},
+		{&wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "f", Type: aFile}}}, []wit.Value{7}, "argument 1 (p1), field f: it is a handle"},
 		{result(aFile, nil), wit.Case{Payload: 7}, "case ok: it is a handle"},
 		{aU8, 7, "argument 1 (p1): it is a Go value of type int, which is none of the type u8"},
 		{deep, v, "element 1: arrays and objects are nested deeper than 64"},

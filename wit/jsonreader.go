@@ -58,13 +58,20 @@ func (r *jsonReader) scalar() []byte {
 		}
 		r.pos++
 	default:
-		if n := bytes.IndexAny(r.text[start:], ",]} \t\r\n"); n >= 0 {
-			r.pos += n
-		} else {
-			r.pos = len(r.text)
+		for r.pos < len(r.text) && isScalarByte(r.text[r.pos]) {
+			r.pos++
 		}
 	}
 	return r.text[start:r.pos]
+}
+
+// isScalarByte reports whether c may be part of a number, true, false or null.
+func isScalarByte(c byte) bool {
+	switch c {
+	case ',', ']', '}', ' ', '\t', '\r', '\n':
+		return false
+	}
+	return true
 }
 
 // wrong is the error for a next value that is not what it should be.

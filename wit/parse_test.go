@@ -123,6 +123,7 @@ func TestWorldsAreCompletedAndIncludesAreResolved(t *testing.T) {
 		`world w { include v with { f as g } } world v { import f: func(); export f: func(); }`:                                             `import g: func(); export g: func();`,
 		`world w { include v; include v; import i; } world v { import i; export i; } interface i {}`:                                        `import i; export i;`,
 		`world w { import x: i; import y: a:b/i; export x: i; } interface i { use a.{t}; } interface a { type t = u8; }`:                    `import a; import x: i; import y: i; export x: i;`,
+		`world w { @unstable(feature = x) import i; include v; } world v { import i; } interface i {}`:                                      `import i;`,
 		`use i as j; world w { import j; } interface i {}`:                                                                                  `import i;`,
 		`world w { include v; } world v { @unstable(feature = x) type t = u8; @unstable(feature = x) import f: func(); import f: func(); }`: `import f: func();`,
 	} {
@@ -159,8 +160,8 @@ func TestWhatIsWrongWithWITIsSaidWithItsPlace(t *testing.T) {
 		"package a:b^":               "here is the end of the file, and ; is expected",
 		"package a:b; ^package c:d;": "a file declares its package once, at its beginning: put what follows into a block, package c:d { ... }",
 		"package a:b; package c:d { ^package e:f {} }":                           "a package cannot be declared inside another: put it behind the block of c:d",
-		"package a:b; package ^a:b {}":                                           "package a:b is here and, with other content, at a.wit:1",
-		"package a:b; package c:d {} package ^c:d {}":                            "package c:d is here and, with other content",
+		"package a:b; package ^a:b {}":                                           "package a:b is declared already, at a.wit:1: remove one of them",
+		"package a:b; package c:d {} package ^c:d {}":                            "package c:d is declared already",
 		"package a:b; package c:d ^interface":                                    "here is the keyword interface, and { is expected",
 		"package a:b; ^func":                                                     "here is the keyword func, and package, use, interface or world is expected",
 		"package a:b; interface i {} interface ^I {}":                            "I is declared already, at a.wit:1: remove one of them, or give it a name that differs in more than its case",
@@ -332,7 +333,7 @@ func TestFilesOfAPackageAreFound(t *testing.T) {
 		"empty":     "read WIT of empty: there are no .wit files in it",
 		"bad":       "bad/b.wit:1:9: the package is a:c here, and a:b at bad/a.wit:1: files that are read together are of one package",
 		"bad2":      "bad2/deps/b.wit:1:1: no file says which package this is",
-		"bad3":      "bad3/deps/b.wit:1:22: package g:h is here and, with other content, at bad3/deps/a.wit:1: remove one of them",
+		"bad3":      "bad3/deps/b.wit:1:22: package g:h is declared already, at bad3/deps/a.wit:1: remove one of them",
 	} {
 		if d, err := (wit.Parser{}).Load(fsys, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, %v, want %s", name, d, err, want)
@@ -420,6 +421,9 @@ func TestThereAreBoundsOnWIT(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&imports, "world w%d { import all; }\n", i)
 	}
+	functions := func(n int) string {
+		return strings.TrimPrefix(many(n, func(i int) string { return fmt.Sprintf("import g%d:func();\n", i) }), "package a:b;") + "}"
+	}
 	var labels strings.Builder
 	for i := range 33 {
 		fmt.Fprintf(&labels, "l%d, ", i)
@@ -428,12 +432,16 @@ func TestThereAreBoundsOnWIT(t *testing.T) {
 		{"types in types", nested(99), nested(100), "types are nested deeper than 100: give"},
 		{"types in named ones", chained(100, false), chained(101, false), "types are nested deeper than 100 here"},
 		{"types in named ones, backwards", chained(100, true), chained(101, true), "types are nested deeper than 100 here"},
+		{"types in many named ones, backwards", nested(1), chained(20_000, true), "types are nested deeper than 100 here"},
 		{"aliases", aliases(99), aliases(100), "types are nested deeper than 100 here"},
+		{"many aliases", nested(1), aliases(20_000), "types are nested deeper than 100 here"},
 		{"uses", interfaces(101, false), interfaces(102, false), "in a chain longer than 100"},
 		{"uses, backwards", interfaces(101, true), interfaces(102, true), "in a chain longer than 100"},
+		{"many uses, backwards", nested(1), interfaces(20_000, true), "in a chain longer than 100"},
 		{"size of types", doubled(18), doubled(19), "this type consists of more than 1000000 others"},
 		{"includes", worlds(14), worlds(16), "the worlds import, export and include more than 100000 things in all"},
 		{"imports", nested(1), imports.String(), "the worlds import, export and include more than 100000 things in all"},
+		{"functions", "package a:b; world w {" + functions(100_000), "package a:b; world w {" + functions(100_001), "the worlds import, export and include more than 100000 things in all"},
 		{"flags", nested(1), "package a:b; interface i { flags f { " + labels.String() + "} }", "flags f has 33 labels, more than 32"},
 		{"bytes", "package a:b;" + strings.Repeat(" ", wit.MaxSource-12), "package a:b;" + strings.Repeat(" ", wit.MaxSource-11), "there are 4194305 bytes of WIT in 1 files, and 4194304 in 10000 are the most"},
 		{"comments", "package a:b;" + strings.Repeat("/*", 100_000) + strings.Repeat("*/", 100_000), "package a:b;" + strings.Repeat("/*", 100_000), "this comment has no end"},

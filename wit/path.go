@@ -26,11 +26,8 @@ func (e *pathError) Error() string {
 
 func (e *pathError) Unwrap() error { return e.err }
 
-// within says that err is about a part of what its caller looks at.
+// within says that err, an error, is about a part of what its caller looks at.
 func within(step string, err error) error {
-	if err == nil {
-		return nil
-	}
 	if inner, ok := err.(*pathError); ok {
 		inner.steps = append(inner.steps, step)
 		return inner

@@ -33,3 +33,16 @@ func TestWhatIsTakenForCanonicalIs(t *testing.T) {
 		}
 	})
 }
+
+// TestFewDigitsAreReadAsAnyNumberIs compares the short way with the long one.
+func TestFewDigitsAreReadAsAnyNumberIs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := Kind(rapid.IntRange(int(S8), int(U64)).Draw(t, "kind"))
+		text := rapid.StringMatching(`-?(0|[1-9][0-9]{0,21}|127|128|255|256|32767|32768|65535|65536|2147483647|2147483648|4294967295|4294967296)`).Draw(t, "text")
+		short, err := parseInteger(kind, []byte(text))
+		long, longErr := parseInteger(kind, []byte(text+".0"))
+		if short != long || (err == nil) != (longErr == nil) {
+			t.Fatalf("%s as %s is %v, %v, and with .0 it is %v, %v", text, kind, short, err, long, longErr)
+		}
+	})
+}

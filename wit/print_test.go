@@ -77,7 +77,7 @@ func component(t *testing.T) *wit.Document {
 	declared.Resource = counter
 	log := &wit.Interface{Funcs: []*wit.FuncDecl{function("log", nil, wit.Param{Name: "msg", Type: text})}}
 	root := id(t, "root:component/root")
-	return &wit.Document{Packages: []*wit.Package{
+	d := &wit.Document{Packages: []*wit.Package{
 		{Name: root.Package, Worlds: []*wit.World{{
 			ID:    root,
 			Types: []*wit.TypeDecl{declared},
@@ -90,8 +90,11 @@ func component(t *testing.T) *wit.Document {
 			},
 			Exports: []*wit.Extern{{Func: function("run", nil)}, {Name: "cart", Interface: cart}},
 		}}},
-		{Name: streams.Package, Interfaces: []*wit.Interface{io}},
 	}}
+	// It is imported and exported, in parts that overlap.
+	d.Add(&wit.Interface{ID: streams, Types: io.Types[:2], Funcs: io.Funcs[:3]})
+	d.Add(&wit.Interface{ID: streams, Types: io.Types[1:], Funcs: io.Funcs[2:]})
+	return d
 }
 
 const componentText = `package root:component;
@@ -188,5 +191,31 @@ func TestWhatIsInADocumentIsFoundByItsName(t *testing.T) {
 	want := []string{"wasi:io/streams@0.2.0", "[method]counter.add", "now", "log", "spare", "run", "cart"}
 	if !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q", names, want)
+	}
+}
+
+func TestWhatWITCannotSayIsPrintedForPeople(t *testing.T) {
+	file := &wit.Resource{Name: "file"}
+	self := wit.Param{Name: "self", Type: &wit.Type{Kind: wit.Borrow, Resource: file}}
+	unnamed := tuple(
+		&wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "type", Type: aU8}}},
+		&wit.Type{Kind: wit.Variant, Fields: []wit.Field{{Name: "a", Type: aU8}, {Name: "b"}}},
+		&wit.Type{Kind: wit.Enum, Fields: []wit.Field{{Name: "a"}, {Name: "b"}}},
+	)
+	d := &wit.Document{Packages: []*wit.Package{{
+		Name: wit.PackageName{Namespace: "root", Name: "component"},
+		Worlds: []*wit.World{{
+			ID:      id(t, "root:component/root"),
+			Exports: []*wit.Extern{{Func: function("[method]file.read", unnamed, self)}},
+		}},
+	}}}
+	const want = `package root:component;
+
+world root {
+  export %[method]file.read: func(self: borrow<file>) -> tuple<record { %type: u8 }, variant { a(u8), b }, enum { a, b }>;
+}
+`
+	if got := d.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

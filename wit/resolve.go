@@ -24,7 +24,8 @@ func newResolver(options Parser) *resolver {
 // packageScope is a package and the names that are known in all of it.
 type packageScope struct {
 	syntax *packageSyntax
-	group  int // which of the groups of files it is in
+	group  int      // which of the groups of files it is in
+	tokens []string // nil until they are needed
 	decls  map[string]*decl
 	order  []*decl
 	uses   []topUse
@@ -112,10 +113,13 @@ func (r *resolver) addGroup(group int, sources []Source) error {
 // the same in all.
 func (r *resolver) addPackage(group int, syntax *packageSyntax) error {
 	if other := r.byName[syntax.id]; other != nil {
-		if other.group != group && slices.Equal(syntax.tokens(), other.syntax.tokens()) {
+		if other.tokens == nil {
+			other.tokens = other.syntax.tokens()
+		}
+		if other.group != group && slices.Equal(syntax.tokens(), other.tokens) {
 			return nil
 		}
-		return syntax.name.at.errorf("package %s is here and, with other content, at %s: remove one of them", syntax.id, other.syntax.name.at)
+		return syntax.name.at.errorf("package %s is declared already, at %s: remove one of them", syntax.id, other.syntax.name.at)
 	}
 	pkg := &packageScope{syntax: syntax, group: group, decls: map[string]*decl{}, out: &Package{Name: syntax.id}}
 	r.byName[syntax.id] = pkg
@@ -157,13 +161,8 @@ func twice(w word, other place) error {
 
 // checkGate says why something cannot be gated so, or nil.
 func (r *resolver) checkGate(pkg *packageScope, w word, g Gate) error {
-	for _, v := range []string{g.Since, g.Deprecated} {
-		if v == "" {
-			continue
-		}
-		if pkg.syntax.id.Version == "" {
-			return w.at.errorf("%s has a gate with a version, so its package has to have one: write package %s@version", w.name, pkg.syntax.id)
-		}
+	if g.Since+g.Deprecated != "" && pkg.syntax.id.Version == "" {
+		return w.at.errorf("%s has a gate with a version, so its package has to have one: write package %s@version", w.name, pkg.syntax.id)
 	}
 	if g.Since == "" {
 		return nil
@@ -345,7 +344,7 @@ func (r *resolver) interfaceBody(user *decl, file *fileScope, items []item, dept
 
 // tokens are those of the files of a package, without its own declaration.
 func (p *packageSyntax) tokens() []string {
-	var all []string
+	all := []string{}
 	for _, f := range p.files {
 		l := lexer{source: f.source, pos: f.from}
 		for {

@@ -328,10 +328,13 @@ func (w *worldScope) byID(e externSyntax, target *decl, included bool) error {
 		w.explicit[e.export][target] = e.at
 	}
 	if !e.export {
+		_, there := w.imported[target]
 		if err := w.importInterface(target, e.at); err != nil {
 			return err
 		}
-		w.imported[target].Gate = e.gate
+		if !there || !included {
+			w.imported[target].Gate = e.gate
+		}
 		return nil
 	}
 	if w.exported[target] {

@@ -1,6 +1,7 @@
 package wit
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 )
@@ -20,26 +21,47 @@ var integerRanges = [...]integerRange{
 
 // parseInteger reads text, a valid JSON number, as an integer of the kind.
 func parseInteger(kind Kind, text []byte) (Value, error) {
-	d, err := parseDecimal(string(text))
-	if err != nil {
-		return nil, err
-	}
-	if !d.isInteger() {
-		return nil, fmt.Errorf("%s is not an integer", excerpt(text))
+	magnitude, negative, ok := plainInteger(text)
+	if !ok {
+		d, err := parseDecimal(string(text))
+		if err != nil {
+			return nil, err
+		}
+		if !d.isInteger() {
+			return nil, fmt.Errorf("%s is not an integer", excerpt(text))
+		}
+		negative = d.negative
+		if magnitude, ok = d.magnitude(); !ok {
+			return nil, integerRanges[kind].outOfRange(kind, text)
+		}
 	}
 	r := integerRanges[kind]
-	magnitude, ok := d.magnitude()
 	switch {
-	case d.digits == "":
-	case d.negative && (!r.signed || !ok || magnitude > r.max+1):
-		return nil, r.outOfRange(kind, text)
-	case !d.negative && (!ok || magnitude > r.max):
+	case magnitude == 0:
+	case negative && (!r.signed || magnitude > r.max+1), !negative && magnitude > r.max:
 		return nil, r.outOfRange(kind, text)
 	}
-	if d.negative {
+	if negative {
 		magnitude = -magnitude
 	}
 	return integerOf(kind, magnitude), nil
+}
+
+// plainInteger reads what most integers are, a few digits, which takes a third
+// of the time of reading any number.
+func plainInteger(text []byte) (magnitude uint64, negative, ok bool) {
+	const most = 18 // digits of which an uint64 holds any
+	digits, negative := bytes.CutPrefix(text, []byte("-"))
+	if len(digits) > most {
+		return 0, negative, false
+	}
+	for _, c := range digits {
+		if !isDigit(c) {
+			return 0, negative, false
+		}
+		magnitude = magnitude*10 + uint64(c-'0')
+	}
+	return magnitude, negative, true
 }
 
 func (r integerRange) outOfRange(kind Kind, text []byte) error {

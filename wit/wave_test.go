@@ -181,6 +181,7 @@ func TestWhatIsWrongWithWAVEIsSaidWithItsPlace(t *testing.T) {
 		{params(aString), "(\"\xff\")", "the arguments are not valid UTF-8"},
 		{params(aString), `("` + strings.Repeat("a", wit.MaxArgs) + `")`, "the arguments have 524292 bytes, more than 524288"},
 		{params(deep), "(" + strings.Repeat("[", wit.MaxDepth), "element 1: brackets are nested deeper than 64"},
+		{params(list(wide), list(aU8)), "([" + strings.Repeat("{:},", 523) + "], [" + strings.Repeat("1,", 1000) + "])", "argument 2 (p2), element 764: there are more than 524288 values"},
 		{params(list(wide)), "([" + strings.Repeat("{:},", 600) + "])", "there are more than 524288 values, fields that are left out included"},
 	} {
 		got, err := wit.ArgsFromWAVE(test.of, test.args)

@@ -1,7 +1,15 @@
-// Package wit is values as they cross the border of a WebAssembly program, in
-// the forms that people and programs write them in. So far these are the values
-// of core WebAssembly functions, as JSON arrays, and the strings that a command
-// takes. It hides where JSON says less, or more, than the types do.
+// Package wit is types and values as they cross the border of a WebAssembly
+// program, in the forms that people and programs write them in.
+//
+// Of the component model it has the types, the values (Value, by Type), and what
+// WIT declares with them: a Document of packages, which a Parser reads and its
+// String prints. Values are read from JSON and from WAVE, and written as either;
+// Check holds a value against a type. Of core WebAssembly it has the values of
+// functions as JSON arrays, and the strings that a command takes.
+//
+// It hides where JSON says less, or more, than the types do. Whatever it reads
+// is taken for hostile: sizes, depths and all that could grow faster than the
+// text are bounded.
 package wit
 
 import (

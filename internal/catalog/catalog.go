@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -41,7 +42,9 @@ type Config struct {
 	Cells  storage.Cells
 	Blobs  storage.Blobs
 	Engine *wasm.Engine
-	Hosts  []*wasm.Host // what programs may import
+	Hosts  []*wasm.Host // what core modules may import
+	// Interfaces are what components may import.
+	Interfaces []*component.HostInterface
 	// Resident is how many compiled modules are kept when nobody uses them; 0
 	// stands for DefaultResident.
 	Resident int
@@ -55,7 +58,7 @@ type Catalog struct {
 	changed sched.Condition // of all that follows
 
 	mu         sync.Mutex
-	components map[string]*component
+	components map[string]*entry
 	// unclear are the components whose cells may say something newer than
 	// components: a change of them has failed, and nobody knows how far it came.
 	unclear map[string]bool
@@ -70,9 +73,9 @@ type Catalog struct {
 	closed   bool
 }
 
-// component is one component as it was last read or written. It is not changed,
+// entry is one component as it was last read or written. It is not changed,
 // but replaced.
-type component struct {
+type entry struct {
 	componentRecord
 	version uint64 // of its cell
 	latest  *api.Revision
@@ -81,7 +84,7 @@ type component struct {
 }
 
 // known reports whether the component's own record could be read.
-func (k *component) known() bool { return k.Latest > 0 }
+func (k *entry) known() bool { return k.Latest > 0 }
 
 var errClosed = errors.New("the catalog is closed")
 
@@ -91,7 +94,7 @@ func Open(ctx context.Context, config Config) (*Catalog, error) {
 	config.Resident = cmp.Or(config.Resident, DefaultResident)
 	c := &Catalog{
 		Config: config, changed: config.Sched.NewCondition(),
-		components: map[string]*component{}, unclear: map[string]bool{}, turns: map[string]bool{},
+		components: map[string]*entry{}, unclear: map[string]bool{}, turns: map[string]bool{},
 		hashes: map[string][]storage.Hash{}, code: map[revisionID]*code{},
 	}
 	if err := c.readAll(ctx); err != nil {
@@ -134,7 +137,7 @@ func (c *Catalog) reload(ctx context.Context, name string) error {
 
 // set replaces a component, or forgets it if k is nil. It is called with c.mu
 // held.
-func (c *Catalog) set(name string, k *component) {
+func (c *Catalog) set(name string, k *entry) {
 	delete(c.unclear, name)
 	if k == nil || k.Deleted {
 		delete(c.hashes, name)
@@ -171,7 +174,7 @@ func (c *Catalog) take(ctx context.Context, name string) (yield func(), err erro
 
 // settle makes sure that what is in memory is what the cells say: a change that
 // failed may have been made. Its caller has taken the component.
-func (c *Catalog) settle(ctx context.Context, name string) (*component, error) {
+func (c *Catalog) settle(ctx context.Context, name string) (*entry, error) {
 	c.mu.Lock()
 	unclear := c.unclear[name]
 	c.mu.Unlock()
@@ -184,7 +187,7 @@ func (c *Catalog) settle(ctx context.Context, name string) (*component, error) {
 }
 
 // find gives what is known of a component, or nil.
-func (c *Catalog) find(name string) *component {
+func (c *Catalog) find(name string) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.components[name]
@@ -192,7 +195,7 @@ func (c *Catalog) find(name string) *component {
 
 // write sets the component's own cell and remembers it. That is the moment from
 // which a change holds. Its caller has taken the component.
-func (c *Catalog) write(ctx context.Context, k *component) error {
+func (c *Catalog) write(ctx context.Context, k *entry) error {
 	version, err := c.Cells.Put(ctx, componentKey(k.Name), k.version, k.encode())
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -107,7 +107,7 @@ func TestAProgramThatCannotRunIsRefusedWithTheReason(t *testing.T) {
 			want   string
 		}{
 			{"no module", []byte("hello"), "malformed module"},
-			{"a component", component, "the program uses the component model"},
+			{"a component without exports", component, "it exports neither wasi:cli/run"},
 			{"an unknown module", guests.Wasm(t, "odd/unknown-import"), "it needs functions that are not offered: env.frobnicate"},
 			{"an unknown function", guests.Wasm(t, "odd/unknown-wasi"), "not offered: wasi_snapshot_preview1.fd_frobnicate"},
 			{"a function of another type", guests.Wasm(t, "odd/wrong-import"), "wasi_snapshot_preview1.fd_write as (i64) -> (i64), which is (i32 i32 i32 i32) -> (i32) here"},

@@ -26,7 +26,7 @@ func (c *Catalog) Components(context.Context) ([]api.Component, error) {
 }
 
 // view is the component for callers.
-func (k *component) view() api.Component {
+func (k *entry) view() api.Component {
 	v := api.Component{Name: k.Name, Created: k.Created, Settings: k.Settings}
 	v.Latest.Component, v.Latest.Number = k.Name, k.Latest
 	if k.latest != nil {
@@ -48,13 +48,13 @@ func (c *Catalog) Component(_ context.Context, name string) (api.Component, erro
 }
 
 // lookUp finds a component whose own record could be read.
-func (c *Catalog) lookUp(name string) (*component, error) {
+func (c *Catalog) lookUp(name string) (*entry, error) {
 	k := c.find(name)
 	return k, k.usable(name)
 }
 
 // usable says why a component, which may be nil, cannot be used, or nil.
-func (k *component) usable(name string) error {
+func (k *entry) usable(name string) error {
 	switch {
 	case k == nil || k.Deleted:
 		return noComponent(name)
@@ -121,7 +121,7 @@ func (c *Catalog) Revision(ctx context.Context, name string, number uint64) (api
 }
 
 // number checks that there is such a revision; 0 stands for the newest.
-func (k *component) number(number uint64) (uint64, error) {
+func (k *entry) number(number uint64) (uint64, error) {
 	if number > k.Latest {
 		return 0, api.NewProblem(api.CodeNoRevision, fmt.Sprintf("component %s has no revision %d: its newest is %d", k.Name, number, k.Latest))
 	}
@@ -132,7 +132,7 @@ func (k *component) number(number uint64) (uint64, error) {
 }
 
 // revision gives a revision of k, the newest from memory.
-func (c *Catalog) revision(ctx context.Context, k *component, number uint64) (*api.Revision, error) {
+func (c *Catalog) revision(ctx context.Context, k *entry, number uint64) (*api.Revision, error) {
 	if number == k.Latest {
 		return k.latest, k.damage
 	}
@@ -149,7 +149,7 @@ func (c *Catalog) Configure(ctx context.Context, name string, s api.Settings) (a
 		return api.Component{}, err
 	}
 	defer yield()
-	k, err := c.change(ctx, name, func(k *component) { k.Settings = s })
+	k, err := c.change(ctx, name, func(k *entry) { k.Settings = s })
 	if err != nil {
 		return api.Component{}, failed("configure "+name, err)
 	}
@@ -157,7 +157,7 @@ func (c *Catalog) Configure(ctx context.Context, name string, s api.Settings) (a
 }
 
 // change rewrites the record of a component. Its caller has taken it.
-func (c *Catalog) change(ctx context.Context, name string, edit func(*component)) (*component, error) {
+func (c *Catalog) change(ctx context.Context, name string, edit func(*entry)) (*entry, error) {
 	k, err := c.settle(ctx, name)
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (c *Catalog) change(ctx context.Context, name string, edit func(*component)
 }
 
 // rewrite is change for a component that was settled.
-func (c *Catalog) rewrite(ctx context.Context, name string, k *component, edit func(*component)) (*component, error) {
+func (c *Catalog) rewrite(ctx context.Context, name string, k *entry, edit func(*entry)) (*entry, error) {
 	if err := k.usable(name); err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 		k, err = c.salvage(ctx, k)
 	}
 	if err == nil {
-		k, err = c.rewrite(ctx, name, k, func(k *component) { k.Deleted = true })
+		k, err = c.rewrite(ctx, name, k, func(k *entry) { k.Deleted = true })
 	}
 	if err != nil {
 		return failed("delete "+name, err)
@@ -201,8 +201,8 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 
 // salvage makes of a component whose own record cannot be read one that can be
 // deleted: it has as many revisions as there are cells of.
-func (c *Catalog) salvage(ctx context.Context, k *component) (*component, error) {
-	found := &component{componentRecord: componentRecord{Format: format, Name: k.Name, Latest: 1}, version: k.version}
+func (c *Catalog) salvage(ctx context.Context, k *entry) (*entry, error) {
+	found := &entry{componentRecord: componentRecord{Format: format, Name: k.Name, Latest: 1}, version: k.version}
 	prefix := revisionPrefix + k.Name + "/"
 	for key, err := range c.Cells.List(ctx, prefix) {
 		if err != nil {
@@ -216,7 +216,7 @@ func (c *Catalog) salvage(ctx context.Context, k *component) (*component, error)
 }
 
 // clear removes the cells of a component that is deleted, its own last.
-func (c *Catalog) clear(ctx context.Context, k *component) error {
+func (c *Catalog) clear(ctx context.Context, k *entry) error {
 	// One more than it has: a deployment may not have been finished.
 	for number := uint64(1); number <= k.Latest+1; number++ {
 		if err := c.remove(ctx, revisionKey(k.Name, number)); err != nil {

@@ -29,8 +29,11 @@ func (c *Catalog) Deploy(ctx context.Context, name string, module []byte, progre
 			}
 		}
 		deployed, err := d.store(ctx)
+		if err == nil && deployed.Typed {
+			deployed.WIT, err = describe(module)
+		}
 		if d.prepared != nil && !deployed.New {
-			err = errors.Join(err, d.prepared.module.Close())
+			err = errors.Join(err, d.prepared.code.Close())
 		}
 		if !errors.Is(err, errOvertaken) {
 			return deployed, failed("deploy "+name, err)
@@ -39,7 +42,7 @@ func (c *Catalog) Deploy(ctx context.Context, name string, module []byte, progre
 }
 
 // newestIs reports whether the newest revision has these bytes.
-func (k *component) newestIs(h storage.Hash) bool {
+func (k *entry) newestIs(h storage.Hash) bool {
 	return k != nil && k.latest != nil && k.latest.Hash == h.String()
 }
 
@@ -97,12 +100,12 @@ func (d *deployment) store(ctx context.Context) (api.Deployed, error) {
 	if err := c.write(ctx, next); err != nil {
 		return api.Deployed{}, err
 	}
-	return api.Deployed{Revision: *next.latest, New: true}, c.keep(next.latest, d.prepared.module)
+	return api.Deployed{Revision: *next.latest, New: true}, c.keep(next.latest, d.prepared.code)
 }
 
 // current is the component as it is, or nil. If it was deleted, that is brought
 // to an end.
-func (d *deployment) current(ctx context.Context) (*component, error) {
+func (d *deployment) current(ctx context.Context) (*entry, error) {
 	k, err := d.catalog.settle(ctx, d.name)
 	if k == nil || err != nil || !k.Deleted {
 		return k, err
@@ -114,13 +117,13 @@ func (d *deployment) current(ctx context.Context) (*component, error) {
 }
 
 // next is the component with the new revision.
-func (d *deployment) next(k *component) (*component, error) {
+func (d *deployment) next(k *entry) (*entry, error) {
 	now := d.catalog.Sched.Now().UTC()
 	if k == nil {
 		if d.catalog.count() >= MaxComponents {
 			return nil, api.NewProblem(api.CodeTooLarge, fmt.Sprintf("deploy %s: there are %d components, as many as there can be: delete some", d.name, MaxComponents))
 		}
-		k = &component{componentRecord: componentRecord{Format: format, Name: d.name, Created: now}}
+		k = &entry{componentRecord: componentRecord{Format: format, Name: d.name, Created: now}}
 	} else if !k.known() {
 		return nil, k.problem()
 	}
@@ -132,7 +135,7 @@ func (d *deployment) next(k *component) (*component, error) {
 	next.damage = nil
 	next.latest = &api.Revision{
 		Component: d.name, Number: next.Latest, Hash: d.hash.String(), Size: int64(len(d.module)), Created: now,
-		Kind: d.prepared.kind, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...),
+		Kind: d.prepared.kind, Typed: d.prepared.code.component != nil, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...),
 	}
 	return &next, nil
 }

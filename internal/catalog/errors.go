@@ -45,7 +45,7 @@ func noComponent(name string) error {
 }
 
 // problem says what is damaged, and what can be done.
-func (k *component) problem() error {
+func (k *entry) problem() error {
 	if !k.known() {
 		return api.NewProblem(api.CodeDamaged, fmt.Sprintf("the record of component %s cannot be read: %v; delete the component and its workers, deploy under another name, or restore the data directory from a backup", k.Name, k.damage))
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -25,52 +25,43 @@ var internalPrefixes = []string{"__wasm", "cabi_"}
 
 // prepared is a module that can be run, and what there is to tell of it.
 type prepared struct {
-	module  *wasm.Module
+	code    *compiled
 	kind    api.Kind
 	exports []api.Function
 	imports []string
 }
 
 // prepare compiles source and finds out whether and how it can be run. The
-// caller owns the module.
+// caller owns the code.
 func (c *Catalog) prepare(ctx context.Context, source []byte, progress func(api.Progress)) (*prepared, error) {
-	m, err := c.compile(ctx, source, progress)
+	code, err := c.compile(ctx, source, progress)
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{module: m}
-	err = p.inspect()
+	p := &prepared{code: code}
+	if code.component != nil {
+		err = p.inspectComponent()
+	} else {
+		err = p.inspect()
+	}
 	if err == nil {
-		err = c.try(ctx, m)
+		err = c.try(ctx, code)
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(err, code.Close())
 	}
 	return p, nil
 }
 
-func (c *Catalog) compile(ctx context.Context, source []byte, progress func(api.Progress)) (*wasm.Module, error) {
-	var report func(string, float64)
-	if progress != nil {
-		report = func(stage string, done float64) { progress(api.Progress{Stage: stage, Done: done}) }
-	}
-	m, err := c.Engine.Compile(ctx, source, report)
-	var file *fs.PathError // of the cache: the disk's fault, not the program's
-	if err != nil && ctx.Err() == nil && !errors.Is(err, wasm.ErrClosed) && !errors.As(err, &file) {
-		return nil, &programError{err.Error()}
-	}
-	return m, err
-}
-
 // inspect finds out how the module is invoked.
 func (p *prepared) inspect() error {
-	for _, i := range p.module.Imports() {
+	for _, i := range p.code.module.Imports() {
 		if name := i.Module + "." + i.Name; !slices.Contains(p.imports, name) {
 			p.imports = append(p.imports, name)
 		}
 	}
 	p.kind = api.Library
-	for _, e := range p.module.Exports() {
+	for _, e := range p.code.module.Exports() {
 		switch {
 		case e.Name == exportStart || e.Name == exportInitialize:
 			if len(e.Params)+len(e.Results) > 0 {
@@ -109,8 +100,14 @@ func typeNames(types []wasm.ValueType) []string {
 
 // try makes an instance, of which nothing runs: so it is known that all imports
 // are offered and that the initial memory and tables can be made.
-func (c *Catalog) try(ctx context.Context, m *wasm.Module) error {
-	in, err := m.Instantiate(ctx, wasm.InstanceConfig{Hosts: c.Hosts, MaxMemory: maxMemory})
+func (c *Catalog) try(ctx context.Context, code *compiled) error {
+	var in interface{ Close() error }
+	var err error
+	if code.component != nil {
+		in, err = code.component.Blank(ctx, component.Config{MaxMemory: maxMemory})
+	} else {
+		in, err = code.module.Instantiate(ctx, wasm.InstanceConfig{Hosts: c.Hosts, MaxMemory: maxMemory})
+	}
 	if err == nil {
 		return in.Close()
 	}

@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/wit"
 )
 
 // Program is a revision whose code is in memory. It is used by one owner, who
@@ -23,8 +25,25 @@ type Program struct {
 	released atomic.Bool
 }
 
-// Module is the compiled code. It stays until Release.
-func (p *Program) Module() *wasm.Module { return p.code.module }
+// Module is the compiled code of a core module, nil if the program is a
+// component. It stays until Release.
+func (p *Program) Module() *wasm.Module { return p.code.compiled.module }
+
+// Component is the compiled code of a component, nil if the program is a core
+// module. It stays until Release.
+func (p *Program) Component() *component.Program { return p.code.compiled.component }
+
+// Cores are the core modules of each instance, in their order.
+func (p *Program) Cores() []*wasm.Module { return p.code.compiled.cores() }
+
+// Typed gives the type of a function that a component exports, by its whole name.
+func (p *Program) Typed(name string) (*wit.Func, bool) {
+	f, ok := p.code.compiled.typed[name]
+	return f, ok
+}
+
+// RunExport is the export that runs a component which is a command.
+func (p *Program) RunExport() string { return runExport(p.code.compiled.component) }
 
 // Function gives an export that can be invoked, or at least was listed as one.
 func (p *Program) Function(name string) (api.Function, bool) {
@@ -55,9 +74,9 @@ type code struct {
 	id revisionID
 
 	// What follows is guarded by Catalog.mu, but for what does not change once
-	// module is set.
+	// compiled is set.
 	revision  *api.Revision // nil until it is read
-	module    *wasm.Module  // nil until it is loaded
+	compiled  *compiled     // nil until it is loaded
 	functions map[string]api.Function
 	users     int // those who wait for it included
 	loading   bool
@@ -120,7 +139,7 @@ func (c *Catalog) await(ctx context.Context, r *code) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		failure = r.err
-		if r.module != nil || r.err != nil {
+		if r.compiled != nil || r.err != nil {
 			return true
 		}
 		leads = !r.loading
@@ -152,8 +171,8 @@ func (c *Catalog) load(ctx context.Context, r *code) error {
 }
 
 // loaded makes the code ready for use.
-func (r *code) loaded(revision *api.Revision, module *wasm.Module) {
-	r.revision, r.module = revision, module
+func (r *code) loaded(revision *api.Revision, c *compiled) {
+	r.revision, r.compiled = revision, c
 	r.functions = make(map[string]api.Function, len(revision.Exports))
 	for _, f := range revision.Exports {
 		r.functions[f.Name] = f
@@ -168,7 +187,7 @@ func (c *Catalog) drop(r *code) {
 }
 
 // fetch reads and compiles a revision.
-func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *wasm.Module, error) {
+func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *compiled, error) {
 	revision := r.revision
 	if revision == nil {
 		var err error
@@ -203,11 +222,11 @@ func (c *Catalog) source(ctx context.Context, revision *api.Revision) ([]byte, e
 	return source, errors.Join(err, blob.Close())
 }
 
-// keep takes over the module of a revision that was just deployed, so that its
+// keep takes over the code of a revision that was just deployed, so that its
 // first worker need not wait. Its caller has taken the component.
-func (c *Catalog) keep(revision *api.Revision, module *wasm.Module) error {
+func (c *Catalog) keep(revision *api.Revision, made *compiled) error {
 	r := &code{id: revisionID{revision.Component, revision.Number}, users: 1}
-	r.loaded(revision, module)
+	r.loaded(revision, made)
 	c.mu.Lock()
 	if c.code[r.id] == nil {
 		c.code[r.id] = r
@@ -224,7 +243,7 @@ func (c *Catalog) release(r *code) error {
 	var out []*code
 	switch {
 	case r.users > 0:
-	case c.code[r.id] == r && r.module != nil && !c.closed:
+	case c.code[r.id] == r && r.compiled != nil && !c.closed:
 		c.idle = append(c.idle, r)
 		excess := max(len(c.idle)-c.Resident, 0)
 		out = slices.Clone(c.idle[:excess])
@@ -261,8 +280,8 @@ func (c *Catalog) forget(name string) error {
 func closeAll(all []*code) error {
 	var err error
 	for _, r := range all {
-		if r.module != nil {
-			err = errors.Join(err, r.module.Close())
+		if r.compiled != nil {
+			err = errors.Join(err, r.compiled.Close())
 		}
 	}
 	return err

@@ -81,8 +81,8 @@ var errMisplaced = errors.New("it is of another component or revision")
 
 // read reads a component and its newest revision; it gives nil if there is no
 // such component. Damage is no error, but part of what it gives.
-func (c *Catalog) read(ctx context.Context, name string) (*component, error) {
-	k := &component{}
+func (c *Catalog) read(ctx context.Context, name string) (*entry, error) {
+	k := &entry{}
 	key := componentKey(name)
 	text, version, err := c.Cells.Get(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -95,7 +95,7 @@ func (c *Catalog) read(ctx context.Context, name string) (*component, error) {
 		err = &storage.CorruptError{Where: "cell " + key, Cause: errMisplaced}
 	}
 	if damaged(err) {
-		return &component{componentRecord: componentRecord{Name: name}, version: version, damage: err}, nil
+		return &entry{componentRecord: componentRecord{Name: name}, version: version, damage: err}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ const (
 	maxPause    = 365 * 24 * time.Hour
 	maxFactor   = 1000
 	maxReplay   = 24 * time.Hour
+	maxDeltas   = 1 << 30
 )
 
 // CheckSettings says which settings nobody could keep to, all of them, or nil.
@@ -46,6 +47,8 @@ func CheckSettings(at string, s api.Settings) error {
 	if s.Images.After > 0 { // else it is the default, or never
 		check.duration("images.after", s.Images.After, time.Millisecond, maxReplay)
 	}
+	check.count("images.size", s.Images.Size, 1, maxDeltas)
+	check.duration("images.age", s.Images.Age, time.Second, maxPause)
 	if len(check.errors) == 0 {
 		return nil
 	}

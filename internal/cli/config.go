@@ -27,6 +27,7 @@ type config struct {
 	idleAfter      time.Duration
 	suspendAfter   time.Duration
 	imageAfter     time.Duration
+	tracker        string
 	hosts          []string
 	maxBody        int64
 	maxModule      int64
@@ -107,6 +108,7 @@ func (c *config) declare() []*setting {
 		{key: "workers.idle-after", arg: "DURATION", preset: spanText(waterbear.DefaultIdleAfter), value: span(&c.idleAfter, time.Millisecond), meaning: "a worker without work leaves memory after that"},
 		{key: "workers.suspend-after", arg: "DURATION", preset: spanText(waterbear.DefaultSuspendAfter), value: span(&c.suspendAfter, time.Millisecond), meaning: "one that waits for longer leaves memory meanwhile"},
 		{key: "workers.image-after", arg: "DURATION", preset: spanText(waterbear.DefaultImageAfter), value: spanOrOff(&c.imageAfter, time.Millisecond), meaning: "a worker is saved if replay took longer; off: never"},
+		{key: "workers.tracker", arg: "NAME", preset: trackerAuto, value: oneOf(&c.tracker, append([]string{trackerAuto}, waterbear.Trackers()...)...), meaning: "how changes of memory are found; auto: the best"},
 
 		{key: "http.hosts", arg: "NAME,...", value: names(&c.hosts), meaning: "its own names, for use without tokens; localhost is one"},
 		{key: "http.max-body", arg: "SIZE", preset: "1MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},
@@ -116,6 +118,9 @@ func (c *config) declare() []*setting {
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }
+
+// trackerAuto leaves the choice of a tracker to the server.
+const trackerAuto = "auto"
 
 const (
 	// variablePrefix begins the variables of all settings.

@@ -74,7 +74,11 @@ imports, and new.`,
 		t := a.fields()
 		t.add("Component", printable(deployed.Component))
 		t.add("Revision", fmt.Sprintf("%d (%s)", deployed.Number, state))
-		return a.printRevision(t, deployed.Revision)
+		if err := a.printRevision(t, deployed.Revision); err != nil || deployed.WIT == "" {
+			return err
+		}
+		_, err = fmt.Fprintf(a.stdout, "\n%s", printableLines(deployed.WIT))
+		return err
 	})
 }
 
@@ -177,3 +181,15 @@ func importLines(imports []string) []string {
 
 // revisionText is a number of a revision, as a list shows it.
 func revisionText(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// printableLines is text of several lines as it can be shown.
+func printableLines(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	for i, line := range lines {
+		body, end := strings.CutSuffix(line, "\n")
+		if lines[i] = printable(body); end {
+			lines[i] += "\n"
+		}
+	}
+	return strings.Join(lines, "")
+}

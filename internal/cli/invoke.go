@@ -14,10 +14,10 @@ import (
 
 // invokeOptions are the flags of invoke.
 type invokeOptions struct {
-	key, jsonArgs, at string
-	in, timeout       time.Duration
-	async, asJSON     bool
-	ephemeral         bool
+	key, jsonArgs, wave, at string
+	in, timeout             time.Duration
+	async, asJSON           bool
+	ephemeral               bool
 }
 
 func (a *app) invokeCommand() *cobra.Command {
@@ -64,6 +64,7 @@ did; 2 for a wrong command line; that of the program for a command.`,
 	f.DurationVar(&o.in, "in", 0, "begin after `DURATION`, such as 24h")
 	f.DurationVar(&o.timeout, "timeout", 0, "wait for the result at most `DURATION` (default: as long as it takes)")
 	f.StringVar(&o.jsonArgs, "json-args", "", "the arguments as one `ARRAY` of JSON")
+	f.StringVar(&o.wave, "wave", "", "the arguments as `TEXT` in WAVE, for a component, as in '({sku: \"x\"})'")
 	f.BoolVar(&o.ephemeral, "ephemeral", false, "make the worker an ephemeral one, if it is not there")
 	f.BoolVar(&o.asJSON, "json", false, "print the invocation as a JSON object")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, r *remote, c *client.Client) error {
@@ -87,8 +88,12 @@ func (r *remote) invoke(cmd *cobra.Command, o *invokeOptions, c *client.Client, 
 			return err
 		}
 	}
-	if call.Args, err = callArgs(cmd, o, revision, call.Function, rest); err != nil {
-		return err
+	if call.WAVE = o.wave; call.WAVE != "" && len(rest) > 0 {
+		return misuse(cmd, "%s comes besides --wave; give all arguments there", shellQuote(rest[0]))
+	} else if call.WAVE == "" {
+		if call.Args, err = callArgs(cmd, o, revision, call.Function, rest); err != nil {
+			return err
+		}
 	}
 	call.Key, call.Async = o.key, o.async
 	if call.Due, err = dueOf(cmd, o); err != nil {

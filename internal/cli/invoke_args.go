@@ -72,6 +72,9 @@ func callArgs(cmd *cobra.Command, o *invokeOptions, r api.Revision, function str
 		}
 		return json.Marshal(listed(args))
 	}
+	if r.Typed {
+		return typedArgs(args)
+	}
 	f, err := functionOf(r, function)
 	if err != nil {
 		return nil, err
@@ -84,6 +87,24 @@ func callArgs(cmd *cobra.Command, o *invokeOptions, r api.Revision, function str
 		if values[i], err = argument(f.Params[i], arg); err != nil {
 			return nil, misuse(cmd, "argument %d of %s: %s: %v", i+1, signature(r.Kind, f), shellQuote(arg), err)
 		}
+	}
+	return json.Marshal(values)
+}
+
+// typedArgs gives arguments of a function of a component as JSON. What is no JSON
+// is a string. Whether it is of the right type is for the server to say.
+func typedArgs(args []string) (json.RawMessage, error) {
+	values := make([]json.RawMessage, len(args))
+	for i, arg := range args {
+		if json.Valid([]byte(arg)) {
+			values[i] = json.RawMessage(arg)
+			continue
+		}
+		text, err := json.Marshal(arg)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = text
 	}
 	return json.Marshal(values)
 }

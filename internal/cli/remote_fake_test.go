@@ -151,7 +151,8 @@ func (s *remoteServer) workers() {
 			Component: "shop", Name: "alice", Revision: 2, Status: api.Running, Reason: "in \x1b[31madd", Created: longAgo,
 			Changed: longAgo, Args: []string{"-v", "a b"}, Env: []string{"TIER=gold"}, Queue: 1, Entries: 12345,
 		},
-		Bytes: 4096, Mode: "replay", Image: &api.Image{Index: 12001, Covers: 12000, Size: 2048, Taken: longAgo, Behind: 345},
+		Bytes: 4096, Mode: "replay", Image: &api.Image{Index: 12001, Covers: 12000, Size: 2048, Taken: longAgo},
+		Saved:   &api.Saved{Index: 12100, Deltas: 3, Bytes: 4096, LastPages: 17, LastBytes: 1400, Behind: 345, ReplayCost: api.Duration(1234567)},
 		Pending: []api.Invocation{{Key: "i-7", Function: "add", State: api.StateQueued, Failure: &api.Failure{Reason: "trap"}}},
 	}
 	s.HandleFunc("GET /v1/workers/{c}/{w}", func(w http.ResponseWriter, r *http.Request) {

@@ -99,7 +99,8 @@ func TestAWorkerIsShownWithWhatItWaitsFor(t *testing.T) {
 	s := newRemoteServer(t)
 	got := s.typeTo("worker", "get", "shop/alice")
 	got.want(t, 0, "Worker       shop/alice\nStatus       Running\nReason       in \\x1b[31madd\nRevision     2\nArguments    -v 'a b'\nEnvironment  TIER=gold\n", "")
-	got.want(t, 0, "Image        entry 12,001, of all up to entry 12,000, 2.0 KiB, made 2 days ago; 345 entries are behind it\n", "")
+	got.want(t, 0, "Image        entry 12,001, of all up to entry 12,000, 2.0 KiB, made 2 days ago\n"+
+		"Deltas       3, 4.0 KiB, the newest at entry 12,100\nLast delta   1.4 KiB, 17 changed pages of memory\nReplay       345 entries, about 1.235ms\n", "")
 	got.want(t, 0, "\nKEY  FUNCTION  STATE   ATTEMPTS  DUE  LAST FAILURE\ni-7  add       Queued         0  -    trap\n", "")
 	s.typeTo("worker", "get", "--json", "shop/alice").want(t, 0, `"mode":"replay"`, "")
 	s.typeTo("worker", "get", "shop/new").want(t, 1, "", "waterbear: no worker shop/new\n")

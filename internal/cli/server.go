@@ -20,6 +20,8 @@ type serverOptions struct {
 	file  string
 	print bool
 	check bool
+	// verbose logs all there is.
+	verbose bool
 }
 
 func (a *app) serverCommand() *cobra.Command {
@@ -64,6 +66,7 @@ command line or the configuration makes no sense.`,
 	f.StringVar(&o.file, "config", "", "`FILE` with settings, as YAML (default $"+configVariable+", else none)")
 	f.BoolVar(&o.print, "print-config", false, "print the configuration and where each value comes from, and end")
 	f.BoolVar(&o.check, "check", false, "look whether the configuration makes sense, and end")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log everything, such as how changes of memory are found")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 	// The usage shows these alone; the settings have a table of their own.
 	cmd.SetUsageTemplate(strings.Replace(cmd.UsageTemplate(),
@@ -90,6 +93,9 @@ func (a *app) server(cmd *cobra.Command, c *config, o *serverOptions) error {
 		return err
 	}
 	c.resolve()
+	if o.verbose {
+		c.logLevel = "debug"
+	}
 	if o.print {
 		if err := c.print(a.stdout); err != nil {
 			return err

@@ -17,11 +17,15 @@ type tokenStore interface {
 // openNode opens the state directory with all that workers are configured to
 // have.
 func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Node, error) {
+	tracker := c.tracker
+	if tracker == trackerAuto {
+		tracker = ""
+	}
 	return waterbear.Open(ctx, waterbear.Options{
 		Dir: c.state,
 		Platform: &waterbear.PlatformOptions{
 			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,
-			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter, ImageAfter: c.imageAfter,
+			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter, ImageAfter: c.imageAfter, Tracker: tracker,
 			Defaults: c.workers, Grace: c.grace, Log: log,
 		},
 	})

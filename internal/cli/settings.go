@@ -17,6 +17,8 @@ type settingsValues struct {
 	cpuTime, initial, longest           time.Duration
 	factor, jitter                      float64
 	imageAfter                          orOff
+	imageSize                           byteSize
+	imageAge                            time.Duration
 }
 
 // settingsFlags adds the flags for settings to cmd.
@@ -36,6 +38,8 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Float64Var(&s.factor, "retry-factor", 0, "by which `FACTOR` each pause is longer than the last")
 	f.Float64Var(&s.jitter, "retry-jitter", 0, "`PART` of each pause left to chance, 0 to 1")
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
+	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
+	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
 	return s
 }
 
@@ -76,6 +80,8 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retry-factor":   func() { r.Factor = s.factor },
 		"retry-jitter":   func() { r.Jitter = s.jitter },
 		"image-after":    func() { to.Images.After = api.Duration(s.imageAfter) },
+		"image-size":     func() { to.Images.Size = uint64(s.imageSize) },
+		"image-age":      func() { to.Images.Age = api.Duration(s.imageAge) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -123,7 +129,7 @@ func imageSettings(i api.Images) []namedText {
 	if i.After != 0 {
 		after = spanOrOffText(time.Duration(i.After))
 	}
-	return []namedText{{"after", after}}
+	return []namedText{{"after", after}, {"size", sizeSetting(i.Size)}, {"age", durationSetting(i.Age)}}
 }
 
 func sizeSetting(n uint64) string {

@@ -19,7 +19,7 @@ func (a *app) workerGetCommand() *cobra.Command {
 with, its limits, and the invocations that are not done.
 
 --json prints one object: what "worker list --json" does, and settings, bytes,
-resident, memory, mode, image if there is one, and pending.`,
+resident, memory, mode, image if there is one, saved, and pending.`,
 		Example: `  waterbear worker get shop/alice
   waterbear worker get --json shop/alice | jq -r '.pending[].key'`,
 	}
@@ -72,8 +72,17 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 		t.add("Recovery", printable(w.Mode))
 	}
 	if i := w.Image; i != nil {
-		t.add("Image", fmt.Sprintf("entry %s, of all up to entry %s, %s, made %s; %s behind it",
-			commas(i.Index), commas(i.Covers), bytesText(i.Size), ago(i.Taken, time.Now()), count(i.Behind, "entry is", "entries are")))
+		t.add("Image", fmt.Sprintf("entry %s, of all up to entry %s, %s, made %s",
+			commas(i.Index), commas(i.Covers), bytesText(i.Size), ago(i.Taken, time.Now())))
+	}
+	if s := w.Saved; s != nil {
+		if s.Deltas > 0 {
+			t.add("Deltas", fmt.Sprintf("%s, %s, the newest at entry %s", commas(s.Deltas), bytesText(s.Bytes), commas(s.Index)))
+		}
+		if s.LastBytes > 0 {
+			t.add("Last delta", fmt.Sprintf("%s, %s of memory", bytesText(s.LastBytes), count(s.LastPages, "changed page", "changed pages")))
+		}
+		t.add("Replay", fmt.Sprintf("%s, about %v", count(s.Behind, "entry", "entries"), time.Duration(s.ReplayCost).Round(time.Microsecond)))
 	}
 	t.add("Queue", count(w.Queue, "invocation", "invocations"))
 	if err := t.write(a.stdout); err != nil || len(w.Pending) == 0 {

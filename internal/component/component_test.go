@@ -24,8 +24,10 @@ func TestValuesGoThroughAComponentAndTheHostAndBack(t *testing.T) {
 		must(t, in, uint32(42), "add", uint32(1<<32-1), uint32(43))
 		must(t, in, text, "string", text)
 		must(t, in, "", "string", "")
+		must(t, in, text, "string16", text)
 		must(t, in, numbers, "list", numbers)
 		must(t, in, []byte(text), "bytes", []byte(text))
+		must(t, in, uint32(10), "count", []byte{1, 2, 3, 4})
 		must(t, in, point, "point-of", point)
 		must(t, in, wit.Case{Index: 1, Payload: point}, "shape-of", wit.Case{Index: 1, Payload: point})
 		must(t, in, wit.Case{Index: 2, Payload: "n"}, "shape-of", wit.Case{Index: 2, Payload: "n"})
@@ -195,10 +197,10 @@ func TestImportsOfAnotherTypeAreRefused(t *testing.T) {
 			h.Funcs[0] = hostFunc("echo-string", nil, nil, typeString)
 		},
 		"a part of the record is z, not x": func(h *component.HostInterface) {
-			h.Funcs[3] = echo("echo-point", &wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "z", Type: typeU32}, {Name: "y", Type: typeU32}}})
+			h.Funcs[4] = echo("echo-point", &wit.Type{Kind: wit.Record, Fields: []wit.Field{{Name: "z", Type: typeU32}, {Name: "y", Type: typeU32}}})
 		},
 		"not of the host's thing": func(h *component.HostInterface) {
-			h.Funcs[6] = hostFunc("[method]thing.get", typeU32, nil, &wit.Type{Kind: wit.Borrow, Resource: other})
+			h.Funcs[7] = hostFunc("[method]thing.get", typeU32, nil, &wit.Type{Kind: wit.Borrow, Resource: other})
 		},
 		"fail: the host does not offer it": func(h *component.HostInterface) {
 			h.Funcs = slices.DeleteFunc(h.Funcs, func(f component.HostFunc) bool { return f.Name == "fail" })
@@ -261,9 +263,6 @@ func TestMemoryIsBoundedOverAllModules(t *testing.T) {
 
 func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	p := compile(t, "kit", kitHost())
-	if why := p.Unimageable(); len(why) > 0 {
-		t.Fatal(why)
-	}
 	host := newThings()
 	a := instantiate(t, p, component.Config{State: host})
 	must(t, a, nil, "keep", uint32(1)) // handle 1
@@ -273,6 +272,9 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	must(t, a, nil, "poke", uint32(4096), uint32(123))
 	must(t, a, nil, "poke", uint32(1024), uint32(0)) // over the data segment
 	must(t, a, int32(2), "grow", uint32(5))
+	if why := a.Unimageable(); len(why) > 0 {
+		t.Fatal(why)
+	}
 	if _, err := call(a, "test:kit/api@0.2.0#[constructor]counter", uint32(10)); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +284,7 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeLater(t, b)
-	moveState(t, a, b)
+	moveState(t, p, a, b)
 	for _, in := range []*component.Instance{a, b} {
 		must(t, in, uint32(1), "started")
 		must(t, in, uint32(3), "kept")
@@ -302,41 +304,63 @@ func TestAStateIsMovedToAnotherInstance(t *testing.T) {
 	}
 }
 
-// moveState gives b, which is blank, the state of a.
-func moveState(t *testing.T, a, b *component.Instance) {
+// moveState gives b, which is blank or was reset, the state of a.
+func moveState(t *testing.T, p *component.Program, a, b *component.Instance) {
 	t.Helper()
-	for i, from := range a.Cores() {
-		to := b.Cores()[i]
-		type page struct {
-			at    uint64
-			bytes []byte
-		}
-		var pages []page
-		if err := from.Changed(func(at uint64, bytes []byte) bool {
-			pages = append(pages, page{at, slices.Clone(bytes)})
-			return true
-		}); err != nil {
+	for i, m := range p.Modules() {
+		saved := m.NewSaved()
+		if err := a.Cores()[i].Save(saved); err != nil {
 			t.Fatal(err)
 		}
-		size := uint64(0)
-		if owned := from.Memory(); owned != nil {
-			size = uint64(len(owned))
-		}
-		if err := to.RestoreChanged(size, from.Globals(), func(memory []byte) error {
-			for _, p := range pages {
-				copy(memory[p.at:], p.bytes)
-			}
-			return nil
-		}); err != nil {
+		if err := b.Cores()[i].Restore(saved); err != nil {
 			t.Fatal(err)
+		}
+		if err := saved.Close(); err != nil {
+			t.Error(err)
 		}
 	}
-	handles, err := a.Handles()
+	handles, err := a.AppendHandles(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SetHandles(handles); err != nil {
+	for n := range handles {
+		if err := b.ReadHandles(handles[:n]); err == nil {
+			t.Fatalf("%d of %d bytes were taken for handles", n, len(handles))
+		}
+	}
+	if err := b.ReadHandles(handles); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAnInstanceIsUsedAgainForAnotherState(t *testing.T) {
+	p := compile(t, "kit", kitHost())
+	limit := component.Config{State: newThings(), MaxMemory: 1 << 20}
+	a, b := instantiate(t, p, limit), instantiate(t, p, limit)
+	must(t, a, nil, "keep", uint32(5))
+	must(t, a, nil, "poke", uint32(4096), uint32(1))
+	for range 3 {
+		must(t, b, nil, "poke", uint32(8192), uint32(2))
+		must(t, b, int32(2), "grow", uint32(9))
+		_, err := call(b, "trap")
+		wantTrap(t, err, "unreachable executed")
+		b.Stop(errors.New("nobody needs it"))
+		if err := b.Reset(limit); err != nil {
+			t.Fatal(err)
+		}
+		moveState(t, p, a, b)
+		must(t, b, uint32(1), "peek", uint32(4096))
+		must(t, b, uint32(0), "peek", uint32(8192))
+		must(t, b, uint32(5), "kept")
+		must(t, b, int32(2), "grow", uint32(14)) // all there may be
+		must(t, b, int32(-1), "grow", uint32(1))
+		if err := b.Reset(limit); err != nil {
+			t.Fatal(err)
+		}
+		moveState(t, p, a, b)
+	}
+	if err := b.Reset(component.Config{MaxMemory: 2 << 20}); err == nil {
+		t.Error("it is reset for more memory than it was made for")
 	}
 }
 

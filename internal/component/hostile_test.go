@@ -10,6 +10,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/component/binary"
 	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/internal/wasmbin"
 	"github.com/waterbear-run/waterbear/wit"
 )
 
@@ -77,7 +78,7 @@ func TestTheWorkOfLinkingIsBounded(t *testing.T) {
 	for range 10_000 {
 		large.Defs = append(large.Defs, &binary.Bundle{Type: &binary.InstanceType{}})
 	}
-	refused(t, times(900, large), "more than 5000000 steps to link")
+	refused(t, times(900, large), "more than 2000000 steps to link")
 }
 
 func TestTheMemoryOfModuleInstancesIsBounded(t *testing.T) {
@@ -94,6 +95,49 @@ func TestTheMemoryOfModuleInstancesIsBounded(t *testing.T) {
 		c.Defs = append(c.Defs, &binary.CoreInstance{})
 	}
 	refused(t, c, "take more than 268435456 bytes besides their memories")
+}
+
+func TestTheFunctionsOfAComponentAreBounded(t *testing.T) {
+	r := &wit.Resource{Name: "r"}
+	c := &binary.Component{Defs: []binary.Def{&binary.ResourceType{Resource: r, Dtor: -1}}}
+	for range 20_000 {
+		c.Defs = append(c.Defs, &binary.ResourceFunc{Op: binary.ResourceNew, Resource: r})
+	}
+	refused(t, c, "more than 20000 functions between core modules and components")
+}
+
+// TestModulesThatHaveToBeCompiledAgainAreBounded instantiates a module of 1 MiB over
+// and over with what it imports under another name each time.
+func TestModulesThatHaveToBeCompiledAgainAreBounded(t *testing.T) {
+	offers, exports := &binary.CoreModule{Type: &binary.ModuleType{}}, []byte{}
+	const variants = 20
+	wants := &binary.CoreModule{
+		Source: append([]byte("\x00asm\x01\x00\x00\x00\x02\x08\x01\x01m\x01g\x03\x7f\x00\x00\x80\x80\x40"), make([]byte, 1<<20)...),
+		Type: &binary.ModuleType{Imports: []binary.CoreImport{{Module: "m", Name: "g", CoreType: binary.CoreType{
+			Kind: wasmbin.Global, Value: wasmbin.I32,
+		}}}},
+	}
+	c := &binary.Component{Defs: []binary.Def{offers, wants, &binary.CoreInstance{}}}
+	for i := range variants {
+		name := string(rune('a' + i))
+		exports = append(exports, 1, name[0], 3, 0)
+		offers.Type.Exports = append(offers.Type.Exports, binary.CoreExport{Name: name, CoreType: binary.CoreType{Kind: wasmbin.Global}})
+		c.Defs = append(c.Defs,
+			&binary.CoreAlias{Of: binary.CoreGlobal, Instance: 0, Name: name},
+			&binary.CoreBundle{Exports: []binary.NamedRef{{Name: "g", Ref: binary.Ref{Sort: binary.CoreGlobal, Index: uint32(i)}}}},
+			&binary.CoreInstance{Module: 1, Args: []binary.CoreArg{{Name: "m", Instance: uint32(1 + 2*i)}}})
+	}
+	offers.Source = append([]byte("\x00asm\x01\x00\x00\x00\x06\x06\x01\x7f\x00\x41\x07\x0b\x07"), byte(1+len(exports)), variants)
+	offers.Source = append(offers.Source, exports...)
+	refused(t, c, "core modules of more than 16777216 bytes have to be compiled again")
+	c.Defs = c.Defs[:3+3*15]
+	p, err := component.Compile(context.Background(), newEngine(t), c, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestImportsOfModulesAndComponentsAreRefusedByName(t *testing.T) {

@@ -82,7 +82,7 @@ func (p *Program) instantiate(ctx context.Context, c Config, fresh bool) (*Insta
 		in.guests[i] = guest{in: in, plan: &p.guests[i]}
 	}
 	var err error
-	in.store, err = p.engine.NewStore(wasm.StoreConfig{State: in, MaxMemory: c.MaxMemory, MaxStack: c.MaxStack, OnYield: c.OnYield})
+	in.store, err = p.engine.NewStore(in.storeConfig(&c))
 	if err != nil {
 		return nil, fmt.Errorf("instantiate component: %w", err)
 	}
@@ -90,6 +90,10 @@ func (p *Program) instantiate(ctx context.Context, c Config, fresh bool) (*Insta
 		return nil, errors.Join(err, in.store.Close())
 	}
 	return in, nil
+}
+
+func (in *Instance) storeConfig(c *Config) wasm.StoreConfig {
+	return wasm.StoreConfig{State: in, MaxMemory: c.MaxMemory, MaxStack: c.MaxStack, OnYield: c.OnYield}
 }
 
 // build instantiates the core modules. An error of the guest is given back as it

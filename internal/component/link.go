@@ -17,15 +17,18 @@ type linker struct {
 	program *Program
 	hosts   []*HostInterface
 	// ofHost are the resource types of the host.
-	ofHost map[*wit.Resource]int
-	guests map[guestKey]int
-	work   int
+	ofHost  map[*wit.Resource]int
+	guests  map[guestKey]int
+	entered map[[2]int][]int // see entering
+	funcs   int              // see count
+	work    int
 	// plain are the types without handles, which are the same everywhere.
-	plain    map[*wit.Type]*canon.Type
-	variants map[string]int // core modules by source and names, in builds
-	builds   []build
-	main     *binary.Component
-	used     map[*binary.CoreModule]bool
+	plain        map[*wit.Type]*canon.Type
+	variants     map[string]int // core modules by source and names, in builds
+	builds       []build
+	main         *binary.Component
+	used         map[*binary.CoreModule]bool
+	variantBytes int // see maxVariantBytes
 }
 
 // Items of index spaces: *binary.CoreModule, coreExports, coreItem, *coreFunc,
@@ -81,7 +84,7 @@ func newLinker(hosts []*HostInterface) *linker {
 	return &linker{
 		program: &Program{exports: map[string]*function{}, handles: map[string]int{}},
 		hosts:   hosts,
-		ofHost:  map[*wit.Resource]int{}, guests: map[guestKey]int{},
+		ofHost:  map[*wit.Resource]int{}, guests: map[guestKey]int{}, entered: map[[2]int][]int{},
 		plain: map[*wit.Type]*canon.Type{}, variants: map[string]int{},
 		used: map[*binary.CoreModule]bool{},
 	}
@@ -97,6 +100,14 @@ func (l *linker) root(c *binary.Component) (instance, error) {
 func (l *linker) charge(n int) error {
 	if l.work += n; l.work > maxWork {
 		return fmt.Errorf("it takes more than %d steps to link: components are instantiated too often for what is in them", maxWork)
+	}
+	return nil
+}
+
+// count accounts for a function or a resource type.
+func (l *linker) count() error {
+	if l.funcs++; l.funcs > maxFuncs {
+		return fmt.Errorf("it has more than %d functions between core modules and components", maxFuncs)
 	}
 	return nil
 }
@@ -243,6 +254,9 @@ func (l *linker) subInstance(s *scope, def *binary.Instance) (any, error) {
 }
 
 func (l *linker) resourceType(s *scope, def *binary.ResourceType) error {
+	if err := l.count(); err != nil {
+		return err
+	}
 	p := l.program
 	r := resourcePlan{
 		name: def.Resource.Name, component: s.index,
@@ -295,10 +309,13 @@ var encodings = map[binary.Encoding]canon.Encoding{
 
 // abi works out a function type in a component instance.
 func (l *linker) abi(s *scope, t *wit.Func, core wasmbin.FuncType, side canon.Side) (*canon.Func, error) {
+	if err := l.count(); err != nil {
+		return nil, err
+	}
 	before := s.types.Work
 	f, err := s.types.Func(t)
 	if err == nil {
-		err = l.charge(s.types.Work - before)
+		err = l.charge(typeWork * (s.types.Work - before))
 	}
 	if err != nil {
 		return nil, err
@@ -346,7 +363,10 @@ func (l *linker) lift(s *scope, def *binary.Lift) (any, error) {
 // entering are the component instances that a call of one enters, which another
 // one or, if that is -1, the host makes (CanonicalABI.md, "entering_set").
 func (l *linker) entering(callee, caller int) []int {
-	p := l.program
+	p, key := l.program, [2]int{callee, caller}
+	if set, ok := l.entered[key]; ok {
+		return set
+	}
 	inside := map[int]bool{}
 	for i := caller; i >= 0; i = p.components[i].parent {
 		inside[i] = true
@@ -357,5 +377,6 @@ func (l *linker) entering(callee, caller int) []int {
 			set = append(set, i)
 		}
 	}
+	l.entered[key] = set
 	return set
 }

@@ -57,8 +57,7 @@ func (l *linker) coreInstance(s *scope, def *binary.CoreInstance) (any, error) {
 		made.byName[e.Name] = e.Kind
 	}
 	p.cores = append(p.cores, core)
-	l.build(module, names, made.index)
-	return made, nil
+	return made, l.build(module, names, made.index)
 }
 
 // lookUp finds what an import of a core module is: the instance that has it, and
@@ -79,16 +78,23 @@ func (l *linker) lookUp(args map[string]coreExports, m *binary.CoreImport) (from
 }
 
 // build notes that an instance is of a module under names.
-func (l *linker) build(module *binary.CoreModule, names []wasm.ImportName, core int) {
-	l.used[module] = true
+func (l *linker) build(module *binary.CoreModule, names []wasm.ImportName, core int) error {
 	key := fmt.Sprintf("%p %q", module, names)
 	i, ok := l.variants[key]
 	if !ok {
+		if l.used[module] {
+			l.variantBytes += len(module.Source)
+		}
+		if l.variantBytes > maxVariantBytes {
+			return fmt.Errorf("core modules of more than %d bytes have to be compiled again, for instances whose imports have other names", maxVariantBytes)
+		}
+		l.used[module] = true
 		i = len(l.builds)
 		l.variants[key] = i
 		l.builds = append(l.builds, build{source: module.Source, names: names})
 	}
 	l.builds[i].cores = append(l.builds[i].cores, core)
+	return nil
 }
 
 // checkUnused compiles the core modules of a component that nothing instantiates,
@@ -143,7 +149,6 @@ func (l *linker) compile(ctx context.Context, progress func(stage string, done f
 		if bytes += uint64(len(b.cores)) * m.InstanceBytes(); bytes > maxInstanceBytes {
 			return fmt.Errorf("its %d core module instances take more than %d bytes besides their memories", len(p.cores), maxInstanceBytes)
 		}
-		p.why = append(p.why, m.Unimageable()...)
 	}
 	if err := l.checkUnused(ctx, l.main); err != nil {
 		return err

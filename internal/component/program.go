@@ -28,10 +28,17 @@ const (
 	// maxInstanceBytes bounds the host's memory that an instance of the program
 	// takes, without the linear memories, by an estimate.
 	maxInstanceBytes = 256 << 20
+	// maxFuncs bounds the functions that lead into core modules and out of them,
+	// and the resource types, together.
+	maxFuncs = 20_000
+	// maxVariantBytes bounds the core modules that have to be compiled more than
+	// once, because instances of one find their imports under different names.
+	maxVariantBytes = 16 << 20
 	// maxWork bounds the definitions and types that are gone through to find out
 	// what the instances are: small components that are instantiated many times
-	// can have many of them.
-	maxWork = 5_000_000
+	// can have many of them. A type counts for typeWork.
+	maxWork  = 2_000_000
+	typeWork = 10
 	// maxCalls is how deep calls may lie in each other that cross the border of a
 	// component instance.
 	maxCalls = 500
@@ -56,7 +63,6 @@ type Program struct {
 	handles    map[string]int // exported resource types
 	list       []Export
 	imports    []string
-	why        []string // it cannot be imaged
 }
 
 // Export is a function that a component offers.
@@ -181,9 +187,15 @@ func (p *Program) Exports() []Export { return p.list }
 // Imports lists what the component takes of the host, by name.
 func (p *Program) Imports() []string { return p.imports }
 
-// Unimageable says why an instance has state that State does not hold, so that it
-// can be rebuilt only by running it; none if it has not.
-func (p *Program) Unimageable() []string { return p.why }
+// Modules are the core modules that the Cores of an instance are of, in the same
+// order: one occurs as often as it is instantiated.
+func (p *Program) Modules() []*wasm.Module {
+	modules := make([]*wasm.Module, len(p.cores))
+	for i := range p.cores {
+		modules[i] = p.cores[i].module
+	}
+	return modules
+}
 
 // Close frees the compiled code. No instance may be open.
 func (p *Program) Close() error {

@@ -87,9 +87,6 @@ func (l *linker) lower(s *scope, def *binary.Lower) (any, error) {
 		return l.add(def.Core, d.callHost), nil
 	}
 	d.entering = l.entering(f.lift.component, s.index)
-	if err := l.charge(len(d.entering)); err != nil {
-		return nil, err
-	}
 	return l.add(def.Core, d.callGuest), nil
 }
 
@@ -171,6 +168,9 @@ func (d *lowered) callHost(in *Instance, stack []uint64) error {
 // resourceFunc follows a function that works on handles.
 func (l *linker) resourceFunc(s *scope, def *binary.ResourceFunc) (any, error) {
 	r, err := s.resource(def.Resource)
+	if err == nil {
+		err = l.count()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,8 +69,15 @@ func kitHost() []*component.HostInterface {
 		}
 		return n, nil
 	}
-	echoBytes := echo("echo-bytes", listOf(&wit.Type{Kind: wit.U8}))
-	echoBytes.Aliased = true
+	typeBytes := listOf(&wit.Type{Kind: wit.U8})
+	count := hostFunc("count", typeU32, func(_ *things, args []wit.Value) (wit.Value, error) {
+		n := uint32(0)
+		for _, b := range args[0].([]byte) {
+			n += uint32(b)
+		}
+		return n, nil
+	}, typeBytes)
+	count.Aliased = true
 	return []*component.HostInterface{
 		{
 			Name: "test:kit/host", Version: "0.2.6",
@@ -81,7 +88,7 @@ func kitHost() []*component.HostInterface {
 				return nil
 			}}},
 			Funcs: []component.HostFunc{
-				echo("echo-string", typeString), echo("echo-list", listOf(typeU32)), echoBytes,
+				echo("echo-string", typeString), echo("echo-list", listOf(typeU32)), echo("echo-bytes", typeBytes), count,
 				echo("echo-point", typePoint), echo("echo-shape", typeShape),
 				hostFunc("[constructor]thing", ownThing, func(s *things, args []wit.Value) (wit.Value, error) {
 					s.next++

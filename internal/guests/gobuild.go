@@ -20,8 +20,19 @@ import (
 // after a change waits. Such a program imports the standard library alone.
 func Go(t testing.TB, dir string) []byte {
 	t.Helper()
+	return goGuest(t, dir)
+}
+
+// GoLibrary builds the Go program in dir as Go does, but as a library.
+func GoLibrary(t testing.TB, dir string) []byte {
+	t.Helper()
+	return goGuest(t, dir, "-buildmode=c-shared")
+}
+
+func goGuest(t testing.TB, dir string, flags ...string) []byte {
+	t.Helper()
 	source := filepath.Join(Root(t), filepath.FromSlash(dir))
-	key, err := goKey(source)
+	key, err := goKey(source, flags)
 	if err != nil {
 		t.Fatalf("build the Go guest %s: %v", dir, err)
 	}
@@ -34,7 +45,7 @@ func Go(t testing.TB, dir string) []byte {
 	if module, err := os.ReadFile(built); err == nil {
 		return module
 	}
-	if err := buildGo(source, cache, built); err != nil {
+	if err := buildGo(source, cache, built, flags); err != nil {
 		t.Fatalf("build the Go guest %s: %v", dir, err)
 	}
 	module, err := os.ReadFile(built)
@@ -46,7 +57,7 @@ func Go(t testing.TB, dir string) []byte {
 
 // buildGo builds beside the target and renames, for several test processes
 // build at the same time.
-func buildGo(source, cache, built string) error {
+func buildGo(source, cache, built string, flags []string) error {
 	if err := os.MkdirAll(cache, 0o777); err != nil {
 		return err
 	}
@@ -56,7 +67,8 @@ func buildGo(source, cache, built string) error {
 	}
 	defer os.RemoveAll(private)
 	module := filepath.Join(private, "guest.wasm")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", module, ".")
+	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", module}, flags...)
+	build := exec.Command("go", append(args, ".")...)
 	build.Dir = source
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -66,7 +78,7 @@ func buildGo(source, cache, built string) error {
 }
 
 // goKey hashes all that decides what the program in dir becomes.
-func goKey(dir string) (string, error) {
+func goKey(dir string, flags []string) (string, error) {
 	version := exec.Command("go", "env", "GOVERSION")
 	version.Dir = dir
 	out, err := version.Output()
@@ -82,6 +94,7 @@ func goKey(dir string) (string, error) {
 	}
 	sum := sha256.New()
 	sum.Write(out)
+	fmt.Fprint(sum, flags)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -19,10 +19,10 @@ import (
 // sumsFile lists the hash of every committed module, in the form of sha256sum.
 const sumsFile = "internal/guests/SHA256SUMS"
 
-// Wasm returns a committed module by its name: "primes" is that of
-// examples/primes, "effects" and "hostile" are of testdata, and so are the
-// small invalid or unusual ones, "odd/start-spin" for example. A module that is
-// not what SHA256SUMS says fails the test.
+// Wasm returns a committed module or component by its name: "primes" is that of
+// examples/primes, "kit/rust" the kit in Rust, "effects" and "hostile" are of
+// testdata, and so are the small invalid or unusual ones, "odd/start-spin" for
+// example. One that is not what SHA256SUMS says fails the test.
 func Wasm(t testing.TB, name string) []byte {
 	t.Helper()
 	root := Root(t)
@@ -32,6 +32,7 @@ func Wasm(t testing.TB, name string) []byte {
 	}
 	for _, file := range []string{
 		fmt.Sprintf("examples/%s/%s.wasm", name, name),
+		fmt.Sprintf("examples/%s.wasm", name),
 		fmt.Sprintf("internal/guests/testdata/%s.wasm", name),
 	} {
 		want, ok := sums[file]

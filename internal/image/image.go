@@ -8,6 +8,7 @@ package image
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"io"
 
 	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 const (
@@ -43,35 +45,71 @@ var ErrOtherBase = errors.New("the image is one of changes to another memory tha
 
 // Head is an image without the memory.
 type Head struct {
-	Life    []byte         // oplog.AppendLife
-	Memory  uint64         // size of the linear memory, bytes; 0 without an instance
-	Base    [32]byte       // wasm.Module.Base: what the memory is where the image has nothing
-	Globals []uint64       // of the instance
-	Files   []byte         // manifest of the file system
-	Packs   []storage.Hash // what the image's own file content is in
-	Open    []byte         // wasip1.AppendOpen; empty without an instance
-	Random  uint64         // position in the random stream
-	Clocks  [3]uint64      // monotonic, realtime, stamp
-	Input   bool           // the end of the input was seen
+	Life   []byte         // oplog.AppendLife
+	Cores  []Core         // the instances of core modules, in the order of the program; none without an instance
+	Base   [32]byte       // BaseOf: what the memories are where the image has nothing
+	Files  []byte         // manifest of the file system
+	Packs  []storage.Hash // what the image's own file content is in
+	Open   []byte         // what the instance has open, as the host of its WASI writes it
+	Random uint64         // position in the random stream
+	Clocks [3]uint64      // monotonic, realtime, stamp
+	Input  bool           // the end of the input was seen
 }
 
-// New gives the bytes of an image of head and memory, whose size head says.
-// changed are the offsets of its pages that are not those of the base, in
-// ascending order. The memory must not change until they are read.
-func New(head *Head, memory []byte, changed []uint64) io.Reader {
+// Core is an instance of a core module without its memory.
+type Core struct {
+	Memory  uint64   // size of the linear memory, bytes
+	Globals []uint64 // the mutable ones
+}
+
+// Memory is a linear memory and the offsets of those of its pages that are not
+// the base's, in ascending order.
+type Memory struct {
+	Bytes   []byte
+	Changed []uint64
+}
+
+// BaseOf names what the memories of a program's instances begin with.
+func BaseOf(modules []*wasm.Module) [32]byte {
+	if len(modules) == 1 {
+		return modules[0].Base()
+	}
+	h := sha256.New()
+	for _, m := range modules {
+		base := m.Base()
+		h.Write(base[:])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// New gives the bytes of an image of head and the memories of its cores. These
+// must not change until they are read.
+func New(head *Head, memories []Memory) io.Reader {
 	b := append([]byte(magic), Version)
 	body := head.encode()
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
 	parts := []io.Reader{bytes.NewReader(append(b, body...))}
-	last := 0
-	for from, to := range runs(changed, len(memory)) {
-		run := binary.AppendUvarint(nil, uint64(from-last)/pageSize)
-		run = binary.AppendUvarint(run, uint64(to-from))
-		parts = append(parts, bytes.NewReader(run), bytes.NewReader(memory[from:to]))
-		last = to
+	for _, m := range memories {
+		parts = m.append(parts)
 	}
 	return io.MultiReader(parts...)
+}
+
+func (m Memory) append(parts []io.Reader) []io.Reader {
+	count := uint64(0)
+	for range runs(m.Changed, len(m.Bytes)) {
+		count++
+	}
+	parts = append(parts, bytes.NewReader(binary.AppendUvarint(nil, count)))
+	last := 0
+	for from, to := range runs(m.Changed, len(m.Bytes)) {
+		run := binary.AppendUvarint(nil, uint64(from-last)/pageSize)
+		run = binary.AppendUvarint(run, uint64(to-from))
+		parts = append(parts, bytes.NewReader(run), bytes.NewReader(m.Bytes[from:to]))
+		last = to
+	}
+	return parts
 }
 
 // runs yields the parts of a memory of size bytes that changed pages make up.
@@ -129,32 +167,61 @@ func Open(r io.Reader) (*Reader, error) {
 	return x, nil
 }
 
-// Load reads the rest into memory, which is of the head's size and has what its
-// base has. It reads to the end, so that a store can check all of it.
-func (x *Reader) Load(memory []byte) error {
-	at := uint64(0)
-	for {
-		gap, err := binary.ReadUvarint(x.r)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return damaged(err)
-		}
+// maxPiece is how much of the memory Load gives at once.
+const maxPiece = 64 << 10
+
+// Load gives the rest to write, piece by piece: the parts of the memories, each
+// of the size that its core has in the head, where they are not what the base
+// has. They are valid until write returns. Load reads to the end, so that a store
+// can check all of it.
+func (x *Reader) Load(write func(core int, offset uint64, p []byte) error) error {
+	piece := make([]byte, maxPiece)
+	for core := range x.Cores {
 		n, err := binary.ReadUvarint(x.r)
 		if err != nil {
 			return damaged(err)
 		}
-		left := uint64(len(memory)) - at
-		if gap > left/pageSize || n > left-gap*pageSize {
-			return ErrDamaged
+		at := uint64(0)
+		for ; n > 0; n-- {
+			if at, err = x.run(core, at, piece, write); err != nil {
+				return err
+			}
 		}
-		at += gap * pageSize
-		if _, err := io.ReadFull(x.r, memory[at:at+n]); err != nil {
-			return damaged(err)
-		}
-		at += n
 	}
+	switch _, err := x.r.ReadByte(); {
+	case err == nil:
+		return ErrDamaged
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// run reads a run that begins at or behind at, and gives where it ends.
+func (x *Reader) run(core int, at uint64, piece []byte, write func(core int, offset uint64, p []byte) error) (uint64, error) {
+	gap, err := binary.ReadUvarint(x.r)
+	if err != nil {
+		return 0, damaged(err)
+	}
+	n, err := binary.ReadUvarint(x.r)
+	if err != nil {
+		return 0, damaged(err)
+	}
+	left := x.Cores[core].Memory - at
+	if gap > left/pageSize || n > left-gap*pageSize {
+		return 0, ErrDamaged
+	}
+	for at += gap * pageSize; n > 0; {
+		p := piece[:min(n, maxPiece)]
+		if _, err := io.ReadFull(x.r, p); err != nil {
+			return 0, damaged(err)
+		}
+		if err := write(core, at, p); err != nil {
+			return 0, err
+		}
+		at, n = at+uint64(len(p)), n-uint64(len(p))
+	}
+	return at, nil
 }
 
 func damaged(err error) error {
@@ -165,47 +232,61 @@ func damaged(err error) error {
 }
 
 func (h *Head) encode() []byte {
-	var b []byte
-	text := func(p []byte) { b = append(binary.AppendUvarint(b, uint64(len(p))), p...) }
-	text(h.Life)
-	b = binary.AppendUvarint(b, h.Memory)
-	b = append(b, h.Base[:]...)
-	b = binary.AppendUvarint(b, uint64(len(h.Globals)))
-	for _, g := range h.Globals {
-		b = binary.AppendUvarint(b, g)
+	var e encoder
+	e.text(h.Life)
+	e.b = append(e.b, h.Base[:]...)
+	e.uint(uint64(len(h.Cores)))
+	for _, c := range h.Cores {
+		e.uint(c.Memory)
+		e.globals(c.Globals)
 	}
-	text(h.Files)
-	b = binary.AppendUvarint(b, uint64(len(h.Packs)))
-	for _, p := range h.Packs {
-		b = append(b, p[:]...)
-	}
-	text(h.Open)
-	b = binary.AppendUvarint(b, h.Random)
+	e.text(h.Files)
+	e.packs(h.Packs)
+	e.text(h.Open)
+	e.uint(h.Random)
 	for _, c := range h.Clocks {
-		b = binary.AppendUvarint(b, c)
+		e.uint(c)
 	}
 	if h.Input {
-		return append(b, 1)
+		return append(e.b, 1)
 	}
-	return append(b, 0)
+	return append(e.b, 0)
+}
+
+// encoder writes fields.
+type encoder struct{ b []byte }
+
+func (e *encoder) uint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
+
+func (e *encoder) text(p []byte) { e.b = append(binary.AppendUvarint(e.b, uint64(len(p))), p...) }
+
+func (e *encoder) globals(globals []uint64) {
+	e.uint(uint64(len(globals)))
+	for _, g := range globals {
+		e.uint(g)
+	}
+}
+
+func (e *encoder) packs(packs []storage.Hash) {
+	e.uint(uint64(len(packs)))
+	for _, p := range packs {
+		e.b = append(e.b, p[:]...)
+	}
 }
 
 func (h *Head) decode(b []byte) bool {
 	d := decoder{b: b}
 	h.Life = d.text()
-	if h.Memory = d.uint(); h.Memory > maxMemory {
-		return false
-	}
 	copy(h.Base[:], d.take(uint64(len(h.Base))))
-	h.Globals = make([]uint64, d.count(1))
-	for i := range h.Globals {
-		h.Globals[i] = d.uint()
+	h.Cores = make([]Core, d.count(2))
+	for i := range h.Cores {
+		h.Cores[i] = Core{Memory: d.uint(), Globals: d.globals()}
+		if h.Cores[i].Memory > maxMemory {
+			return false
+		}
 	}
 	h.Files = d.text()
-	h.Packs = make([]storage.Hash, d.count(len(storage.Hash{})))
-	for i := range h.Packs {
-		copy(h.Packs[i][:], d.take(uint64(len(storage.Hash{}))))
-	}
+	h.Packs = d.packs()
 	h.Open = d.text()
 	h.Random = d.uint()
 	for i := range h.Clocks {
@@ -253,3 +334,19 @@ func (d *decoder) take(n uint64) []byte {
 }
 
 func (d *decoder) text() []byte { return d.take(d.uint()) }
+
+func (d *decoder) packs() []storage.Hash {
+	packs := make([]storage.Hash, d.count(len(storage.Hash{})))
+	for i := range packs {
+		copy(packs[i][:], d.take(uint64(len(storage.Hash{}))))
+	}
+	return packs
+}
+
+func (d *decoder) globals() []uint64 {
+	globals := make([]uint64, d.count(1))
+	for i := range globals {
+		globals[i] = d.uint()
+	}
+	return globals
+}

@@ -16,7 +16,7 @@ func sample() (*Head, []byte) {
 	memory := make([]byte, 5*pageSize)
 	memory[0], memory[2*pageSize+17], memory[3*pageSize-1], memory[5*pageSize-1] = 1, 2, 3, 4
 	return &Head{
-		Life: []byte("life"), Memory: uint64(len(memory)), Base: [32]byte{1, 31: 2}, Globals: []uint64{0, 1 << 63, 7}, Files: []byte("files"),
+		Life: []byte("life"), Cores: []Core{{Memory: uint64(len(memory)), Globals: []uint64{0, 1 << 63, 7}}}, Base: [32]byte{1, 31: 2}, Files: []byte("files"),
 		Packs: []storage.Hash{{1}, {2}}, Open: []byte{9}, Random: 1 << 40, Clocks: [3]uint64{1, 2, 3}, Input: true,
 	}, memory
 }
@@ -33,7 +33,7 @@ func notZero(memory []byte) (changed []uint64) {
 
 func bytesOf(t testing.TB, h *Head, memory []byte) []byte {
 	t.Helper()
-	b, err := io.ReadAll(New(h, memory, notZero(memory)))
+	b, err := io.ReadAll(New(h, []Memory{{memory, notZero(memory)}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +46,19 @@ func load(b []byte) (*Head, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.Memory > 1<<20 {
-		return nil, nil, errors.New("too large for this test")
+	if len(r.Cores) != 1 || r.Cores[0].Memory > 1<<20 {
+		return nil, nil, errors.New("not one of this test")
 	}
-	memory := make([]byte, r.Memory)
-	return &r.Head, memory, r.Load(memory)
+	memory := make([]byte, r.Cores[0].Memory)
+	return &r.Head, memory, r.Load(into(memory))
+}
+
+// into writes to memory.
+func into(memory []byte) func(core int, offset uint64, p []byte) error {
+	return func(_ int, offset uint64, p []byte) error {
+		copy(memory[offset:], p)
+		return nil
+	}
 }
 
 func TestImageGivesBackWhatItWasMadeOf(t *testing.T) {
@@ -62,8 +70,9 @@ func TestImageGivesBackWhatItWasMadeOf(t *testing.T) {
 			}
 		}
 		h := rapid.Make[Head]().Draw(t, "head")
-		h.Memory = uint64(len(memory))
-		b, err := io.ReadAll(New(&h, memory, notZero(memory)))
+		h.Cores = []Core{{Globals: rapid.SliceOf(rapid.Uint64()).Draw(t, "globals")}}
+		h.Cores[0].Memory = uint64(len(memory))
+		b, err := io.ReadAll(New(&h, []Memory{{memory, notZero(memory)}}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,8 +95,8 @@ func TestPagesThatHaveNotChangedAreThoseOfTheBase(t *testing.T) {
 	memory := bytes.Clone(base)
 	clear(memory[pageSize : 3*pageSize])
 	memory[7*pageSize] = 'x'
-	h := &Head{Memory: uint64(len(memory))}
-	b, err := io.ReadAll(New(h, memory, []uint64{pageSize, 2 * pageSize, 7 * pageSize}))
+	h := &Head{Cores: []Core{{Memory: uint64(len(memory))}}}
+	b, err := io.ReadAll(New(h, []Memory{{memory, []uint64{pageSize, 2 * pageSize, 7 * pageSize}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +104,7 @@ func TestPagesThatHaveNotChangedAreThoseOfTheBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Load(base); err != nil || !bytes.Equal(base, memory) {
+	if err := r.Load(into(base)); err != nil || !bytes.Equal(base, memory) {
 		t.Errorf("the base became something else than the memory, or %v", err)
 	}
 	if len(b) > 3*pageSize+200 {
@@ -107,7 +116,7 @@ func TestZeroPagesTakeNoRoom(t *testing.T) {
 	h, _ := sample()
 	memory := make([]byte, 64<<20)
 	memory[40<<20] = 1
-	h.Memory = uint64(len(memory))
+	h.Cores[0].Memory = uint64(len(memory))
 	if n := len(bytesOf(t, h, memory)); n > 2*pageSize {
 		t.Errorf("an image of one page has %d bytes", n)
 	}

@@ -28,6 +28,54 @@ func (e *Image) fields(c *coder) {
 	c.uvarint(&e.Size)
 }
 
+// Delta is what has changed of the worker's whole state since an image or
+// another delta: recovery may begin behind it, from that one and this.
+type Delta struct {
+	At     Time   `json:"at"`
+	Covers Index  `json:"covers"`
+	After  Index  `json:"after"` // the Image or Delta entry that it changes; 0: the worker's beginning
+	State  Opaque `json:"state"` // image.Delta
+}
+
+func (*Delta) kind() *kind { return kindDelta }
+func (e *Delta) fields(c *coder) {
+	c.time(&e.At)
+	c.uvarint(&e.Covers)
+	c.uvarint(&e.After)
+	c.bytes((*[]byte)(&e.State))
+}
+
+// Opaque is bytes that tell people nothing. In JSON there is only how many.
+type Opaque []byte
+
+// MarshalJSON gives {"bytes": …}.
+func (o Opaque) MarshalJSON() ([]byte, error) {
+	return marshal(struct {
+		Bytes int `json:"bytes"`
+	}{len(o)})
+}
+
+// DeltaPlace is where a Delta entry is, and what it builds on.
+type DeltaPlace struct{ Index, Covers, After, Bytes uint64 }
+
+// DeltasBehind gives those of the deltas in l that make up the newest state
+// there is from the entry after on, an Image or 0, each building on the one
+// before.
+func (l *Life) DeltasBehind(after Index) []DeltaPlace {
+	var chain []DeltaPlace
+	for _, d := range l.Deltas {
+		if d.After == after {
+			chain, after = append(chain, d), d.Index
+		}
+	}
+	return chain
+}
+
+// CutDeltas leaves out the delta at index, and what builds on it with it.
+func (l *Life) CutDeltas(index Index) {
+	l.Deltas = slices.DeleteFunc(l.Deltas, func(d DeltaPlace) bool { return d.Index == index })
+}
+
 // FindImage gives the newest Image entry before entry before, or nil; 0 stands
 // for the end. It reads backwards, so it is as cheap as the image is new.
 func FindImage(ctx context.Context, logs storage.Logs, w id.Worker, before Index) (*Image, Index, error) {

@@ -46,6 +46,7 @@ var (
 	kindStuck     = declare[Stuck](17, "Stuck", true)
 	kindDue       = declare[Due](18, "Due", true)
 	kindImage     = declare[Image](19, "Image", true)
+	kindDelta     = declare[Delta](20, "Delta", true)
 )
 
 // kinds lists every kind at its number.
@@ -53,7 +54,7 @@ var kinds = [...]*kind{
 	1: kindCreate, kindHostCall, kindCallStarted, kindCallFinished, kindLog,
 	kindExited, kindError, kindInterrupted, kindRecovered,
 	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
-	kindSuspended, kindResumed, kindStuck, kindDue, kindImage,
+	kindSuspended, kindResumed, kindStuck, kindDue, kindImage, kindDelta,
 }
 
 // Time is nanoseconds since 1970 UTC.

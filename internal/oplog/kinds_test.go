@@ -71,6 +71,7 @@ var samples = map[string]sample{
 	"Resumed":   {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
 	"Stuck":     {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
 	"Image":     {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},
+	"Delta":     {body: &Delta{At: 1_900_000_000_000_000_012, Covers: goldenIndex - 1, After: goldenIndex - 300, State: Opaque{1, 2, 0xff}}, draw: drawing[Delta]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

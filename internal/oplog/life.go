@@ -27,6 +27,8 @@ type Life struct {
 	// Undone are the attempts that failed, those in a row as one: replay leaves
 	// their entries out.
 	Undone []Span
+	// Deltas are those behind the newest image.
+	Deltas []DeltaPlace
 
 	finished Index // the newest end of an attempt that did not fail
 }
@@ -80,6 +82,10 @@ func (l *Life) Apply(e Entry) {
 		l.fail(b)
 	case *InvocationCanceled:
 		l.remove(b.Accepted)
+	case *Image:
+		l.Deltas = nil
+	case *Delta:
+		l.Deltas = append(l.Deltas, DeltaPlace{e.Index, b.Covers, b.After, uint64(len(b.State))})
 	case *Resumed:
 		l.Failures = 0
 		for _, p := range l.Queue {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -110,7 +111,9 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	if p != nil {
 		return p
 	}
-	if call.Args, p = arguments(args); p != nil {
+	if isWAVE(r) {
+		call.WAVE = string(args)
+	} else if call.Args, p = arguments(args); p != nil {
 		return p
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
@@ -134,6 +137,12 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	}
 	x.Header().Set("Location", "/v1/workers/"+component+"/"+worker+"/invocations/"+url.PathEscape(i.Key))
 	return x.json(http.StatusAccepted, i)
+}
+
+// isWAVE reports whether the arguments are in WAVE instead of JSON.
+func isWAVE(r *http.Request) bool {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.TrimSpace(media) == api.MediaWAVE
 }
 
 func failureOf(i api.Invocation) string {

@@ -48,6 +48,7 @@ type bounds struct {
 	instances, running, residents int
 	idleAfter, suspendAfter       time.Duration
 	imageAfter                    time.Duration // as worker.Config has it
+	imageSize                     uint64        // as api.Images has it
 	queue                         uint64
 }
 
@@ -83,10 +84,16 @@ func (n *node) open(m *machine, store storage.Store, module []byte, b bounds, en
 				Memory: memoryLimit, Storage: storageLimit, Files: filesLimit, CPUTime: api.Duration(time.Minute),
 				LogRate: 1 << 20, OplogRate: 8 << 20, Queue: b.queue,
 			},
-			Retry: api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
+			Retry:  api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
+			Images: api.Images{Size: b.imageSize},
 		},
 		MaxInstances: b.instances, MaxRunning: b.running, MaxResident: b.residents,
 		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, ImageAfter: b.imageAfter,
+		Verify: func(w id.Worker, err error) {
+			if errors.Is(err, worker.ErrDiffers) {
+				_ = m.broken("%s: %w", w, err)
+			}
+		},
 	})
 	return nil
 }

@@ -59,6 +59,7 @@ func NewPlatform(host Host, module []byte, o Options) *Platform {
 		instances: 1 + r.IntN(4), running: 1 + r.IntN(3), residents: 2 + r.IntN(8), queue: 3 + r.Uint64N(20),
 		idleAfter: time.Duration(magnitude(r, 7, 10)), suspendAfter: time.Duration(magnitude(r, 7, 9.5)),
 		imageAfter: []time.Duration{-1, 0, time.Duration(magnitude(r, 4, 7))}[r.IntN(3)],
+		imageSize:  []uint64{0, 1, 1000}[r.IntN(3)],
 	}
 	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting", ephemeral} {
 		worker := id.Worker{Component: component, Name: name}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,10 +19,15 @@ import (
 type baseImage struct {
 	from, to uint64 // the part of the memory that content is
 	content  []byte // never written to
+	occupied []span // what is not zero, by pages, in ascending order
 	file     *os.File
 	hash     [sha256.Size]byte
 	users    atomic.Int64
 }
+
+// Base names the memory that an instance of the module begins with: states of
+// modules with equal bases differ in their pages alone.
+func (m *Module) Base() [sha256.Size]byte { return m.base.hash }
 
 // newBase makes a base image of runs, in a file of the directory dir or, where
 // dir is "", one without a name.
@@ -33,17 +37,34 @@ func newBase(runs []wasmbin.Run, dir string) *baseImage {
 	if len(runs) == 0 {
 		return b
 	}
-	page := min(uint64(os.Getpagesize()), wasmPage)
 	last := runs[len(runs)-1]
-	b.from = uint64(runs[0].Offset) / page * page
-	b.to = (uint64(last.Offset) + uint64(len(last.Bytes)) + page - 1) / page * page
-	if b.write(runs, dir) != nil {
+	b.cover(uint64(runs[0].Offset), uint64(last.Offset)+uint64(len(last.Bytes)))
+	for _, r := range runs {
+		b.occupy(uint64(r.Offset), uint64(r.Offset)+uint64(len(r.Bytes)))
+	}
+	if b.write(dir, runs) != nil {
 		b.content = make([]byte, b.to-b.from)
 		for _, r := range runs {
 			copy(b.content[uint64(r.Offset)-b.from:], r.Bytes)
 		}
 	}
 	return b
+}
+
+// cover makes the image reach from one offset to another, in pages of the machine.
+func (b *baseImage) cover(from, to uint64) {
+	page := min(uint64(os.Getpagesize()), wasmPage)
+	b.from, b.to = from/page*page, (to+page-1)/page*page
+}
+
+// occupy notes that something is there, behind all that was noted before.
+func (b *baseImage) occupy(from, to uint64) {
+	from, to = from/PageSize*PageSize, (to+PageSize-1)/PageSize*PageSize
+	if last := len(b.occupied) - 1; last >= 0 && from <= b.occupied[last].to {
+		b.occupied[last].to = to
+		return
+	}
+	b.occupied = append(b.occupied, span{from, to})
 }
 
 // hashRuns names the content of a base image. What is zero does not count.
@@ -57,18 +78,28 @@ func hashRuns(runs []wasmbin.Run) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// write puts the runs into a file and maps it.
-func (b *baseImage) write(runs []wasmbin.Run, dir string) (err error) {
-	file, err := newBaseFile(dir, func(f *os.File) error {
-		if err := f.Truncate(int64(b.to - b.from)); err != nil {
-			return err
-		}
+// write puts the runs into a file.
+func (b *baseImage) write(dir string, runs []wasmbin.Run) error {
+	return b.fill(dir, func(write func(offset uint64, p []byte) error) error {
 		for _, r := range runs {
-			if _, err := f.WriteAt(r.Bytes, int64(uint64(r.Offset)-b.from)); err != nil {
+			if err := write(uint64(r.Offset), r.Bytes); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// fill makes the file with what put writes, and maps it.
+func (b *baseImage) fill(dir string, put func(write func(offset uint64, p []byte) error) error) error {
+	file, err := newBaseFile(dir, func(f *os.File) error {
+		if err := f.Truncate(int64(b.to - b.from)); err != nil {
+			return err
+		}
+		return put(func(offset uint64, p []byte) error {
+			_, err := f.WriteAt(p, int64(offset-b.from))
+			return err
+		})
 	})
 	if err != nil {
 		return err
@@ -101,6 +132,19 @@ func namelessFile(dir string, fill func(*os.File) error) (_ *os.File, err error)
 	return file, err
 }
 
+// scratchFile makes an empty file to read and write, which has a name for a
+// moment only, so that nothing is left of it when the process is killed.
+func scratchFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "state-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // put makes a memory that is zero begin with the image.
 func (b *baseImage) put(memory []byte) error {
 	if len(b.content) == 0 {
@@ -110,10 +154,10 @@ func (b *baseImage) put(memory []byte) error {
 		copy(memory[b.from:b.to], b.content)
 		return nil
 	}
-	_, err := unix.MmapPtr(int(b.file.Fd()), 0, unsafe.Pointer(&memory[b.from]), uintptr(b.to-b.from),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	return err
+	return mapFile(b.file, memory[b.from:b.to])
 }
+
+var zeros [PageSize]byte
 
 // page is what a memory begins with in the page at an offset.
 func (b *baseImage) page(offset uint64) []byte {

@@ -3,10 +3,8 @@
 package wasm
 
 import (
+	"errors"
 	"os"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // newBaseFile makes the file of a base image.
@@ -14,12 +12,17 @@ func newBaseFile(dir string, fill func(*os.File) error) (*os.File, error) {
 	return namelessFile(dir, fill)
 }
 
+// sparse tells whether what is left out of a file in dir takes no space.
+func sparse(string) bool { return true }
+
 func prepare([]byte) {}
 
-// discard forgets what was written to the memory, and tells whether it has its
+// discard forgets what was written to the memory, and tells whether it shows its
 // base image then.
-func (m *linearMemory) discard() (based bool, err error) {
-	_, err = unix.MmapPtr(-1, 0, unsafe.Pointer(&m.reserved[0]), uintptr(m.size),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	return false, err
-}
+func (m *linearMemory) discard() (kept bool, err error) { return false, nil }
+
+// newStateFile makes an empty file for states.
+func newStateFile(dir string) (stateDisk, error) { return scratchFile(dir) }
+
+// punch gives the space of a part of a file back.
+func punch(stateDisk, int64, int64) error { return errors.ErrUnsupported }

@@ -49,6 +49,7 @@ func TestMemoryBeginsWithItsBaseImage(t *testing.T) {
 				if got := m.Reallocate(size); !bytes.Equal(got, sampleMemory(size)) {
 					t.Fatal("the memory is not what the image has")
 				}
+				m.touch()
 				copy(m.Reallocate(3 * size)[2*size:], "grown")
 				for at := range m.bytes() {
 					m.bytes()[at]++
@@ -56,7 +57,7 @@ func TestMemoryBeginsWithItsBaseImage(t *testing.T) {
 				if !bytes.Equal(other.Reallocate(size), sampleMemory(size)) {
 					t.Fatal("writing to one memory has changed another")
 				}
-				if err := m.reset(size); err != nil {
+				if err := m.become(size, b, nil); err != nil {
 					t.Fatal(err)
 				}
 				if !bytes.Equal(m.bytes(), sampleMemory(size)) {
@@ -65,7 +66,7 @@ func TestMemoryBeginsWithItsBaseImage(t *testing.T) {
 				if grown := m.Reallocate(3 * size)[size:]; !bytes.Equal(grown, make([]byte, 2*size)) {
 					t.Fatal("after reset the memory grows by bytes that are not zero")
 				}
-				if err := m.reset(size); err != nil || budget.used.Load() != 2*size {
+				if err := m.become(size, b, nil); err != nil || budget.used.Load() != 2*size {
 					t.Fatalf("after reset %d bytes are accounted for, %v", budget.used.Load(), err)
 				}
 			}

@@ -27,6 +27,29 @@ func grower(most int) *guest {
 	return g
 }
 
+func TestMemoryThatIsRefusedIsTold(t *testing.T) {
+	engines(t, func(t *testing.T, e *wasm.Engine) {
+		config := wasm.InstanceConfig{MaxMemory: 8 << 16}
+		for declared, want := range map[int]bool{-1: true, 9: true, 8: false, 4: false} {
+			in := load(t, e, grower(declared), config)
+			if in.MemoryRefused() {
+				t.Errorf("at most %d pages: refused before it asked", declared)
+			}
+			if err := call(in, "grow", 0); err != nil {
+				t.Fatal(err)
+			}
+			if got := in.MemoryRefused(); got != want {
+				t.Errorf("at most %d pages of 8: refused: %t, want %t", declared, got, want)
+			}
+			if declared > 8 {
+				if err := in.Recycle(config); err != nil || in.MemoryRefused() {
+					t.Errorf("recycled: %v, refused: %t", err, in.MemoryRefused())
+				}
+			}
+		}
+	})
+}
+
 func TestMemoryGrowsToTheLimitAndNoFurther(t *testing.T) {
 	engines(t, func(t *testing.T, e *wasm.Engine) {
 		for _, c := range []struct {

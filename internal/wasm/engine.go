@@ -52,8 +52,11 @@ type Engine struct {
 	shared        wazero.CompiledModule // of stores
 	gauge         gauge
 	memory        memoryBudget
-	tracking      Tracker
-	tracker       pageTracker
+	tracking      tracking
+	images        string // where files can be made that are mapped, or ""
+	states        *states
+	comparisons   sync.Pool // of *comparison
+	redundant     int       // see redundantPages
 
 	// compiling is held by the task that compiles; what follows it is that
 	// task's.
@@ -78,9 +81,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		compiling:     make(chan struct{}, 1),
 		speed:         firstSpeed,
 		memory:        memoryBudget{most: c.MaxMemory},
+		redundant:     redundantPages,
 	}
 	var err error
-	if e.tracking, e.tracker, err = chooseTracker(c.Tracker); err != nil {
+	if e.tracking, err = chooseTracker(c.Tracker); err != nil {
 		return nil, err
 	}
 	config := wazero.NewRuntimeConfig()
@@ -89,6 +93,10 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	} else if c.CacheDir != "" {
 		e.useCache(c.CacheDir)
 	}
+	if dir := e.cache.dir(); dir != "" && sparse(dir) {
+		e.images = dir
+	}
+	e.states = openStates(func() (stateDisk, error) { return newStateFile(e.images) }, &e.memory)
 	if e.files != nil {
 		config = config.WithCompilationCache(e.files)
 	}
@@ -150,7 +158,7 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.files.Close(context.Background()))
 	}
 	e.cache.close()
-	return errors.Join(err, e.tracker.close())
+	return errors.Join(err, e.tracking.close(), e.states.close())
 }
 
 // open counts an instance in, so that the engine stays while it lives.

@@ -42,8 +42,12 @@ type Instance struct {
 	running   api.Module
 	memory    *linearMemory
 	globals   []api.MutableGlobal
+	changed   api.Global // nil if there is no other state that could change
 	functions map[string]*guestFunction
 	tainted   bool // a call ended in a way that may have left traces
+
+	// initial are the values that the globals have begun with.
+	initial []uint64
 
 	hosts   []*Host
 	sources []Source // of a linked instance
@@ -123,6 +127,7 @@ func (in *Instance) build(maxMemory uint64) error {
 	}
 	in.stackLeft = in.global(in.module.stack)
 	in.module.initialOnce.Do(func() { in.module.initial = in.Globals() })
+	in.initial = in.module.initial
 	return nil
 }
 
@@ -150,7 +155,15 @@ func hostNamed(hosts []*Host, name string) *Host {
 // Memory is the whole linear memory as it is now, nil if there is none. The
 // slice is valid until the guest runs again, and must not be touched after
 // Close: that kills the process.
-func (in *Instance) Memory() []byte { return in.memory.bytes() }
+func (in *Instance) Memory() []byte {
+	in.memory.touch()
+	return in.memory.bytes()
+}
+
+// MemoryRefused reports whether the guest has asked for more memory than its
+// configuration allows, and got -1. With another limit it might have gone on in
+// another way.
+func (in *Instance) MemoryRefused() bool { return in.memory != nil && in.memory.refused }
 
 // Globals reads the instance's mutable globals: with the memory, its state. It
 // must not be called during a call.
@@ -232,6 +245,10 @@ func (in *Instance) prepare(f *guestFunction) {
 
 // run makes a call of a function.
 func (in *Instance) run(ctx context.Context, f *guestFunction, stack []uint64) error {
+	if err := in.memory.usable(); err != nil {
+		return err
+	}
+	in.memory.touch()
 	in.begin(ctx)
 	return in.invoke(f, stack)
 }

@@ -37,9 +37,8 @@ func (h *Host) exports() api.Module { return h.module }
 
 // Link makes an instance of a module that was made by CompileLinked. sources are
 // where its imports are looked up: the module names that it was compiled with are
-// their numbers. The
-// instance is complete but for what its Init functions do, and lives as long as
-// the store.
+// their numbers. The instance is complete but for what Init does, and lives as long
+// as the store.
 //
 // The error is a *Trap if segments reach beyond tables: the link takes place
 // within a call of the store.
@@ -74,6 +73,7 @@ func (m *Module) link(s *Store, sources []Source) (*Instance, error) {
 		_ = m.base.release() // what went wrong is known
 		return nil, err
 	}
+	in.initial = in.Globals()
 	if m.elements != "" {
 		if err := in.invoke(in.find(m.elements, 0), nil); err != nil {
 			return nil, err
@@ -184,6 +184,9 @@ func (in *Instance) instantiate(most uint64) (err error) {
 	}
 	for _, name := range in.module.globals {
 		in.globals = append(in.globals, in.global(name))
+	}
+	if in.module.changed != "" {
+		in.changed = in.global(in.module.changed)
 	}
 	return nil
 }

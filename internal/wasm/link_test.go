@@ -401,15 +401,12 @@ func TestAStateOfLinkedInstancesIsRestored(t *testing.T) {
 	}
 	_, is := make()
 	for i, in := range is {
-		var memory []byte
-		if owned := was[i].Memory(); owned != nil {
-			memory = bytes.Clone(owned)
+		saved := in.NewSaved()
+		err := was[i].Save(saved)
+		if err == nil {
+			err = in.Restore(saved)
 		}
-		err := in.RestoreChanged(uint64(len(memory)), was[i].Globals(), func(to []byte) error {
-			copy(to, memory)
-			return nil
-		})
-		if err != nil {
+		if err = errors.Join(err, saved.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(in.Memory(), was[i].Memory()) || !slices.Equal(in.Globals(), was[i].Globals()) {

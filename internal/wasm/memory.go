@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,16 +38,25 @@ func (b *memoryBudget) give(n uint64) { b.used.Add(-n) }
 // linearMemory is a guest's memory: a reservation of addresses, as long as the
 // memory may ever become, of which a growing part is accessible. It never
 // moves, costs nothing until it is touched, and is outside the Go heap. It
-// begins with what the base image has.
+// shows a base image, or the file of a large state, until it is written to:
+// then it has pages of its own.
 type linearMemory struct {
 	reserved []byte
 	size     uint64
 	limit    uint64 // of the size, no more than what is reserved
 	base     *baseImage
+	file     *stateFile // nil: the memory shows base
+	filed    uint64     // how much of the memory the file is
 	budget   *memoryBudget
 	sum      *memorySum // that it is part of, or nil
 	// shown makes the next Reallocate give the memory as it is.
-	shown bool
+	shown   bool
+	refused bool // it was to become longer than the limit
+	// clean tells that there are no pages of its own.
+	clean bool
+	watch watch
+	// broken tells that what the memory shows is unknown.
+	broken bool
 }
 
 // reserve makes an empty memory that may grow to most bytes.
@@ -82,6 +92,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		return m.bytes()
 	}
 	if size > m.limit || size > m.size && !m.sum.fits(size-m.size) {
+		m.refused = true
 		return nil
 	}
 	if size > m.size {
@@ -103,29 +114,121 @@ func (m *linearMemory) grow(size uint64) {
 		m.budget.give(more)
 		Abort(fmt.Errorf("grow memory from %d to %d bytes: %w", m.size, size, err))
 	}
-	m.sum.add(more)
+	m.sum.change(m.size, size)
 	m.size = size
 }
 
-// reset makes the memory what it was when it had its first size bytes, which it
-// has again.
-func (m *linearMemory) reset(size uint64) error {
-	if m.size == 0 {
-		return nil
+// content is the part of the memory where what it shows, or s has, may not be zero.
+func (m *linearMemory) content(s *Saved) (from, to uint64) {
+	switch {
+	case m.file != nil || s.file != nil:
+		return 0, m.size
+	case len(s.slots) == 0:
+		return m.base.from, m.base.to
 	}
-	based, err := m.discard()
+	first, last := uint64(s.slots[0].page), uint64(s.slots[len(s.slots)-1].page)
+	from, to = first*PageSize, (last+1)*PageSize
+	if m.base.from < m.base.to {
+		from, to = min(from, m.base.from), max(to, m.base.to)
+	}
+	return from, to
+}
+
+// touch is to be called before anything writes to the memory.
+func (m *linearMemory) touch() {
+	if m != nil {
+		m.clean = false
+	}
+}
+
+// usable tells whether what the memory has is known.
+func (m *linearMemory) usable() error {
+	if m != nil && m.broken {
+		return errBroken
+	}
+	return nil
+}
+
+// errBroken is why an instance can only be closed.
+var errBroken = errors.New("the instance has lost its memory and is to be closed")
+
+// become makes the memory one of size bytes that shows f or, if that is nil, b,
+// and has no pages of its own. After an error it cannot be used any more.
+func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
+	if size > m.size && !m.budget.take(size-m.size) {
+		return fmt.Errorf("make a memory of %d bytes one of %d: %w", m.size, size, ErrMemoryExhausted)
+	}
+	if err := m.remap(size, b, f); err != nil {
+		m.broken = true
+		if size > m.size {
+			m.budget.give(size - m.size)
+		}
+		return fmt.Errorf("make a memory of %d bytes one of %d: %w", m.size, size, err)
+	}
+	if size < m.size {
+		m.budget.give(m.size - size)
+	}
+	m.sum.change(m.size, size)
+	m.size, m.base, m.clean, m.watch = size, b, f == nil, watch{different: m.watch.different[:0]}
+	return nil
+}
+
+// remap does what become promises for the addresses.
+func (m *linearMemory) remap(size uint64, b *baseImage, f *stateFile) (err error) {
+	// Of what is watched each page faults by itself: that is mapped anew.
+	if f == nil && m.file == nil && m.base == b && m.size > 0 && m.watch.watched == 0 {
+		kept := m.clean
+		if !kept {
+			kept, err = m.discard()
+		}
+		if kept || err != nil {
+			return errors.Join(err, m.open(size))
+		}
+	}
+	m.file, m.filed = f, 0
+	if f != nil {
+		m.filed = min(size, f.reach)
+		err = f.put(m.reserved[:m.filed])
+	}
+	if rest := m.reserved[m.filed:max(size, m.size)]; err == nil && len(rest) > 0 {
+		err = mapZeros(rest)
+	}
+	if err == nil && f == nil {
+		err = b.put(m.reserved[:size])
+	}
 	if err == nil && size < m.size {
 		err = unix.Mprotect(m.reserved[size:m.size], unix.PROT_NONE)
 	}
-	if err == nil && !based {
-		err = m.base.put(m.reserved[:size])
+	return err
+}
+
+// open makes the first size bytes accessible, and no others.
+func (m *linearMemory) open(size uint64) error {
+	switch {
+	case size > m.size:
+		return unix.Mprotect(m.reserved[m.size:size], unix.PROT_READ|unix.PROT_WRITE)
+	case size < m.size:
+		return unix.Mprotect(m.reserved[size:m.size], unix.PROT_NONE)
 	}
-	if err != nil {
-		return fmt.Errorf("make a memory of %d bytes anew: %w", m.size, err)
-	}
-	m.budget.give(m.size - size)
-	m.size = size
 	return nil
+}
+
+// mapZeros makes memory accessible and zero, whatever was mapped there.
+func mapZeros(memory []byte) error {
+	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(memory)), uintptr(len(memory)),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	if err == nil {
+		prepare(memory)
+	}
+	return err
+}
+
+// mapFile makes memory what the beginning of a file is, with its own copies of
+// the pages that are written to.
+func mapFile(file interface{ Fd() uintptr }, memory []byte) error {
+	_, err := unix.MmapPtr(int(file.Fd()), 0, unsafe.Pointer(unsafe.SliceData(memory)), uintptr(len(memory)),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	return err
 }
 
 // Free gives the addresses back. Touching the memory afterwards kills the

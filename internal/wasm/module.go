@@ -25,6 +25,7 @@ type Module struct {
 	data      string   // the export that writes data segments, or ""
 	start     string   // the export that was the start function, or ""
 	globals   []string // the exports that are an instance's mutable globals
+	changed   string   // the export that tells what else an instance has changed, or ""
 	stack     string   // the export that counts what is left of the stack
 	minMemory uint64   // bytes
 	maxMemory uint64   // bytes, as declared
@@ -51,10 +52,10 @@ const references = -1
 func newModule(e *Engine, compiled wazero.CompiledModule, r *wasmbin.Rewritten) *Module {
 	m := &Module{
 		engine: e, compiled: compiled,
-		slots: make(map[string]int), start: r.Start, globals: r.Globals, stack: r.Stack,
+		slots: make(map[string]int), start: r.Start, globals: r.Globals, changed: r.Changed, stack: r.Stack,
 		minMemory:     uint64(r.MemoryMin) * wasmPage,
 		maxMemory:     uint64(r.MemoryMax) * wasmPage,
-		base:          newBase(r.Base, e.cache.dir()),
+		base:          newBase(r.Base, e.images),
 		exceptionRefs: r.ExceptionRefs, unimageable: r.Reasons,
 		elements: r.Elements, data: r.Data,
 		memoryImport: r.MemoryImport, instanceBytes: r.InstanceBytes,

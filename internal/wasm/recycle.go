@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // maxKeptFunctions is how many functions a recycled instance keeps ready, with
@@ -16,8 +15,8 @@ const maxKeptFunctions = 64
 // no trace, and a Stop is forgotten. It must not be in use by anyone else: a
 // late Stop would hit the new user.
 //
-// After an error the instance is to be closed. That is so for a module with
-// state beyond memory and globals, after a call that has overflowed the stack or
+// After an error the instance is to be closed. That is so for an instance that
+// is Unimageable, after a call that has overflowed the stack or
 // ended in a HostError, for a memory that has grown to its declared maximum, and
 // for limits or hosts that the instance was not made for.
 func (in *Instance) Recycle(c InstanceConfig) error {
@@ -37,20 +36,24 @@ func (in *Instance) recycle(c InstanceConfig) error {
 	if err := m.check(&c); err != nil {
 		return err
 	}
+	if err := in.whole(); err != nil {
+		return err
+	}
 	switch {
 	case in.shared != nil:
 		return errors.New("it is linked with others")
-	case len(m.unimageable) > 0:
-		return errors.New("it has state beyond memory and globals: " + strings.Join(m.unimageable, ", "))
 	case in.tainted:
-		return errors.New("a call has overflowed the stack or failed in the host")
+		return errTainted
 	case !in.offers(c.Hosts):
 		return errors.New("it was linked with other hosts")
 	}
-	if err := in.renew(c.MaxMemory); err != nil {
+	if err := in.limit(c.MaxMemory); err != nil {
 		return err
 	}
-	if err := in.SetGlobals(m.initial); err != nil {
+	if err := in.renew(m.minMemory, m.base, nil); err != nil {
+		return err
+	}
+	if err := in.SetGlobals(in.initial); err != nil {
 		return err
 	}
 	if len(in.functions) > maxKeptFunctions {
@@ -76,30 +79,14 @@ func (in *Instance) offers(hosts []*Host) bool {
 	return true
 }
 
-// renew makes the memory that of a new instance with the limit most.
-func (in *Instance) renew(most uint64) error {
+// limit bounds what the memory can become.
+func (in *Instance) limit(most uint64) error {
 	if in.memory == nil {
 		return nil
 	}
-	size, have := in.module.minMemory, in.memory.size
 	if most = min(most, in.module.maxMemory); most > uint64(len(in.memory.reserved)) {
 		return fmt.Errorf("its memory was made for %d bytes, and the new limit is %d", len(in.memory.reserved), most)
 	}
-	if size != have && have >= in.module.maxMemory {
-		return fmt.Errorf("its memory has grown to the maximum of %d bytes that it declares", have)
-	}
-	if err := in.memory.reset(size); err != nil {
-		return err
-	}
-	in.memory.limit = most
-	if size == have {
-		return nil
-	}
-	// The engine learns the length of a memory when it grows, and takes what it
-	// is given then.
-	in.memory.shown = true
-	if _, ok := in.running.Memory().Grow(1); !ok || len(in.memory.bytes()) != int(size) || in.memory.shown {
-		return fmt.Errorf("the engine does not take a memory of %d bytes for one of %d", size, have)
-	}
+	in.memory.limit, in.memory.refused = most, false
 	return nil
 }

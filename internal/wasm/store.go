@@ -56,11 +56,12 @@ type StoreConfig struct {
 type memorySum struct{ used, most uint64 }
 
 // fits tells whether a memory may grow by n bytes.
-func (s *memorySum) fits(n uint64) bool { return s == nil || n <= s.most-s.used }
+func (s *memorySum) fits(n uint64) bool { return s == nil || s.used+n <= s.most }
 
-func (s *memorySum) add(n uint64) {
+// change accounts for a memory that had so many bytes and now has others.
+func (s *memorySum) change(from, to uint64) {
 	if s != nil {
-		s.used += n
+		s.used += to - from
 	}
 }
 
@@ -137,6 +138,9 @@ func (s *Store) enter(what string) error {
 func (s *Store) begin(ctx context.Context) {
 	s.call, s.done, s.depth = ctx, ctx.Done(), 0
 	s.stackLeft.Set(s.maxStack) // a call that failed has not given back what it took
+	for _, in := range s.instances {
+		in.memory.touch()
+	}
 }
 
 // leave ends a call.
@@ -147,6 +151,23 @@ func (s *Store) leave() {
 
 // Context is that of the call that is under way.
 func (s *Store) Context() context.Context { return s.call }
+
+// Reuse makes a store what NewStore would make with c, but for its instances: they
+// stay what they are, and are to be given other states before they are called. A
+// Stop is forgotten. It must not be in use by anyone else: a late Stop would hit
+// the new user. The bound of the memories has to be the same.
+func (s *Store) Reuse(c StoreConfig) error {
+	if err := s.enter("reuse"); err != nil {
+		return err
+	}
+	defer s.leave()
+	if most := cmp.Or(c.MaxMemory, DefaultMaxMemory); most != s.sum.most {
+		return fmt.Errorf("reuse store: its memories were made for %d bytes, not %d", s.sum.most, most)
+	}
+	s.state, s.onYield, s.maxStack = c.State, c.OnYield, stackLimit(c.MaxStack)
+	s.stopped.Store(nil)
+	return nil
+}
 
 // Close frees all instances of a store that was made by NewStore, and their
 // memories. It is refused during a call.

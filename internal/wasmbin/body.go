@@ -109,9 +109,16 @@ func (w *rewriter) appendEdit(b asm, e edit, f *function) asm {
 		return b.i32(YieldTick).call(w.yield)
 	case editCaught:
 		return w.appendRestore(b, f)
+	case editChange:
+		return w.appendChange(b, int32(e.arg))
 	default:
 		return w.appendBulk(b, e, replaced)
 	}
+}
+
+// appendChange writes that state is about to be changed which cannot be read.
+func (w *rewriter) appendChange(b asm, bit int32) asm {
+	return b.global(opGlobalGet, w.changed).i32(bit).op(opI32Or).global(opGlobalSet, w.changed)
 }
 
 // appendBulk writes an instruction about segments or many bytes or items.
@@ -119,7 +126,7 @@ func (w *rewriter) appendBulk(b asm, e edit, replaced []byte) asm {
 	switch e.kind {
 	case editElemDrop:
 		if w.m.use.tableInit {
-			return append(b, replaced...)
+			return append(w.appendChange(b, ChangedSegment), replaced...)
 		}
 		return append(b, opNop)
 	case editDataDrop:

@@ -55,6 +55,7 @@ const (
 	editMemoryCopy                 // copy within the memory
 	editMemoryFill                 // fill the memory
 	editTableBulk                  // an instruction over many items of a table
+	editChange                     // an instruction that changes what cannot be read, as a bit says
 )
 
 // frame is a block that is open while a body is read.
@@ -195,7 +196,9 @@ func (s *scanner) instruction() {
 		s.skip(8)
 	case tableIndex:
 		s.table()
-		s.m.use.tableSet = s.m.use.tableSet || op == opTableSet
+		if op == opTableSet {
+			s.change(at, ChangedTable)
+		}
 	case memoryIndex:
 		s.zeroMemory()
 		if op == opMemoryGrow {
@@ -421,9 +424,24 @@ func (s *scanner) global(at int, op byte) {
 	}
 	if int(i) >= len(s.m.globals) {
 		s.fail(at, "unknown global %d", i)
-	} else if op == opGlobalSet && !s.m.globals[i].mutable {
-		s.fail(at, "a write to the immutable global %d", i)
+		return
 	}
+	switch g := s.m.globals[i]; {
+	case op != opGlobalSet:
+	case !g.mutable:
+		s.fail(at, "a write to the immutable global %d", i)
+	case g.value.isRef():
+		s.change(at, ChangedReference)
+	case g.value == V128:
+		s.change(at, ChangedVector)
+	}
+}
+
+// change notes that the instruction at the offset changes state that nobody can
+// read or set.
+func (s *scanner) change(at int, bit uint32) {
+	s.m.use.changes = true
+	s.m.edits = append(s.m.edits, edit{at: uint32(at), kind: editChange, arg: bit})
 }
 
 func (s *scanner) table() {

@@ -183,7 +183,7 @@ func judge(source []byte) error {
 		return fmt.Errorf("the engine refuses what was rewritten: %w", rewrittenErr)
 	case rawErr != nil && rewrittenErr == nil && !containsAny(rawErr, mended):
 		return fmt.Errorf("the engine accepts what was rewritten, and refuses it as it is: %w", rawErr)
-	case rawErr != nil || len(r.Imports) > 0 || slices.Contains(r.Reasons, "it grows a table (table.grow)"):
+	case rawErr != nil || len(r.Imports) > 0 || growsTable(source):
 		// As it is, table.grow may take all memory of the process.
 		return nil
 	case writesAgain(source):
@@ -230,6 +230,15 @@ func confusing(source []byte) bool {
 		}
 	}
 	return false
+}
+
+// growsTable says whether a module has an instruction table.grow.
+func growsTable(source []byte) bool {
+	m, err := decode(source, Options{TableItems: maxTableItems})
+	return err == nil && slices.ContainsFunc(m.edits, func(e edit) bool {
+		r := &reader{data: source, pos: int(e.at), end: len(source)}
+		return e.kind == editChange && r.byte() == opMiscPrefix && r.u32() == miscTableGrow
+	})
 }
 
 // writesAgain says whether a module can initialize memory and has active data

@@ -128,6 +128,9 @@ func (w *rewriter) globals() []byte {
 		added = []int32{budget, DefaultStack}
 	}
 	added = append(added, make([]int32, len(w.dropped))...)
+	if w.m.use.changes {
+		added = append(added, 0)
+	}
 	b := appendU32(nil, uint32(defined+len(added)))
 	b = append(b, w.m.globalItems...)
 	for _, value := range added {

@@ -96,9 +96,10 @@ type module struct {
 
 // use records which instructions occur that decide about passes.
 type use struct {
-	tableSet, tableGrow, tableFill, tableCopy, tableInit bool
-	memoryInit, memoryCopy, memoryFill                   bool
+	memoryInit, memoryCopy, memoryFill bool
 
+	tableInit     bool
+	changes       bool            // some instruction changes what cannot be read
 	exceptionRefs bool            // a catch clause takes a reference
 	dropped       map[uint32]bool // data segments
 }

@@ -71,6 +71,7 @@ type rewriter struct {
 	base    uint32 // function index of the first helper
 	budget  uint32 // global index of what is left of it
 	stack   uint32 // global index of what is left of it
+	changed uint32 // global index of what cannot be read and was changed
 	dropped []uint32
 	// tableItems is how many items the tables may have.
 	tableItems uint32
@@ -106,6 +107,7 @@ func newRewriter(m *module) *rewriter {
 	for i, segment := range w.dropped {
 		w.flags[segment] = uint32(len(m.globals) + sharedGlobals + i)
 	}
+	w.changed = uint32(len(m.globals) + sharedGlobals + len(w.dropped))
 	w.addReturnTypes()
 	w.addHelpers()
 	return w
@@ -127,6 +129,9 @@ func exportPrefix(exports []export) string {
 // exportState exports what is hidden, and says under which names all is found.
 func (w *rewriter) exportState(r *Rewritten) {
 	m := w.m
+	if m.use.changes {
+		r.Changed = w.add(Global, w.changed, "changed")
+	}
 	if m.link == nil {
 		r.Stack = w.add(Global, w.stack, "stack")
 	}
@@ -221,7 +226,7 @@ func (m *module) publicExports() []Export {
 	return public
 }
 
-// reasons lists what keeps state that cannot be read or set.
+// reasons lists what is state from the start and cannot be read or set.
 func (m *module) reasons() []string {
 	var r []string
 	note := func(is bool, reason string) {
@@ -229,29 +234,10 @@ func (m *module) reasons() []string {
 			r = append(r, reason)
 		}
 	}
-	u := m.use
-	note(u.tableSet, "it writes to a table (table.set)")
-	note(u.tableGrow, "it grows a table (table.grow)")
-	note(u.tableFill, "it fills a table (table.fill)")
-	note(u.tableCopy, "it copies within tables (table.copy)")
-	note(u.tableInit, "it writes segments to a table (table.init)")
 	alone := m.link == nil
 	note(alone && m.importedMemories > 0, "its memory is imported")
 	note(alone && m.importedTables > 0, "it imports a table")
-	imported, reference, vector := false, false, false
-	for i, g := range m.globals {
-		switch {
-		case !g.mutable:
-		case i < m.importedGlobals:
-			imported = true
-		case g.value.isRef():
-			reference = true
-		case g.value == V128:
-			vector = true
-		}
-	}
+	imported := slices.ContainsFunc(m.globals[:m.importedGlobals], func(g global) bool { return g.mutable })
 	note(alone && imported, "it imports a mutable global")
-	note(reference, "it has a mutable global that holds a reference")
-	note(vector, "it has a mutable global that holds a vector (v128)")
 	return r
 }

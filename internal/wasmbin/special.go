@@ -187,6 +187,7 @@ func (s *scanner) misc(at int) {
 		s.elementSegment()
 		s.table()
 		u.tableInit = true
+		s.change(at, ChangedTable)
 		s.bulk(at, editTableBulk, 0)
 	case miscElemDrop:
 		s.elementSegment()
@@ -194,17 +195,17 @@ func (s *scanner) misc(at int) {
 	case miscTableCopy:
 		s.table()
 		s.table()
-		u.tableCopy = true
+		s.change(at, ChangedTable)
 		s.bulk(at, editTableBulk, 0)
 	case miscTableGrow:
 		s.table()
-		u.tableGrow = true
+		s.change(at, ChangedTable)
 		s.bulk(at, editTableBulk, 0)
 	case miscTableSize:
 		s.table()
 	case miscTableFill:
 		s.table()
-		u.tableFill = true
+		s.change(at, ChangedTable)
 		s.bulk(at, editTableBulk, 0)
 	case 0x12:
 		s.unsupported(at, featureMemoryControl)

@@ -40,6 +40,21 @@ const (
 	YieldOverflow = 1
 )
 
+// What an instance may have changed that neither its memory nor its numeric
+// globals tell: the bits of the global Rewritten.Changed.
+const (
+	// ChangedTable is for table.set, table.grow, table.fill, table.copy and
+	// table.init.
+	ChangedTable = 1 << iota
+	// ChangedSegment is for elem.drop, if anything can tell that a segment is
+	// gone.
+	ChangedSegment
+	// ChangedReference is for a global that holds a reference.
+	ChangedReference
+	// ChangedVector is for a global that holds a vector.
+	ChangedVector
+)
+
 // DefaultStack is how many bytes of stack the calls of a guest may take.
 const DefaultStack = 64 << 20
 
@@ -98,8 +113,15 @@ type Rewritten struct {
 	// Start is the export name of what was the start function, "" if there was none.
 	Start string
 	// Globals are the export names of all mutable numeric globals the module
-	// defines, in index order: with the memory, the state of an instance.
+	// defines, in index order: with the memory, the state of an instance, unless
+	// Changed or Reasons say that there is more.
 	Globals []string
+	// Changed is the export name of an i32 global that tells what else the
+	// program has changed, as bits from ChangedTable on, "" if it can change
+	// nothing else. It begins as 0, and a bit is set before the change, whether
+	// or not that succeeds. Such state cannot be read or set, and is the same in
+	// all instances until it is changed.
+	Changed string
 	// Memory is the export name of the memory, "" if the module has none of its
 	// own.
 	Memory string
@@ -135,7 +157,8 @@ type Rewritten struct {
 	// then yields before each throw and try_table, so that the host can keep
 	// the exceptions that the references are to.
 	ExceptionRefs bool
-	// Reasons say why an instance's state is more than its globals and memory,
-	// so that it cannot be imaged but only replayed. Empty: it can be imaged.
+	// Reasons say why the state of every instance is more than its globals and
+	// memory, so that it cannot be imaged but only replayed. Empty: it can be
+	// imaged as long as nothing is Changed.
 	Reasons []string
 }

@@ -5,5 +5,7 @@ package worker
 func (ws *Workers) Abandon() {
 	for _, r := range ws.all() {
 		r.drop()
+		r.forgetSaved()
 	}
+	ws.origins.close()
 }

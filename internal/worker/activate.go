@@ -98,6 +98,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 type replay struct {
 	r       *resident
 	calls   map[oplog.Index]call // accepted and, as far as read, not ended
+	behind  oplog.Index          // replay begins behind this entry
 	entries oplog.Index          // the last one to replay
 	lived   time.Duration        // when it was over
 }
@@ -135,9 +136,9 @@ func (p *replay) run(ctx context.Context) (out outcome, done bool) {
 		if started == nil {
 			return out, false
 		}
-		c, ok := p.calls[started.Accepted]
-		if !ok && started.Accepted != 0 {
-			return outcome{broken: fmt.Errorf("entry %d of the oplog begins an invocation that entry %d does not accept", index, started.Accepted)}, true
+		c, err := p.accepted(ctx, started.Accepted, index)
+		if err != nil {
+			return p.r.classify(ctx, err), true
 		}
 		b.begin()
 		result, err := b.perform(c)
@@ -152,6 +153,29 @@ func (p *replay) run(ctx context.Context) (out outcome, done bool) {
 			return outcome{alive: true, result: result}, true
 		}
 		delete(p.calls, started.Accepted)
+	}
+}
+
+// accepted gives the invocation that entry index begins. If it was accepted
+// before replay's beginning and has ended since, nobody has it in mind.
+func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (call, error) {
+	c, ok := p.calls[accepted]
+	if ok || accepted == 0 {
+		return c, nil
+	}
+	if accepted <= p.behind {
+		for e, err := range oplog.Read(ctx, p.r.ws.Store.Logs(), p.r.worker, accepted, accepted) {
+			if err != nil {
+				return call{}, err
+			}
+			if b, ok := e.Body.(*oplog.InvocationAccepted); ok {
+				return call{accepted: accepted, function: b.Function, args: slices.Clone(b.Args)}, nil
+			}
+		}
+	}
+	return call{}, &storage.CorruptError{
+		Worker: p.r.worker, From: index, To: index, Where: "an invocation",
+		Cause: fmt.Errorf("entry %d does not accept it", accepted),
 	}
 }
 

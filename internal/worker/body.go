@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -18,15 +17,11 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
-	"github.com/waterbear-run/waterbear/internal/image"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
 )
-
-// initializer is the export that a library runs once (WASI 0.1, "reactor").
-const initializer = "_initialize"
 
 // maxStderr is how much of the end of an attempt's stderr a failure shows.
 const maxStderr = 4 << 10
@@ -47,13 +42,15 @@ type body struct {
 	stdio  *ambient.Stdio
 	stderr tail
 	files  *filesystem.FS
-	system *wasip1.System
+	system system
 
-	packs    *ownPacks
-	instance *wasm.Instance // nil for a command between two invocations
-	spare    *wasm.Instance // for the next one
-	shells   *shells
-	calls    uint64 // the session's when the attempt began
+	packs   *ownPacks
+	guest   *guest         // nil for a command between two invocations
+	spare   *wasm.Instance // for the next one, of a core module
+	shells  *shells
+	origins *origins
+	owns    *saved // what goes with it
+	calls   uint64 // the session's when the attempt began
 }
 
 // bodyConfig is what a body is made of.
@@ -66,16 +63,17 @@ type bodyConfig struct {
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
-	// image, if set, is where the worker's state comes from.
-	image *image.Reader
-	// shells are where instances come from and go to.
-	shells *shells
+	// saved, if set, is where the worker's state comes from.
+	saved *saved
+	// shells are where instances come from and go to, origins what they begin with.
+	shells  *shells
+	origins *origins
 }
 
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -90,9 +88,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
-	if c.image != nil {
-		b.random = ambient.NewRandom(seed, c.image.Random)
-		return b, b.restore(c.image)
+	if c.saved != nil {
+		b.random = ambient.NewRandom(seed, c.saved.head.Random)
+		return b, b.restore(c.saved)
 	}
 	b.random = ambient.NewRandom(seed, 0)
 	return b, b.openFiles(ctx)
@@ -116,50 +114,56 @@ func (b *body) openFiles(ctx context.Context) (err error) {
 	return err
 }
 
-// instantiate makes an instance; args are a command's.
-func (b *body) instantiate(args []string) (err error) {
-	b.discard()
-	if err := b.openSystem(args, nil); err != nil {
-		return err
-	}
-	return b.newInstance()
+func (b *body) filesConfig() filesystem.Config {
+	return filesystem.Config{Now: b.clocks.Stamp, Packs: b.packs, Limits: filesystem.Limits{Bytes: b.create.Storage}}
 }
 
 // openSystem makes what the guest sees of WASI. What an instance before had
 // open is closed, or descriptors are those of an image.
 func (b *body) openSystem(args []string, open []byte) (err error) {
-	if b.system != nil {
-		if err := b.system.Close(); err != nil {
-			return err
-		}
+	if err := b.system.close(); err != nil {
+		return err
 	}
-	b.system, err = wasip1.New(wasi.Config{
+	b.system, err = newSystem(b.program.Component() != nil, wasi.Config{
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
-		FS: b.files, Preopens: []wasi.Preopen{{Name: "/", Dir: filesystem.Root}}, Open: open,
+		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	})
 	return err
 }
 
-func (b *body) newInstance() (err error) {
+// newModule makes an instance of a core module, or takes one. Nothing of it runs.
+func (b *body) newModule() error {
 	c := wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
 	if spare := b.spare; spare != nil {
 		b.spare = nil
 		if spare.Recycle(c) == nil {
-			b.instance = spare
+			b.guest = &guest{module: spare}
 			return nil
 		}
 		_ = spare.Close() // refused only during a call
 	}
-	if b.instance = b.shells.take(b.program, c); b.instance != nil {
-		return nil
+	in := b.shells.take(b.program, c)
+	if in == nil {
+		var err error
+		if in, err = b.program.Module().Instantiate(b.session.Context(), c); err != nil {
+			return err
+		}
 	}
-	b.instance, err = b.program.Module().Instantiate(b.session.Context(), c)
-	return err
+	b.guest = &guest{module: in}
+	return nil
+}
+
+// newBlank makes an instance in which nothing of the program has run.
+func (b *body) newBlank() error {
+	if b.program.Component() != nil {
+		return b.newComponent(false)
+	}
+	return b.newModule()
 }
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
-func (b *body) WASIP1() *wasip1.System { return b.system }
+func (b *body) WASIP1() *wasip1.System { return b.system.preview1 }
 
 // Read implements wasi.Stdio.
 func (b *body) Read(limit int) ([]byte, error) { return b.stdio.Read(limit) }
@@ -179,7 +183,7 @@ func (b *body) waits(d time.Duration, sleep func() error) error {
 	return b.park(d, sleep)
 }
 
-// begin starts the measuring of an attempt.
+// begin origins the measuring of an attempt.
 func (b *body) begin() {
 	b.calls = b.session.Calls()
 	b.stderr.reset()
@@ -190,25 +194,47 @@ func (b *body) begin() {
 // the next time.
 func (b *body) observed() bool { return b.session.Calls() > b.calls }
 
-// initialize runs what a library does once in its life.
+// initialize makes the instance of a library and runs what that does once in its
+// life.
 func (b *body) initialize() error {
-	if err := b.instantiate(nil); err != nil {
-		return err
-	}
-	ctx := b.session.Context()
-	if err := b.instance.Start(ctx); err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(b.program.Module().Exports(), func(e wasm.Export) bool { return e.Name == initializer }) {
+	module := b.program.Module()
+	if module != nil && b.fromOrigin() {
 		return nil
 	}
-	return b.instance.Call(ctx, initializer, nil)
+	b.discard()
+	if err := b.openSystem(nil, nil); err != nil {
+		return err
+	}
+	if module == nil {
+		return b.newComponent(true)
+	}
+	if err := b.newModule(); err != nil {
+		return err
+	}
+	return initialize(b.session.Context(), b.guest.module, module)
+}
+
+// fromOrigin makes the instance what the program is after its initialization, if
+// that is known and the same for every worker. It reports whether it could.
+func (b *body) fromOrigin() bool {
+	if b.origins == nil {
+		return false
+	}
+	s := b.origins.of(b.session.Context(), b.rt, b.program.Module())
+	if s == nil || s.size > b.create.Memory {
+		return false
+	}
+	b.discard()
+	return b.openSystem(nil, s.open) == nil && b.newModule() == nil && s.restore(b.guest.module) == nil
 }
 
 // call runs a function to its end and gives its results, a JSON array.
 func (b *body) call(function string, args json.RawMessage) (json.RawMessage, error) {
-	if b.program.Revision.Kind == api.Command {
+	switch {
+	case b.program.Revision.Kind == api.Command:
 		return b.runCommand(args)
+	case b.program.Component() != nil:
+		return b.callComponent(function, args)
 	}
 	f, ok := b.program.Function(function)
 	if !ok {
@@ -221,7 +247,7 @@ func (b *body) call(function string, args json.RawMessage) (json.RawMessage, err
 	if n := len(f.Results) - len(stack); n > 0 {
 		stack = append(stack, make([]uint64, n)...)
 	}
-	if err := b.instance.Call(b.session.Context(), function, stack); err != nil {
+	if err := b.guest.module.Call(b.session.Context(), function, stack); err != nil {
 		return nil, err
 	}
 	return wit.LiftCore(f.Results, stack)
@@ -234,46 +260,69 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.instantiate(argv); err != nil {
+	b.discard()
+	if err := b.openSystem(argv, nil); err != nil {
 		return nil, err
 	}
-	err = b.instance.Start(b.session.Context())
-	if err == nil {
-		err = b.instance.Call(b.session.Context(), entryPoint, nil)
+	run := b.runModule
+	if b.program.Component() != nil {
+		run = b.runComponent
 	}
-	var exit *wasi.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	code, err := run(b.session.Context())
+	if err != nil {
 		return nil, err
-	}
-	code := uint32(0)
-	if exit != nil {
-		code = exit.Code
 	}
 	b.discard()
 	return fmt.Appendf(nil, "[%d]", code), nil
 }
 
+// runModule starts a core module that is a command and gives its exit code.
+func (b *body) runModule(ctx context.Context) (code uint32, err error) {
+	if err := b.newModule(); err != nil {
+		return 0, err
+	}
+	if err = b.guest.module.Start(ctx); err == nil {
+		err = b.guest.module.Call(ctx, entryPoint, nil)
+	}
+	if err != nil {
+		return exitCode(err)
+	}
+	return 0, nil
+}
+
 // memory is how many bytes of linear memory the instance has.
-func (b *body) memory() uint64 {
-	if b.instance == nil {
+func (b *body) memory() (bytes uint64) {
+	if b.guest == nil {
 		return 0
 	}
-	return uint64(len(b.instance.Memory()))
+	for _, core := range b.guest.cores() {
+		bytes += uint64(len(core.Memory()))
+	}
+	return bytes
+}
+
+// unimageable says why the state of the body at rest cannot be saved. Where there
+// is no instance it is no more than files.
+func (b *body) unimageable() []string {
+	if b.guest == nil {
+		return nil
+	}
+	return b.guest.unimageable()
 }
 
 // discard makes the instance a spare one, if it can be one, and gives its
 // memory back.
 func (b *body) discard() {
-	if b.instance == nil {
+	if b.guest == nil {
 		return
 	}
-	in := b.instance
-	b.instance = nil
-	if b.spare == nil && in.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory}) == nil {
-		b.spare = in
+	g := b.guest
+	b.guest = nil
+	if g.module != nil && b.spare == nil && g.module.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory}) == nil {
+		b.spare = g.module
 		return
 	}
-	_ = in.Close() // refused only during a call, which is over
+	_ = g.close() // refused only during a call, which is over
 }
 
 // abandon frees a body that could not be made whole, all but its program.
@@ -289,6 +338,7 @@ func (b *body) abandon(why error) {
 // close frees everything. No call may be under way.
 func (b *body) close() {
 	b.stop(errDropped)
+	b.owns.close()
 	b.discard()
 	if b.spare == nil {
 		_ = b.program.Release()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,24 +15,27 @@ import (
 // part of one oplog entry.
 const MaxArgs = 512 << 10
 
-// CheckCall refuses a call that a revision cannot take, and gives its arguments
-// the form that two calls are compared in.
-func CheckCall(revision api.Revision, c *api.Call) error {
+// CheckCall refuses a call that a revision cannot take, and gives its function
+// its whole name, and its arguments the form that two calls are compared in.
+// typed gives the types of the functions that a component exports; nil is a core
+// module.
+func CheckCall(revision api.Revision, typed func(name string) (*wit.Func, bool), c *api.Call) error {
 	if err := checkKey(c.Key); err != nil {
 		return err
 	}
 	if len(c.Args) > MaxArgs {
 		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the arguments have %d bytes, more than %d", len(c.Args), MaxArgs))
 	}
-	var f *api.Function
-	for i := range revision.Exports {
-		if revision.Exports[i].Name == c.Function {
-			f = &revision.Exports[i]
-		}
+	f, err := findFunction(revision, c.Function)
+	if err != nil {
+		return err
 	}
-	if f == nil {
-		return api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; it has %s",
-			revision.Number, revision.Component, c.Function, functionNames(revision.Exports)))
+	c.Function = f.Name
+	if typed != nil && revision.Kind != api.Command {
+		return checkTyped(typed, c)
+	}
+	if c.WAVE != "" {
+		return api.NewProblem(api.CodeInvalid, "wave: the program is a core module, whose functions have no types of WIT; pass args")
 	}
 	args, err := wit.CanonicalArgs(c.Args)
 	if err == nil {
@@ -100,4 +104,75 @@ func keyOf(a *oplog.InvocationAccepted, index oplog.Index) string {
 		return a.Key
 	}
 	return KeyPrefix + strconv.FormatUint(index, 10)
+}
+
+// findFunction finds an export by its whole name or a shorter one: the function
+// add-item of the interface shop:cart/cart@1.0.0 is
+// shop:cart/cart@1.0.0#add-item, and also cart.add-item, shop:cart/cart.add-item
+// and shop:cart/cart@1.0.0.add-item, and each of these with # in place of the dot,
+// as long as no other function has the same shorter name.
+func findFunction(revision api.Revision, name string) (*api.Function, error) {
+	var found []*api.Function
+	for i := range revision.Exports {
+		f := &revision.Exports[i]
+		if f.Name == name {
+			return f, nil
+		}
+		if slices.Contains(shorterNames(f.Name), name) {
+			found = append(found, f)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; it has %s",
+			revision.Number, revision.Component, name, functionNames(revision.Exports)))
+	}
+	return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports more than one function %q: write %s or %s",
+		revision.Number, revision.Component, name, found[0].Name, found[1].Name))
+}
+
+// shorterNames are the other names of a function of an interface.
+func shorterNames(name string) []string {
+	id, function, ok := strings.Cut(name, "#")
+	if !ok {
+		return nil
+	}
+	bare, _, _ := strings.Cut(id, "@")
+	short := bare[strings.LastIndexByte(bare, '/')+1:]
+	var names []string
+	for _, of := range []string{id, bare, short} {
+		names = append(names, of+"."+function, of+"#"+function)
+	}
+	return names
+}
+
+// checkTyped is CheckCall for a function of a component.
+func checkTyped(typed func(name string) (*wit.Func, bool), c *api.Call) error {
+	t, ok := typed(c.Function)
+	if !ok {
+		return api.NewProblem(api.CodeNoFunction, fmt.Sprintf("the component exports no function %q", c.Function))
+	}
+	var values []wit.Value
+	var err error
+	if c.WAVE != "" {
+		if len(c.Args) > 0 {
+			return api.NewProblem(api.CodeInvalid, "there are both args and wave: pass one of them")
+		}
+		values, err = wit.ArgsFromWAVE(t, c.WAVE)
+	} else {
+		values, err = wit.ArgsFromJSON(t, c.Args)
+	}
+	if err == nil {
+		c.WAVE = ""
+		c.Args, err = wit.AppendArgsJSON(nil, t, values)
+	}
+	if err == nil && len(c.Args) > MaxArgs {
+		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the arguments have %d bytes, more than %d", len(c.Args), MaxArgs))
+	}
+	if err != nil {
+		return api.NewProblem(api.CodeBadArguments, fmt.Sprintf("call %s: %v", c.Function, err))
+	}
+	return nil
 }

@@ -26,10 +26,11 @@ func (r *resident) mode() string {
 	switch {
 	case r.machine.ephemeral:
 		return "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
-	case r.image != nil:
-		mode = "image: recovery begins at the newest image, and replays what is behind it"
-	case len(r.unimageable) > 0:
-		mode += "; the program cannot be imaged: " + strings.Join(r.unimageable, ", ")
+	case r.image != nil || len(r.machine.life.Deltas) > 0:
+		mode = "image: recovery begins at the newest saved state, and replays what is behind it"
+	}
+	if len(r.unimageable) > 0 {
+		mode += "; nothing can be saved any more: " + strings.Join(r.unimageable, ", ")
 	}
 	if r.imageNote != "" {
 		mode += "; " + r.imageNote
@@ -44,8 +45,24 @@ func (r *resident) shownImage() *api.Image {
 	}
 	return &api.Image{
 		Index: r.image.index, Covers: r.image.Covers, Taken: r.image.At.Time(), Size: r.image.Size,
-		Behind: r.writer.Last() - r.image.index,
 	}
+}
+
+// shownSaved is from where the worker is recovered, for people. It is called
+// with r.mu held.
+func (r *resident) shownSaved() *api.Saved {
+	if r.machine.ephemeral {
+		return nil
+	}
+	s := &api.Saved{Index: r.image.entry(), LastPages: uint64(r.dirty.pages), LastBytes: uint64(r.dirty.bytes)}
+	for _, d := range r.machine.life.DeltasBehind(s.Index) {
+		s.Deltas++
+		s.Bytes += d.Bytes
+		s.Index = d.Index
+	}
+	s.Behind = r.writer.Last() - max(s.Index, 1)
+	s.ReplayCost = api.Duration(r.computed + time.Duration(s.Behind)*recordedCost)
+	return s
 }
 
 // maxPendingShown is how many pending invocations the detail of a worker lists.
@@ -76,7 +93,7 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	v.Settings = r.settings()
 	v.Settings.Images.After = api.Duration(r.imageAfter())
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
-	v.Mode, v.Image = r.mode(), r.shownImage()
+	v.Mode, v.Image, v.Saved = r.mode(), r.shownImage(), r.shownSaved()
 	if v.Resident = r.body != nil; v.Resident && !r.driving {
 		v.Memory = r.body.memory()
 	}

@@ -306,6 +306,8 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 		}
 	case *oplog.Image:
 		return rt.imageBlobs(ctx, b)
+	case *oplog.Delta:
+		return deltaBlobs(b)
 	case *oplog.Exited:
 		return rt.filesBlobs(ctx, b.Files)
 	case *oplog.Error:

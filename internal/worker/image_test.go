@@ -22,18 +22,28 @@ import (
 // images are the Image entries of a worker, and how many blobs the store has.
 func (p *platform) images(w id.Worker) (entries []*oplog.Image, blobs int) {
 	p.t.Helper()
-	for entry, err := range oplog.Read(context.Background(), p.store.Logs(), w, 1, 0) {
-		must(p.t, err)
-		if image, ok := entry.Body.(*oplog.Image); ok {
-			entries = append(entries, image)
-		}
-	}
+	entries = entriesOf[*oplog.Image](p, w)
 	for _, err := range p.store.Blobs().List(context.Background()) {
 		must(p.t, err)
 		blobs++
 	}
 	return entries, blobs
 }
+
+// entriesOf gives the entries of a worker that are of one kind.
+func entriesOf[B oplog.Body](p *platform, w id.Worker) (bodies []B) {
+	p.t.Helper()
+	for entry, err := range oplog.Read(context.Background(), p.store.Logs(), w, 1, 0) {
+		must(p.t, err)
+		if body, ok := entry.Body.(B); ok {
+			bodies = append(bodies, body)
+		}
+	}
+	return bodies
+}
+
+// wholeImages saves a worker after every invocation, as an image every few times.
+func wholeImages(c *worker.Config) { c.ImageAfter, c.Defaults.Images.Size = 0, 1 }
 
 // everything makes a worker use all the state there is, and gives what it says.
 func (p *platform) everything(w id.Worker) string {
@@ -81,8 +91,17 @@ func verified(t *testing.T, c *worker.Config) {
 	}
 }
 
-func TestImagesAreWhatReplayComesTo(t *testing.T) {
-	p := newPlatform(t, func(c *worker.Config) { verified(t, c) })
+func TestImagesAndDeltasAreWhatReplayComesTo(t *testing.T) {
+	for size := range uint64(2) {
+		t.Run(fmt.Sprintf("image size %d", size), func(t *testing.T) { verifyAll(t, size) })
+	}
+}
+
+func verifyAll(t *testing.T, size uint64) {
+	p := newPlatform(t, func(c *worker.Config) {
+		verified(t, c)
+		c.Defaults.Images.Size = size
+	})
 	for range 3 {
 		p.everything(shop)
 		for _, c := range []struct {
@@ -111,19 +130,21 @@ func TestImagesAreWhatReplayComesTo(t *testing.T) {
 }
 
 func TestOnlyTheNewestImageIsKept(t *testing.T) {
-	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter = 0 })
-	p.everything(shop)
+	p := newPlatform(t, wholeImages)
+	for range 25 {
+		p.everything(shop)
+	}
 	p.restart() // waits until what is old is deleted
-	_, first := p.images(shop)
-	for range 10 {
+	some, first := p.images(shop)
+	for range 25 {
 		p.everything(shop)
 	}
 	p.restart()
 	entries, blobs := p.images(shop)
-	if len(entries) < 60 || blobs > first {
-		t.Errorf("%d images left %d blobs, the first ones %d", len(entries), blobs, first)
+	if len(some) == 0 || len(entries) <= len(some) || blobs > first {
+		t.Errorf("%d images left %d blobs, the first %d left %d", len(entries), blobs, len(some), first)
 	}
-	p.want(shop, "[36]", "inc", 3)
+	p.want(shop, "[153]", "inc", 3)
 }
 
 // spoiledStore gives one blob otherwise than it was put.
@@ -168,7 +189,10 @@ func TestAnImageThatCannotBeReadCostsTimeAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := &spoiled{read: read}
-			p := newPlatform(t, func(c *worker.Config) { c.ImageAfter, c.Store = 0, spoiledStore{c.Store, bad} })
+			p := newPlatform(t, func(c *worker.Config) {
+				wholeImages(c)
+				c.Store = spoiledStore{c.Store, bad}
+			})
 			p.everything(shop)
 			_, err := p.invoke(shop, "fail")
 			must(t, err)
@@ -191,15 +215,14 @@ func TestImagesAreTakenWhenReplayHasBecomeDear(t *testing.T) {
 	for range 5 {
 		p.want(shop, "[0]", "get")
 	}
-	if entries, _ := p.images(shop); len(entries) > 0 {
-		t.Errorf("%d images of a worker that has done nothing", len(entries))
+	if n := len(entriesOf[*oplog.Delta](p, shop)); n > 0 {
+		t.Errorf("%d deltas of a worker that has done nothing", n)
 	}
 	for i := range 5 {
 		p.want(shop, fmt.Sprintf("[%d]", 30000*(i+1)), "steps", 30000)
 	}
 	p.close()
-	entries, _ := p.images(shop)
-	if len(entries) == 0 {
+	if n := len(entriesOf[*oplog.Image](p, shop)); n == 0 {
 		t.Error("no image was taken")
 	}
 	p.open()

@@ -52,11 +52,23 @@ func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 			return err
 		}
 	}
-	if err := CheckCall(*revision, c); err != nil || exists {
+	if err := ws.checkCall(ctx, revision, c); err != nil || exists {
 		return err
 	}
 	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number})
 	return err
+}
+
+// checkCall is CheckCall with the types that a component's functions have.
+func (ws *Workers) checkCall(ctx context.Context, revision *api.Revision, c *api.Call) error {
+	if !revision.Typed {
+		return CheckCall(*revision, nil, c)
+	}
+	program, err := ws.Catalog.Acquire(ctx, revision.Component, revision.Number)
+	if err != nil {
+		return err
+	}
+	return errors.Join(CheckCall(*revision, program.Typed, c), program.Release())
 }
 
 // find gives the revision of a worker, or the one that it would be made of.

@@ -39,7 +39,7 @@ func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Inde
 		return nil, err
 	}
 	defer ws.slots.release()
-	life, at, _, err := ws.readLife(ctx, w)
+	life, at, _, err := ws.readLife(ctx, w, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +74,11 @@ func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, la
 		},
 	}, p)
 	if err != nil {
+		p.r.forgetSaved()
 		program.Release()
 		return nil, err
 	}
-	p.r.body = b
+	p.r.body, b.owns = b, p.r.saved
 	if err := p.look(ctx); err != nil {
 		b.close()
 		return nil, err
@@ -89,11 +90,15 @@ func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, la
 func (p *replay) look(ctx context.Context) error {
 	b := p.r.body
 	for {
-		started, _, err := b.session.Begin()
+		started, index, err := b.session.Begin()
 		if err == nil && started != nil {
 			b.begin()
 			var result []byte
-			if result, err = b.perform(p.calls[started.Accepted]); err == nil {
+			var c call
+			if c, err = p.accepted(ctx, started.Accepted, index); err == nil {
+				result, err = b.perform(c)
+			}
+			if err == nil {
 				_, err = b.session.Finish(result)
 			}
 			delete(p.calls, started.Accepted)

@@ -271,7 +271,10 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	r.Max = cmp.Or(r.Max, p.Max)
 	r.Factor = cmp.Or(r.Factor, p.Factor)
 	r.Jitter = cmp.Or(r.Jitter, p.Jitter)
-	s.Images.After = cmp.Or(s.Images.After, otherwise.Images.After)
+	i, d := &s.Images, &otherwise.Images
+	i.After = cmp.Or(i.After, d.After)
+	i.Size = cmp.Or(i.Size, d.Size)
+	i.Age = cmp.Or(i.Age, d.Age)
 	return s
 }
 
@@ -407,9 +410,14 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	}
 	r.mu.Lock()
 	r.drop()
-	image := r.image
+	r.forgetSaved()
+	life, image := *r.machine.life, r.image
 	r.mu.Unlock()
 	err = r.commit(ctx)
+	var own []storage.Hash
+	if err == nil {
+		own, err = ws.ownBlobs(ctx, &life, image)
+	}
 	if err == nil {
 		err = ws.erase(ctx, w)
 	}
@@ -421,8 +429,8 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	r.mu.Lock()
 	r.settleAll(told)
 	r.mu.Unlock()
-	if err == nil && image != nil {
-		err = ws.deleteImage(ctx, image, nil)
+	if err == nil {
+		err = ws.deleteBlobs(ctx, own)
 	}
 	ws.leave(r)
 	return err

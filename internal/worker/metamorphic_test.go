@@ -73,7 +73,13 @@ func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {
 		calls = 25
 	}
 	evicting := func(c *worker.Config) { c.MaxInstances, c.MaxRunning, c.IdleAfter = 1, 1, 5*time.Millisecond }
-	imaging := func(c *worker.Config) { evicting(c); c.ImageAfter = 0 }
+	saving := func(after time.Duration, size uint64, change func(*worker.Config)) func(*worker.Config) {
+		return func(c *worker.Config) {
+			change(c)
+			c.ImageAfter, c.Defaults.Images.Size = after, size
+		}
+	}
+	staying := func(*worker.Config) {}
 	disk := func(t *testing.T) func() storage.Store {
 		dir := t.TempDir()
 		return func() storage.Store {
@@ -84,19 +90,35 @@ func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {
 	}
 	for seed := range uint64(2) {
 		want := ""
-		for _, way := range []struct {
+		type way struct {
 			name    string
 			setup   func(t *testing.T) setup
 			restart int // after so many calls each
-		}{
+		}
+		ways := []way{
 			{"never evicted", func(*testing.T) setup { return setup{} }, 0},
 			{"evicted after each call", func(*testing.T) setup { return setup{change: evicting} }, 0},
-			{"imaged and evicted after each call", func(*testing.T) setup { return setup{change: imaging} }, 0},
+			{"never saved", func(*testing.T) setup { return setup{change: saving(-1, 0, evicting)} }, 9},
+			{"saved after each call", func(*testing.T) setup { return setup{change: saving(0, 0, staying)} }, 0},
+			{"saved and evicted after each call", func(*testing.T) setup { return setup{change: saving(0, 0, evicting)} }, 0},
+			{"saved as a whole and evicted after each call", func(*testing.T) setup { return setup{change: saving(0, 1, evicting)} }, 0},
+			{"saved now and then", func(*testing.T) setup { return setup{change: saving(100*time.Microsecond, 2000, staying)} }, 13},
 			{"restarted after each call", func(*testing.T) setup { return setup{} }, 1},
-			{"imaged and restarted now and then", func(*testing.T) setup { return setup{change: imaging} }, 7},
+			{"saved and restarted now and then", func(*testing.T) setup { return setup{change: saving(0, 1000, evicting)} }, 7},
 			{"interpreted", func(*testing.T) setup { return setup{engine: wasm.Config{Interpreter: true}} }, 50},
 			{"on disk", func(t *testing.T) setup { return setup{open: disk(t)} }, 20},
-		} {
+		}
+		for _, tracker := range wasm.Trackers() {
+			ways = append(ways,
+				way{"found by " + string(tracker), func(*testing.T) setup {
+					return setup{change: saving(0, 0, staying), engine: wasm.Config{Tracker: tracker}}
+				}, 25},
+				way{"found by " + string(tracker) + " and evicted", func(*testing.T) setup {
+					return setup{change: saving(0, 0, evicting), engine: wasm.Config{Tracker: tracker}}
+				}, 0},
+			)
+		}
+		for _, way := range ways {
 			t.Run(fmt.Sprintf("%d/%s", seed, way.name), func(t *testing.T) {
 				p := way.setup(t).platform(t)
 				p.deploy("ledger", guests.Wasm(t, "ledger"))

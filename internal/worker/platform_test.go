@@ -13,6 +13,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -89,7 +90,7 @@ func (p *platform) open() {
 	p.store = p.setup.open()
 	p.committer, err = oplog.NewCommitter(ctx, s, p.store.Logs(), 0, p.options...)
 	must(p.t, err)
-	p.catalog, err = catalog.Open(ctx, catalog.Config{Sched: s, Cells: p.store.Cells(), Blobs: p.store.Blobs(), Engine: p.engine, Hosts: []*wasm.Host{p.host}})
+	p.catalog, err = catalog.Open(ctx, catalog.Config{Sched: s, Cells: p.store.Cells(), Blobs: p.store.Blobs(), Engine: p.engine, Hosts: []*wasm.Host{p.host}, Interfaces: wasip2.Interfaces()})
 	must(p.t, err)
 	p.agenda, err = agenda.Open(ctx, agenda.Config{Sched: s, Logs: p.store.Logs(), Committer: p.committer})
 	must(p.t, err)

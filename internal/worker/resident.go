@@ -63,7 +63,7 @@ type waiter struct {
 
 // load reads the worker's oplog. It is called once, by who made r.
 func (r *resident) load(ctx context.Context) {
-	life, image, note, err := r.ws.readLife(ctx, r.worker)
+	life, image, note, err := r.ws.readLife(ctx, r.worker, 0)
 	var revision *api.Revision
 	if err == nil && life.Last > 0 {
 		// One that cannot be read now is asked for again when it is needed.
@@ -77,6 +77,7 @@ func (r *resident) load(ctx context.Context) {
 		r.writer = r.ws.Committer.NewWriter(r.worker, life.Last)
 		r.blank = life.Last <= 1
 		r.image, r.imageNote = image, note
+		r.savedAt = r.ws.Sched.Monotonic()
 		r.adopt(revision)
 	}
 	if r.ws.isClosing() {
@@ -200,6 +201,11 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 	case *oplog.InvocationStarted, *oplog.InvocationAccepted:
 		return index, nil // who needs them durable asks for it
 	}
+	if _, ok := body.(*oplog.InvocationFinished); ok {
+		if err := r.ends(index); err != nil {
+			return 0, err
+		}
+	}
 	if !r.settle(ended, entry, nil) {
 		r.writer.Request()
 	}
@@ -275,11 +281,12 @@ func (r *resident) driveOnce() (again bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.halting = nil
 	r.computed += r.meter.used()
 	if out.alive && r.body.session.Context().Err() != nil {
 		out.alive = false // it was stopped too late for this job, and is good for no other
 	}
+	r.prepareSaving(&out)
+	r.halting = nil
 	if !out.alive {
 		r.drop()
 	}
@@ -289,7 +296,7 @@ func (r *resident) driveOnce() (again bool) {
 		r.machine.retry = r.settings().Retry
 	}
 	r.apply(e)
-	r.capture()
+	r.finishSaving()
 	if r.driving = r.todo; !r.driving && r.machine.phase == ready {
 		r.ws.rested(r)
 	}
@@ -299,7 +306,7 @@ func (r *resident) driveOnce() (again bool) {
 // drop discards the instance, if there is one.
 func (r *resident) drop() {
 	if r.capturing {
-		r.unwanted = true // whoever takes the image drops it
+		r.unwanted = true // whoever saves the state drops it
 		return
 	}
 	if r.body != nil {

@@ -3,12 +3,23 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 )
+
+// ErrDiffers is for a state that replay does not come to. Other errors of
+// Config.Verify say that the two could not be compared.
+var ErrDiffers = errors.New("the state is not what replay comes to")
+
+func differ(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrDiffers, fmt.Sprintf(format, args...))
+}
 
 // verify says how the worker's state, that of entry covers, differs from a
 // replay of all entries until then.
@@ -20,25 +31,48 @@ func (r *resident) verify(ctx context.Context, covers oplog.Index) error {
 	if err != nil {
 		return err
 	}
-	other, err := r.ws.rebuild(ctx, life, nil, covers)
+	whole := *life
+	whole.Deltas = nil
+	other, err := r.ws.rebuild(ctx, &whole, nil, covers)
 	if err != nil {
 		return err
 	}
 	defer other.close()
-	return r.body.differs(other)
+	if err := r.body.differs(other); err != nil {
+		return err
+	}
+	return r.savedDiffers(ctx, life, other)
+}
+
+// savedDiffers says how the state that was saved differs from other.
+func (r *resident) savedDiffers(ctx context.Context, life *oplog.Life, other *body) error {
+	program, err := r.ws.Catalog.Acquire(ctx, r.worker.Component, life.Create.Revision)
+	if err != nil {
+		return err
+	}
+	b, err := r.ws.newBody(ctx, bodyConfig{program: program, create: &life.Create, meter: newMeter(r.ws.Sched, api.Limits{}), saved: r.saved})
+	if err != nil {
+		program.Release()
+		return fmt.Errorf("restore what was saved: %w", err)
+	}
+	defer b.close()
+	if err := b.differs(other); err != nil {
+		return fmt.Errorf("restored: %w", err)
+	}
+	return nil
 }
 
 // differs says how two states differ that should not.
 func (b *body) differs(other *body) error {
 	if b.random.Position() != other.random.Position() || b.clocks.State() != other.clocks.State() || b.stdio.Ended() != other.stdio.Ended() {
-		return fmt.Errorf("random stream at %d, clocks %v, input at its end: %t; replayed %d, %v, %t",
+		return differ("random stream at %d, clocks %v, input at its end: %t; replayed %d, %v, %t",
 			b.random.Position(), b.clocks.State(), b.stdio.Ended(), other.random.Position(), other.clocks.State(), other.stdio.Ended())
 	}
-	if (b.instance == nil) != (other.instance == nil) {
-		return fmt.Errorf("there is an instance: %t; replayed %t", b.instance != nil, other.instance != nil)
+	if (b.guest == nil) != (other.guest == nil) {
+		return differ("there is an instance: %t; replayed %t", b.guest != nil, other.guest != nil)
 	}
-	if b.instance != nil {
-		if err := b.instanceDiffers(other); err != nil {
+	if b.guest != nil {
+		if err := b.guestDiffers(other); err != nil {
 			return err
 		}
 	}
@@ -48,25 +82,46 @@ func (b *body) differs(other *body) error {
 	}
 	others, err := listing(other.files.View())
 	if err == nil && !slices.Equal(mine, others) {
-		err = fmt.Errorf("files %q; replayed %q", mine, others)
+		err = differ("files %q; replayed %q", mine, others)
 	}
 	return err
 }
 
-func (b *body) instanceDiffers(other *body) error {
-	if !slices.Equal(b.instance.Globals(), other.instance.Globals()) {
-		return fmt.Errorf("globals %x; replayed %x", b.instance.Globals(), other.instance.Globals())
+func (b *body) guestDiffers(other *body) error {
+	if !slices.Equal(b.unimageable(), other.unimageable()) {
+		return differ("changed beyond memory and globals: %q; replayed %q", b.unimageable(), other.unimageable())
 	}
-	if !bytes.Equal(b.system.AppendOpen(nil), other.system.AppendOpen(nil)) {
-		return fmt.Errorf("descriptors %x; replayed %x", b.system.AppendOpen(nil), other.system.AppendOpen(nil))
+	mine, err := b.appendOpen()
+	if err != nil {
+		return err
 	}
-	mine, others := b.instance.Memory(), other.instance.Memory()
+	others, err := other.appendOpen()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(mine, others) {
+		return differ("descriptors %x; replayed %x", mine, others)
+	}
+	theirs := other.guest.cores()
+	for i, core := range b.guest.cores() {
+		if err := coreDiffers(core, theirs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func coreDiffers(core, other *wasm.Instance) error {
+	if !slices.Equal(core.Globals(), other.Globals()) {
+		return differ("globals %x; replayed %x", core.Globals(), other.Globals())
+	}
+	mine, others := core.Memory(), other.Memory()
 	if len(mine) != len(others) {
-		return fmt.Errorf("%d bytes of memory; replayed %d", len(mine), len(others))
+		return differ("%d bytes of memory; replayed %d", len(mine), len(others))
 	}
 	for i := range mine {
 		if mine[i] != others[i] {
-			return fmt.Errorf("byte %#x of the memory is %#x; replayed %#x", i, mine[i], others[i])
+			return differ("byte %#x of the memory is %#x; replayed %#x", i, mine[i], others[i])
 		}
 	}
 	return nil

@@ -39,9 +39,10 @@ type Config struct {
 	// the time it would take; 0 takes one after every invocation, and less than
 	// that none ever.
 	ImageAfter time.Duration
-	// Verify, if set, hears of every image that is taken, and how it differs
-	// from a replay of all entries, nil if it does not. That takes as long as
-	// the worker is old.
+	// Verify, if set, hears of every time that a worker's state is saved, and
+	// how it differs from a replay of all entries: nil if it does not, an
+	// ErrDiffers if it does, and any other error if that is not known. It takes
+	// as long as the worker is old.
 	Verify func(w id.Worker, difference error)
 }
 
@@ -49,11 +50,12 @@ type Config struct {
 // others.
 type Workers struct {
 	Config
-	slots   *slots // to compute
-	bodies  *slots // instances in memory
-	shells  shells // instances without a worker
-	drivers gate   // workers whose jobs are carried out
-	crew    *crew  // by these
+	slots   *slots  // to compute
+	bodies  *slots  // instances in memory
+	shells  shells  // instances without a worker
+	origins origins // what these begin with
+	drivers gate    // workers whose jobs are carried out
+	crew    *crew   // by these
 	stats   stats
 	tasks   []sched.Task
 	end     context.CancelCauseFunc // of the tasks
@@ -93,6 +95,7 @@ func NewWorkers(c Config) *Workers {
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed = c.Sched.NewCondition()
+	ws.origins.limits = c.Defaults.Limits
 	ctx, end := context.WithCancelCause(context.Background())
 	ws.end = end
 	ws.writing, ws.giveUp = context.WithCancelCause(context.Background())
@@ -122,10 +125,12 @@ func (ws *Workers) Close(grace context.Context) {
 	for _, r := range ws.all() {
 		r.mu.Lock()
 		r.drop()
+		r.forgetSaved()
 		r.settleAll(stopping())
 		r.mu.Unlock()
 	}
 	ws.shells.close()
+	ws.origins.close()
 }
 
 // waitForDrivers waits until no job is under way. Those that wait for the disk
@@ -280,6 +285,7 @@ func (ws *Workers) forget(r *resident) bool {
 	}
 	ws.Agenda.Set(r.worker, at)
 	delete(ws.residents, r.worker)
+	r.forgetSaved()
 	ws.changed.Wake()
 	return true
 }
@@ -335,7 +341,7 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 			r.mu.Lock()
 			idle := now - r.lastUsed
 			old := r.loaded && idle >= ws.IdleAfter
-			bare := r.loaded && r.body == nil && idle >= min(bareAfter, ws.IdleAfter)
+			bare := r.loaded && r.body == nil && (r.saved == nil || len(all) > maxSaved) && idle >= min(bareAfter, ws.IdleAfter)
 			r.tickIfDue()
 			r.mu.Unlock()
 			if old {
@@ -367,6 +373,10 @@ func (r *resident) tickIfDue() {
 // go to sleep for long do so one after the other.
 const bareAfter = time.Second
 
+// maxSaved is how many workers with a saved state at hand are kept in mind
+// although they have no instance.
+const maxSaved = 16 << 10
+
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
 
@@ -392,11 +402,11 @@ func (ws *Workers) relieve() bool {
 func (ws *Workers) evict(r *resident) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.damage != nil || r.machine.phase != ready || r.driving {
+	used := r.lastUsed
+	if !r.saveAndLeave() {
 		ws.busy(r)
 		return
 	}
-	used := r.lastUsed
 	r.apply(evicted{})
 	r.lastUsed = used // being evicted is no use
 	if r.machine.phase == absent {
@@ -422,7 +432,7 @@ func (ws *Workers) makeRoom() {
 
 // newBody makes a worker's surroundings; instances come from the shells.
 func (ws *Workers) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	c.shells = &ws.shells
+	c.shells, c.origins = &ws.shells, &ws.origins
 	return ws.Runtime.newBody(ctx, c)
 }
 

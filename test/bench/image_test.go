@@ -2,12 +2,7 @@ package bench
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -16,9 +11,14 @@ import (
 // counterSource is a library in Go that counts, and takes memory.
 const counterSource = `package main
 
+import (
+	"strings"
+)
+
 var (
 	count int64
 	held  []byte
+	words = map[string][]string{}
 )
 
 //go:wasmexport inc
@@ -27,16 +27,32 @@ func inc(n int64) int64 { count += n; return count }
 //go:wasmexport grow
 func grow(pages int32) int32 { held = make([]byte, int(pages)<<16); return int32(len(held) >> 16) }
 
+//go:wasmexport work
+func work(n int64) int64 {
+	count++
+	key := fmt.Sprint("key", (count*n)%500)
+	words[key] = append(words[key][:len(words[key])/8], strings.Fields(strings.Repeat("some words ", 5))...)
+	return int64(len(words))
+}
+
+//go:wasmexport populate
+func populate() {
+	for i := 0; i < len(held); i += 4096 {
+		held[i] = byte(i>>12) | 1
+	}
+}
+
 func main() {}
 `
 
 // shell is an instance of a guest that exports inc and grow.
 type shell struct {
+	name   string
 	module *wasm.Module
 	config wasm.InstanceConfig
 }
 
-func newShell(b *testing.B, program []byte) *shell {
+func newShell(b *testing.B, name string, program []byte) *shell {
 	b.Helper()
 	e, err := wasm.New(context.Background(), wasm.Config{CacheDir: b.TempDir()})
 	if err != nil {
@@ -55,7 +71,7 @@ func newShell(b *testing.B, program []byte) *shell {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &shell{m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
+	return &shell{name, m, wasm.InstanceConfig{Hosts: []*wasm.Host{h}, MaxMemory: 1 << 30}}
 }
 
 // silence is as much of WASI 0.1 as the guests need: most functions do nothing,
@@ -105,33 +121,10 @@ func callGuest(b *testing.B, in *wasm.Instance, function string, argument uint64
 	}
 }
 
-func count(b *testing.B, in *wasm.Instance) (pages int) {
-	if err := in.Changed(func(uint64, []byte) bool { pages++; return true }); err != nil {
-		b.Fatal(err)
-	}
-	return pages
-}
-
 // shells runs a benchmark for a guest in C and for one in Go.
 func shells(b *testing.B, run func(b *testing.B, s *shell)) {
-	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, guests.Wasm(b, "kit"))) })
-	b.Run("guest=go", func(b *testing.B) {
-		dir := b.TempDir()
-		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
-		if err := os.WriteFile(source, []byte(counterSource), 0o600); err != nil {
-			b.Fatal(err)
-		}
-		build := exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", program, source)
-		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-		if text, err := build.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, text)
-		}
-		module, err := os.ReadFile(program)
-		if err != nil {
-			b.Fatal(err)
-		}
-		run(b, newShell(b, module))
-	})
+	b.Run("guest=c", func(b *testing.B) { run(b, newShell(b, "c", guests.Wasm(b, "kit"))) })
+	b.Run("guest=go", func(b *testing.B) { run(b, newShell(b, "go", goCounter(b))) })
 }
 
 // BenchmarkInstance is what an instance costs before its first call: a new one,
@@ -175,47 +168,5 @@ func BenchmarkInstance(b *testing.B) {
 				callGuest(b, in, "inc", 1)
 			}
 		})
-	})
-}
-
-// BenchmarkChanged is finding what a call has changed, in memories that are
-// large and little written to.
-func BenchmarkChanged(b *testing.B) {
-	shells(b, func(b *testing.B, s *shell) {
-		for _, size := range []uint64{1, 16, 64, 256} {
-			b.Run(fmt.Sprintf("MiB=%d", size), func(b *testing.B) {
-				in := s.instance(b)
-				defer in.Close()
-				callGuest(b, in, "_initialize", 0)
-				callGuest(b, in, "grow", size<<4)
-				b.Run("of=call", func(b *testing.B) {
-					for b.Loop() {
-						callGuest(b, in, "inc", 1)
-					}
-				})
-				pages := 0
-				b.Run("of=changed", func(b *testing.B) {
-					for b.Loop() {
-						callGuest(b, in, "inc", 1)
-						pages = count(b, in)
-					}
-					b.ReportMetric(float64(pages), "pages")
-				})
-				// Of the whole round, recycling is reported apart.
-				b.Run("of=round", func(b *testing.B) {
-					recycling := time.Duration(0)
-					for b.Loop() {
-						began := time.Now()
-						if err := in.Recycle(s.config); err != nil {
-							b.Fatal(err)
-						}
-						recycling += time.Since(began)
-						callGuest(b, in, "_initialize", 0)
-						callGuest(b, in, "grow", size<<4)
-					}
-					b.ReportMetric(float64(recycling.Nanoseconds())/float64(b.N), "recycle-ns")
-				})
-			})
-		}
 	})
 }

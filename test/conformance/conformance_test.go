@@ -108,7 +108,6 @@ type runner struct {
 	engine      *wasm.Engine
 	definitions map[string]*binary.Component
 	instances   map[string]*instance
-	hosts       []*component.HostInterface
 	current     *instance
 	opened      []func() error
 }
@@ -136,7 +135,7 @@ func runScript(t *testing.T, path string) []failure {
 		t.Fatal(err)
 	}
 	r := &runner{
-		dir: filepath.Dir(path), engine: engine, hosts: privateHosts,
+		dir: filepath.Dir(path), engine: engine,
 		definitions: map[string]*binary.Component{}, instances: map[string]*instance{},
 	}
 	defer func() {
@@ -210,7 +209,7 @@ func (r *runner) decode(file string) (*binary.Component, error) {
 }
 
 func (r *runner) compile(d *binary.Component) (*component.Program, error) {
-	p, err := component.Compile(context.Background(), r.engine, d, r.hosts, nil)
+	p, err := component.Compile(context.Background(), r.engine, d, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -184,9 +184,9 @@ type resourceWalk struct {
 	seen  map[any]bool
 }
 
-// again says whether a type has been visited.
-func (w *resourceWalk) again(t any) bool {
-	w.d.charge(1)
+// again says whether a type of so many parts has been visited.
+func (w *resourceWalk) again(t any, n int) bool {
+	w.d.charge(1 + n)
 	if w.seen[t] || w.d.err != nil {
 		return true
 	}
@@ -202,10 +202,10 @@ func (w *resourceWalk) extern(t *ExternType) {
 		w.value(t.Value)
 	case t.Func != nil:
 		w.function(t.Func)
-	case t.Instance != nil && !w.again(t.Instance):
+	case t.Instance != nil && !w.again(t.Instance, len(t.Instance.Exports)):
 		w.externs(t.Instance.Exports)
 		w.remove(t.Instance.own)
-	case t.Component != nil && !w.again(t.Component):
+	case t.Component != nil && !w.again(t.Component, len(t.Component.Imports)+len(t.Component.Exports)):
 		w.externs(t.Component.Imports)
 		w.externs(t.Component.Exports)
 		w.remove(t.Component.imported)
@@ -227,7 +227,7 @@ func (w *resourceWalk) remove(resources []*wit.Resource) {
 }
 
 func (w *resourceWalk) function(f *wit.Func) {
-	if !w.d.funcFacts(f).handle || w.again(f) {
+	if !w.d.funcFacts(f).handle || w.again(f, len(f.Params)) {
 		return
 	}
 	for i := range f.Params {
@@ -239,7 +239,7 @@ func (w *resourceWalk) function(f *wit.Func) {
 }
 
 func (w *resourceWalk) value(t *wit.Type) {
-	if !w.d.factsOf(t).handle || w.again(t) {
+	if !w.d.factsOf(t).handle || w.again(t, len(t.Fields)) {
 		return
 	}
 	if t.Resource != nil {

@@ -65,13 +65,20 @@ func (d *decoder) resourceFunc(s *scope, pos int, op ResourceOp) {
 	if op != ResourceDrop && !s.defined[r.Resource] {
 		d.fail(at, "type is not a local resource")
 	}
-	f := wasmbin.FuncType{Params: []wasmbin.ValueType{wasmbin.I32}}
-	if op != ResourceDrop {
-		f.Results = f.Params
+	f := &mapType
+	if op == ResourceDrop {
+		f = &dtorType
 	}
-	d.pushCore(s, pos, &CoreType{Kind: wasmbin.Func, Func: f})
+	d.pushCore(s, pos, f)
 	s.define(&ResourceFunc{Op: op, Resource: r.Resource})
 }
+
+// Core types of functions that handles or representations are passed to.
+var (
+	mapType  = CoreType{Kind: wasmbin.Func, Func: wasmbin.FuncType{Params: oneI32, Results: oneI32}}
+	dtorType = CoreType{Kind: wasmbin.Func, Func: wasmbin.FuncType{Params: oneI32}}
+	oneI32   = []wasmbin.ValueType{wasmbin.I32}
+)
 
 func (d *decoder) lift(s *scope, pos int) {
 	def := &Lift{CoreFunc: d.u32(), Options: d.options(s)}
@@ -258,6 +265,7 @@ func (d *decoder) flatten(t *wit.Type) flat {
 	if f, ok := d.flat[t]; ok {
 		return f
 	}
+	d.charge(len(t.Fields))
 	var f flat
 	switch t.Kind {
 	case wit.S64, wit.U64:

@@ -15,11 +15,12 @@ import (
 type Component struct {
 	// Name is what its component-name section says, "" without one.
 	Name string
-	// Defs are its definitions in order. Each but a *ResourceType adds one item
+	// Defs are its definitions in order. Each whose sort is not Type adds one item
 	// to the index space of its sort: the items of a sort are numbered from 0 in
 	// the order of their definitions, over all kinds of definitions. A definition
-	// refers to earlier ones only. Definitions of types are not among them, for
-	// whatever refers to a type has it here; but those of resource types are.
+	// refers to earlier ones only. Definitions and aliases of types are not among
+	// them, for whatever refers to a type has it here; but those of resource
+	// types are, and so are imports and exports of types.
 	Defs []Def
 	// Imports and Exports are what it takes and what it gives, in order, in terms
 	// of its own resource types.
@@ -30,8 +31,8 @@ type Component struct {
 // *CoreBundle, *CoreAlias, *SubComponent, *Instance, *Bundle, *Alias,
 // *OuterAlias, *ResourceType, *Lift, *Lower, *ResourceFunc, *Import or *Export.
 type Def interface {
-	// Sort is the index space that it adds to, or Type of a *ResourceType, whose
-	// space is not kept: resource types are known by their *wit.Resource.
+	// Sort is the index space that it adds to, or Type, which has none at run
+	// time: resource types are known by their *wit.Resource.
 	Sort() Sort
 }
 
@@ -223,6 +224,9 @@ type Export struct {
 // Extern is an import or an export: a name and a type.
 type Extern struct {
 	Name string
+	// Implements is the interface that an instance under a plain name is said to
+	// be one of, or "".
+	Implements string
 	ExternType
 }
 
@@ -241,6 +245,8 @@ type ExternType struct {
 
 	// name is the definition or the alias that Resource was reached by.
 	name *resourceName
+	// origin is what Value was made known as before, or nil.
+	origin *wit.Type
 }
 
 // InstanceType is the type of an instance.
@@ -300,7 +306,9 @@ type CoreType struct {
 	Value   wasmbin.ValueType
 	Mutable bool // of a global
 
-	open bool // of the type of a function, see coreTypeDef
+	// open is set for a type of functions that subtypes could be declared of,
+	// which makes it another type.
+	open bool
 }
 
 // Sort is CoreModuleSort.

@@ -2,13 +2,10 @@ package binary
 
 import "github.com/waterbear-run/waterbear/internal/wasmbin"
 
-// coreTypeDef is a core type: of a function or of a module.
+// coreTypeDef is a core type: the type of functions or of modules.
 type coreTypeDef struct {
-	fn     *wasmbin.FuncType
+	fn     *CoreType
 	module *ModuleType
-	// open is set for a function type that subtypes could be declared of, which
-	// makes it another type.
-	open bool
 }
 
 // Forms of core types.
@@ -27,10 +24,10 @@ func (d *decoder) coreFuncType() coreTypeDef {
 	at := d.pos
 	switch b := d.byte(); b {
 	case formFunc:
-		return coreTypeDef{fn: &wasmbin.FuncType{
+		return coreTypeDef{fn: &CoreType{Kind: wasmbin.Func, Func: wasmbin.FuncType{
 			Params:  d.coreValueTypes("parameters"),
 			Results: d.coreValueTypes("results"),
-		}}
+		}}}
 	case formStruct, formArray, formRec, formSub, formSubFinal, 0x4c, 0x4d, 0x65:
 		d.refuse(at, &featureGC)
 	case formCont:
@@ -50,7 +47,7 @@ func (d *decoder) openFuncType() coreTypeDef {
 		return coreTypeDef{}
 	}
 	t := d.coreFuncType()
-	t.open = true
+	t.fn.open = true
 	return t
 }
 
@@ -181,7 +178,7 @@ func coreMatch(a, b *CoreType) error {
 	switch a.Kind {
 	case wasmbin.Func, wasmbin.Tag:
 		if !sameCoreFunc(&a.Func, &b.Func) || a.open != b.open {
-			return mismatch("expected: %s, found: %s", coreFuncText(&b.Func), coreFuncText(&a.Func))
+			return mismatch("expected: %s, found: %s", coreFuncText(b), coreFuncText(a))
 		}
 	case wasmbin.Table:
 		if a.Value != b.Value {
@@ -216,7 +213,7 @@ func (d *decoder) moduleMatch(a, b *ModuleType) error {
 	if a == b {
 		return nil
 	}
-	d.charge(len(a.Imports) + len(b.Imports) + len(a.Exports) + len(b.Exports))
+	d.charge(a.size + b.size)
 	given := make(map[[2]string]*CoreType, len(b.Imports))
 	for i := range b.Imports {
 		given[[2]string{b.Imports[i].Module, b.Imports[i].Name}] = &b.Imports[i].CoreType

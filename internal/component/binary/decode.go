@@ -43,8 +43,10 @@ var magic = []byte("\x00asm")
 // decoder reads a component and all that is in it.
 type decoder struct {
 	reader
-	depth int // of what is being read
-	work  int // see charge
+	depth     int // of what is being read
+	types     int // how many there are, in all scopes
+	work      int // see charge
+	coreBytes int // of core modules that have been read
 
 	facts   map[*wit.Type]facts
 	funcs   map[*wit.Func]facts
@@ -76,15 +78,16 @@ func Decode(source []byte) (*Component, error) {
 		d.tooMany(maxBytes, len(source), "bytes of a component", maxBytes)
 		return nil, d.err
 	}
-	s := d.component(nil)
+	c, _ := d.component(nil)
 	if d.err != nil {
 		return nil, d.err
 	}
-	return s.component, nil
+	return c, nil
 }
 
-// component reads a component from its preamble to the end of the section.
-func (d *decoder) component(outer *scope) *scope {
+// component reads a component from its preamble to the end of the section, and
+// gives its type as well.
+func (d *decoder) component(outer *scope) (*Component, *ComponentType) {
 	s := newScope(inComponent, outer)
 	s.component = &Component{}
 	d.preamble()
@@ -103,7 +106,7 @@ func (d *decoder) component(outer *scope) *scope {
 		}
 	})
 	s.component.Imports, s.component.Exports = s.imports.list, s.exports.list
-	return s
+	return s.component, d.finish(s)
 }
 
 // deeper reads what lies one level deeper.
@@ -146,6 +149,7 @@ func (d *decoder) componentSection(s *scope, id int) {
 		d.custom(s)
 	case sectionCoreModule:
 		m := &CoreModule{Source: d.data[d.pos:d.end:d.end], Type: d.coreModule()}
+		d.coreBytes += len(m.Source)
 		d.push(s, pos, &ExternType{Of: CoreModuleSort, Module: m.Type})
 		s.define(m)
 	case sectionCoreInstance:
@@ -153,10 +157,9 @@ func (d *decoder) componentSection(s *scope, id int) {
 	case sectionCoreType:
 		d.vector(1, "core types", maxTypes, func() { d.coreType(s) })
 	case sectionComponent:
-		inner := d.component(s)
-		t := d.finish(inner)
+		inner, t := d.component(s)
 		d.push(s, pos, &ExternType{Of: ComponentSort, Component: t})
-		s.define(&SubComponent{inner.component})
+		s.define(&SubComponent{inner})
 	case sectionInstance:
 		d.vector(2, "instances", maxInstances, func() { d.instance(s) })
 	case sectionAlias:

@@ -17,11 +17,21 @@ type externs struct {
 	labels    map[string]bool
 }
 
-func newExterns(what string) externs {
-	return externs{
-		what: what, names: nameSet{}, visible: map[any]bool{},
-		resources: map[*resourceName]string{}, labels: map[string]bool{},
+// show makes a type visible.
+func (e *externs) show(key any) {
+	if e.visible == nil {
+		e.visible = map[any]bool{}
 	}
+	e.visible[key] = true
+}
+
+// label notes the label of a resource type.
+func (e *externs) label(name *resourceName, label string) {
+	if e.resources == nil {
+		e.resources, e.labels = map[*resourceName]string{}, map[string]bool{}
+	}
+	e.resources[name] = label
+	e.labels[label] = true
 }
 
 // externAttributes are the name of an import or export and what else is said of
@@ -164,11 +174,11 @@ func (d *decoder) renamed(def *ExternType, label string) ExternType {
 	if t.Value != nil {
 		named := *t.Value
 		named.Name = label
-		d.facts[&named] = d.factsOf(t.Value)
 		if handle, ok := d.handles[t.Value]; ok {
 			d.handles[&named] = handle
 		}
-		t.Value = &named
+		d.facts[&named] = d.factsOf(t.Value)
+		t.Value, t.origin = &named, t.Value
 	}
 	if t.Resource != nil {
 		t.name = &resourceName{t.Resource}
@@ -194,11 +204,10 @@ func (d *decoder) declare(s *scope, to *externs, a *externAttributes, t ExternTy
 	} else {
 		s.made = append(s.made, made...)
 	}
-	e := Extern{Name: a.name, ExternType: t}
+	e := Extern{Name: a.name, Implements: a.implements, ExternType: t}
 	d.push(s, a.pos, &e.ExternType)
 	if t.Of == Type && t.Resource != nil {
-		to.resources[t.name] = a.name
-		to.labels[a.name] = true
+		to.label(t.name, a.name)
 	}
 	if d.err == nil && s.kind != inInstanceType && !d.show(s, to, &e.ExternType) {
 		d.fail(a.pos, "%s not valid to be used as %s: it refers to a type that has no name as an %s", externNames[t.Of], to.what, to.what)
@@ -269,6 +278,9 @@ func (d *decoder) checkName(to *externs, a *externAttributes, t *ExternType) {
 	}
 	if before, ok := to.names[n.unique]; ok {
 		d.fail(a.pos, "%s name `%s` conflicts with previous name `%s`", to.what, a.name, before)
+	}
+	if to.names == nil {
+		to.names = nameSet{}
 	}
 	to.names[n.unique] = a.name
 }

@@ -9,12 +9,11 @@ type resourceName struct{ resource *wit.Resource }
 
 // facts are what a value type has with all that it is made of.
 type facts struct {
-	size, depth int
-	bytes       int // in a 64-bit memory, at most maxElemBytes
-	align       int
-	borrow      bool // a borrow is in it
-	handle      bool // an own or a borrow is in it
-	pointer     bool // a string or a list is in it
+	size    int32 // see maxTypeSize, which it is at most
+	depth   uint8 // at most maxTypeDepth + 1
+	borrow  bool  // a borrow is in it
+	handle  bool  // an own or a borrow is in it
+	pointer bool  // a string or a list is in it
 }
 
 // factsOf gives the facts of a type, whose parts are known to be within the
@@ -23,97 +22,26 @@ func (d *decoder) factsOf(t *wit.Type) facts {
 	if f, ok := d.facts[t]; ok {
 		return f
 	}
-	f := facts{size: 1, depth: 1, align: 1}
-	switch t.Kind {
-	case wit.Bool, wit.S8, wit.U8:
-		f.bytes = 1
-	case wit.S16, wit.U16:
-		f.bytes, f.align = 2, 2
-	case wit.S32, wit.U32, wit.F32, wit.Char, wit.Own, wit.Borrow:
-		f.bytes, f.align = 4, 4
-		f.borrow, f.handle = t.Kind == wit.Borrow, t.Kind != wit.Char && t.Resource != nil
-	case wit.S64, wit.U64, wit.F64:
-		f.bytes, f.align = 8, 8
-	case wit.String, wit.List:
-		f.pointer = true
-		if t.Elem != nil {
-			f.add(d.factsOf(t.Elem))
-		}
-		f.bytes, f.align = 16, 8
-	case wit.Record, wit.Tuple:
-		for i := range t.Fields {
-			part := d.factsOf(t.Fields[i].Type)
-			f.append(part)
-			f.add(part)
-		}
-		f.bytes = alignTo(f.bytes, f.align)
-	case wit.Flags:
-		f.bytes, f.align = flagsBytes(len(t.Fields)), flagsBytes(len(t.Fields))
-	default:
-		d.variantFacts(t, &f)
+	f := facts{
+		size: 1, depth: 1,
+		borrow:  t.Kind == wit.Borrow,
+		handle:  t.Kind == wit.Borrow || t.Kind == wit.Own,
+		pointer: t.Kind == wit.String || t.Kind == wit.List,
 	}
-	f.bytes = min(f.bytes, maxElemBytes)
+	for _, p := range parts(t) {
+		f.add(d.factsOf(p))
+	}
 	d.facts[t] = f
 	return f
-}
-
-// variantFacts fills in the facts of a type of cases.
-func (d *decoder) variantFacts(t *wit.Type, f *facts) {
-	most := 0
-	f.align = discriminantBytes(caseCount(t))
-	f.bytes = f.align
-	for _, payload := range parts(t) {
-		p := d.factsOf(payload)
-		f.align = max(f.align, p.align)
-		most = max(most, p.bytes)
-		f.add(p)
-	}
-	f.bytes = alignTo(alignTo(f.bytes, f.align)+most, f.align)
 }
 
 // add counts a part in.
 func (f *facts) add(part facts) {
 	f.size = min(f.size+part.size, maxTypeSize)
-	f.depth = max(f.depth, part.depth+1)
+	f.depth = max(f.depth, min(part.depth, maxTypeDepth)+1)
 	f.borrow = f.borrow || part.borrow
 	f.handle = f.handle || part.handle
 	f.pointer = f.pointer || part.pointer
-}
-
-// append lays a field out behind those before it.
-func (f *facts) append(field facts) {
-	f.align = max(f.align, field.align)
-	f.bytes = min(alignTo(f.bytes, field.align)+field.bytes, maxElemBytes)
-}
-
-func alignTo(n, align int) int { return (n + align - 1) / align * align }
-
-func flagsBytes(n int) int {
-	switch {
-	case n <= 8:
-		return 1
-	case n <= 16:
-		return 2
-	}
-	return 4
-}
-
-func discriminantBytes(cases int) int {
-	switch {
-	case cases <= 1<<8:
-		return 1
-	case cases <= 1<<16:
-		return 2
-	}
-	return 4
-}
-
-// caseCount is how many cases there are in a type that has some.
-func caseCount(t *wit.Type) int {
-	if t.Kind == wit.Option || t.Kind == wit.Result {
-		return 2
-	}
-	return len(t.Fields)
 }
 
 // parts are the types directly in a type, in order.
@@ -155,13 +83,13 @@ func (d *decoder) sizeOf(t *ExternType) int {
 	case t.Module != nil:
 		return t.Module.size
 	case t.Func != nil:
-		return d.funcFacts(t.Func).size
+		return int(d.funcFacts(t.Func).size)
 	case t.Component != nil:
 		return t.Component.size
 	case t.Instance != nil:
 		return t.Instance.size
 	case t.Value != nil:
-		return d.factsOf(t.Value).size
+		return int(d.factsOf(t.Value).size)
 	}
 	return 1
 }
@@ -189,7 +117,7 @@ func (d *decoder) addSize(at int, size *int, more int) {
 // charge counts work that the bytes of the component do not account for.
 func (d *decoder) charge(n int) {
 	d.work += n
-	if d.work > maxWork+workPerByte*len(d.data) {
-		d.fail(d.pos, "the component takes more than %d steps to validate: its types are too large for how often they are used", maxWork+workPerByte*len(d.data))
+	if limit := freeWork + workPerByte*(d.pos-d.coreBytes); d.work > limit {
+		d.fail(d.pos, "type checking takes more than %d steps: types are too large for how often they are used", limit)
 	}
 }

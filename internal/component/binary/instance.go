@@ -41,9 +41,9 @@ func (d *decoder) instantiateModule(s *scope, pos int) {
 	if m == nil {
 		return
 	}
-	d.charge(len(m.Imports))
 	for i := range m.Imports {
 		want := &m.Imports[i]
+		d.charge(want.size())
 		from, ok := given[want.Module]
 		if !ok {
 			d.fail(pos, "missing module instantiation argument named `%s`", want.Module)
@@ -139,7 +139,7 @@ func (d *decoder) instantiate(s *scope, pos int) {
 // bundle reads an instance made of exports.
 func (d *decoder) bundle(s *scope, pos int) {
 	def := &Bundle{Type: &InstanceType{size: 1}}
-	names := newExterns("export")
+	names := externs{what: "export"}
 	d.vector(4, "instantiation exports", maxArgs, func() {
 		a := d.attributes()
 		pos := d.pos
@@ -150,7 +150,7 @@ func (d *decoder) bundle(s *scope, pos int) {
 		}
 		d.checkName(&names, &a, &t)
 		d.addSize(pos, &def.Type.size, d.sizeOf(&t))
-		def.Type.Exports = append(def.Type.Exports, Extern{Name: a.name, ExternType: t})
+		def.Type.Exports = append(def.Type.Exports, Extern{Name: a.name, Implements: a.implements, ExternType: t})
 		def.Exports = append(def.Exports, NamedRef{Name: a.name, Ref: ref})
 	})
 	def.Type.depth = d.nesting(def.Type.Exports)

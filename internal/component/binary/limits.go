@@ -11,13 +11,11 @@ const (
 	// maxTypeDepth bounds how deep value types lie in each other.
 	maxTypeDepth = 100
 	// maxTypeSize bounds the size of a type with all that it is made of, in
-	// types, each counted as often as it occurs.
+	// types, each counted as often as it occurs. So no value takes 2^28 bytes of
+	// memory either, as Binary.md has it: lists of a fixed length are refused.
 	maxTypeSize = 1_000_000
-	// maxElemBytes bounds the bytes that a value takes in a 64-bit memory
-	// (Binary.md, "elem_size").
-	maxElemBytes = 1 << 28
 
-	maxTypes      = 1_000_000
+	maxTypes      = 1_000_000 // in all scopes together
 	maxFuncs      = 1_000_000
 	maxItems      = 1_000_000 // of core tables, memories, globals or tags, each
 	maxExterns    = 1_000_000 // imports or exports, each
@@ -37,10 +35,11 @@ const (
 	// maxTableItems is what a core table may claim to begin with.
 	maxTableItems = 10_000_000
 
-	// Comparing types and replacing resource types in them takes work that no
-	// size of a binary bounds by itself: many small definitions can each need all
-	// of a large type. So it is counted, in types looked at; maxWork is free, and
-	// so is workPerByte for each byte of the component.
-	maxWork     = 10_000_000
-	workPerByte = 100
+	// Comparing types and replacing resource types in them takes time and memory
+	// that no size of a binary bounds by itself: many small definitions can each
+	// need all of a large type. So it is counted, in types looked at; freeWork are
+	// free, and workPerByte for each byte that is not of a core module. A Python
+	// interpreter with all of WASI, linked from 24 modules, takes 4,000.
+	freeWork    = 500_000
+	workPerByte = 4
 )

@@ -7,13 +7,13 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-func mismatch(format string, args ...any) error { return fmt.Errorf(format, args...) }
+func mismatch(format string, args ...any) error { return fmt.Errorf(format, brief(args)...) }
 
 func expected(want, found string) error { return mismatch("expected %s, found %s", want, found) }
 
 // within says where a mismatch is.
 func within(err error, format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, brief(args)...), err)
 }
 
 // errStopped stands for a failure that the decoder has recorded.

@@ -48,7 +48,7 @@ func (d *decoder) valueMatch(a, b *wit.Type) error {
 		if a.Kind < wit.List && b.Kind < wit.List {
 			return mismatch("expected primitive `%s` found primitive `%s`", b.Kind, a.Kind)
 		}
-		return expected(kindText(b), kindText(a))
+		return expected(b.Kind.String(), a.Kind.String())
 	}
 	if err := d.partsMatch(a, b); err != nil {
 		return err
@@ -57,10 +57,6 @@ func (d *decoder) valueMatch(a, b *wit.Type) error {
 		d.same[pair] = true
 	}
 	return nil
-}
-
-func kindText(t *wit.Type) string {
-	return t.Kind.String()
 }
 
 // partsMatch compares what two types of a kind are made of.

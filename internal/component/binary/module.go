@@ -100,7 +100,7 @@ func (d *decoder) coreSection(c *coreSpace, id byte) {
 	case coreImports:
 		d.vector(4, "imports", maxExterns, func() { d.coreImport(c) })
 	case coreFuncs:
-		d.vector(1, "functions", maxFuncs, func() { d.addCore(c, d.coreFuncOf(c, wasmbin.Func)) })
+		d.vector(1, "functions", maxFuncs, func() { d.addCore(c, d.coreFuncOf(c)) })
 	case coreTables:
 		d.vector(3, "tables", maxItems, func() { d.addCore(c, d.tableType()) })
 	case coreMemories:
@@ -126,9 +126,8 @@ func (d *decoder) addCore(c *coreSpace, t *CoreType) {
 	}
 }
 
-// coreFuncOf reads the index of a function type, and gives the type of an item of
-// it.
-func (d *decoder) coreFuncOf(c *coreSpace, kind wasmbin.Kind) *CoreType {
+// coreFuncOf reads the index of a function type. It gives nil after a failure.
+func (d *decoder) coreFuncOf(c *coreSpace) *CoreType {
 	at := d.pos
 	i := d.u32()
 	if int(i) >= len(c.types) {
@@ -137,8 +136,7 @@ func (d *decoder) coreFuncOf(c *coreSpace, kind wasmbin.Kind) *CoreType {
 	if d.err != nil {
 		return nil
 	}
-	t := c.types[i]
-	return &CoreType{Kind: kind, Func: *t.fn, open: t.open}
+	return c.types[i].fn
 }
 
 func (d *decoder) tagType(c *coreSpace) *CoreType {
@@ -146,11 +144,16 @@ func (d *decoder) tagType(c *coreSpace) *CoreType {
 	if b := d.byte(); b != 0 {
 		d.fail(at, "invalid tag attributes %#x", b)
 	}
-	t := d.coreFuncOf(c, wasmbin.Tag)
-	if t != nil && len(t.Func.Results) > 0 {
+	f := d.coreFuncOf(c)
+	if f == nil {
+		return nil
+	}
+	if len(f.Func.Results) > 0 {
 		d.fail(at, "invalid exception type: non-empty tag result type")
 	}
-	return t
+	t := *f
+	t.Kind = wasmbin.Tag
+	return &t
 }
 
 // coreExternType reads the type of an import, or of an export of a module type.
@@ -158,7 +161,7 @@ func (d *decoder) coreExternType(c *coreSpace) *CoreType {
 	at := d.pos
 	switch b := d.byte(); wasmbin.Kind(b) {
 	case wasmbin.Func:
-		return d.coreFuncOf(c, wasmbin.Func)
+		return d.coreFuncOf(c)
 	case wasmbin.Table:
 		return d.tableType()
 	case wasmbin.Memory:

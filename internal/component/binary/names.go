@@ -1,8 +1,8 @@
 package binary
 
 import (
-	"fmt"
 	"strings"
+	"unicode"
 )
 
 // nameForm is a form of the name of an import or export.
@@ -65,17 +65,19 @@ func isFragment(s string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
 // checkLabel says why s is no label, or nil.
 func checkLabel(s string) error {
 	if !isLabel(s) {
-		return fmt.Errorf("`%s` is not in kebab case", s)
+		return mismatch("`%s` is not in kebab case", s)
 	}
 	return nil
 }
 
 // parseName reads the name of an import or export.
 func parseName(s string) (externName, error) {
-	n := externName{unique: lower(s)}
+	n := externName{unique: unique(s)}
 	if rest, ok := strings.CutPrefix(s, "[constructor]"); ok {
 		n.form, n.resource = constructorName, rest
 		return n, checkLabel(rest)
@@ -96,7 +98,7 @@ func parseName(s string) (externName, error) {
 	}
 	n.form = interfaceName
 	path, version, versioned := strings.Cut(s, "@")
-	n.unique = lower(path) + s[len(path):]
+	n.unique = unique(path) + s[len(path):]
 	if err := checkPath(path, true); err != nil {
 		return n, err
 	}
@@ -111,12 +113,12 @@ func parseName(s string) (externName, error) {
 func (n *externName) parseFunc(s string) error {
 	resource, field, ok := strings.Cut(s, ".")
 	if !ok {
-		return fmt.Errorf("failed to find `.` character in `%s`", s)
+		return mismatch("failed to find `.` character in `%s`", s)
 	}
 	n.resource = resource
-	n.unique = lower(s)
-	if lower(resource) == lower(field) {
-		n.unique = lower(resource)
+	n.unique = unique(s)
+	if unique(resource) == unique(field) {
+		n.unique = unique(resource)
 	}
 	if err := checkLabel(resource); err != nil {
 		return err
@@ -124,15 +126,18 @@ func (n *externName) parseFunc(s string) error {
 	return checkLabel(field)
 }
 
-// lower puts ASCII letters into lower case, which are all that names have.
-func lower(s string) string { return strings.ToLower(s) }
+// unique is what has to differ in the names of one scope: bindings for languages
+// that write names otherwise are to find different ones. Later versions of the
+// specification have hyphens not count either, which refuses components that were
+// built before.
+func unique(s string) string { return strings.ToLower(s) }
 
 // checkPath checks namespace:package, and /projection behind it, which
 // an interface must have.
 func checkPath(s string, isInterface bool) error {
 	namespace, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return fmt.Errorf("expected `:` at `%s`", s)
+		return mismatch("expected `:` at `%s`", s)
 	}
 	pkg, projection, ok := strings.Cut(rest, "/")
 	for _, words := range []string{namespace, pkg} {
@@ -142,13 +147,13 @@ func checkPath(s string, isInterface bool) error {
 		if err := checkLabel(words); err != nil {
 			return err
 		}
-		if words != lower(words) {
-			return fmt.Errorf("`%s` is not lowercase in a package name or namespace", words)
+		if upper := strings.IndexFunc(words, unicode.IsUpper); upper >= 0 {
+			return mismatch("character `%c` is not lowercase in package name/namespace `%s`", words[upper], words)
 		}
 	}
 	if !ok {
 		if isInterface {
-			return fmt.Errorf("expected `/` after package name in `%s`", s)
+			return mismatch("expected `/` after package name in `%s`", s)
 		}
 		return nil
 	}
@@ -162,235 +167,5 @@ func checkPath(s string, isInterface bool) error {
 type nestedNameError struct{ rest string }
 
 func (e *nestedNameError) Error() string {
-	return fmt.Sprintf("nested namespaces: trailing characters found: `%s`, expected `/` after package name", e.rest)
-}
-
-// checkVersion says why s is no version of Semantic Versioning 2.0, or nil.
-func checkVersion(s string) error {
-	core, build, hasBuild := strings.Cut(s, "+")
-	core, pre, hasPre := strings.Cut(core, "-")
-	numbers := strings.Split(core, ".")
-	if len(numbers) != 3 {
-		return fmt.Errorf("`%s` is not a valid semver: it needs three numbers", s)
-	}
-	for _, n := range numbers {
-		if !isNumber(n) {
-			return fmt.Errorf("`%s` is not a valid semver: unexpected character or number in `%s`", s, n)
-		}
-	}
-	if hasPre {
-		if err := checkIdentifiers(s, pre, true); err != nil {
-			return err
-		}
-	}
-	if hasBuild {
-		return checkIdentifiers(s, build, false)
-	}
-	return nil
-}
-
-// checkIdentifiers checks what is behind - or + in a version.
-func checkIdentifiers(version, s string, pre bool) error {
-	for id := range strings.SplitSeq(s, ".") {
-		if id == "" {
-			return fmt.Errorf("`%s` is not a valid semver: empty identifier segment", version)
-		}
-		digits := true
-		for i := range len(id) {
-			c := id[i]
-			letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '-'
-			if !letter && !isDigit(c) {
-				return fmt.Errorf("`%s` is not a valid semver: unexpected character %q", version, c)
-			}
-			digits = digits && !letter
-		}
-		if pre && digits && !isNumber(id) {
-			return fmt.Errorf("`%s` is not a valid semver: a number with a leading zero, or too large", version)
-		}
-	}
-	return nil
-}
-
-// isNumber says whether s is a decimal number of 64 bits without leading zeros.
-func isNumber(s string) bool {
-	const maxUint64 = "18446744073709551615"
-	if s == "" || s[0] == '0' && len(s) > 1 || len(s) > len(maxUint64) || len(s) == len(maxUint64) && s > maxUint64 {
-		return false
-	}
-	for i := range len(s) {
-		if !isDigit(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// parseDependency reads the forms of names that refer to implementations, and
-// says whether s has one of them.
-func parseDependency(s string) (nameForm, error, bool) {
-	kind, rest, ok := strings.Cut(s, "=")
-	if !ok {
-		return 0, nil, false
-	}
-	switch kind {
-	case "unlocked-dep":
-		query, ok := strings.CutPrefix(rest, "<")
-		if !ok {
-			return dependencyName, fmt.Errorf("expected `<` at `%s`", rest), true
-		}
-		// A range of versions has > in it.
-		query, ok = strings.CutSuffix(query, ">")
-		if !ok {
-			return dependencyName, fmt.Errorf("expected `>` at the end of `%s`", rest), true
-		}
-		return dependencyName, checkQuery(query), true
-	case "locked-dep":
-		pkg, err := inBrackets(&rest)
-		if err == nil {
-			path, version, versioned := strings.Cut(pkg, "@")
-			err = checkPath(path, false)
-			if err == nil && versioned {
-				err = checkVersion(version)
-			}
-		}
-		return dependencyName, firstError(err, optionalHash(&rest), noRest(rest)), true
-	case "url":
-		url, err := inBrackets(&rest)
-		if err == nil && strings.Contains(url, "<") {
-			err = fmt.Errorf("url cannot contain `<`: `%s`", url)
-		}
-		return urlName, firstError(err, optionalHash(&rest), noRest(rest)), true
-	case "integrity":
-		hash, err := inBrackets(&rest)
-		if err == nil {
-			err = checkHash(hash)
-		}
-		return hashName, firstError(err, noRest(rest)), true
-	}
-	return 0, nil, false
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func noRest(s string) error {
-	if s != "" {
-		return fmt.Errorf("trailing characters found: `%s`", s)
-	}
-	return nil
-}
-
-// inBrackets takes <…> from the beginning of s.
-func inBrackets(s *string) (string, error) {
-	rest, ok := strings.CutPrefix(*s, "<")
-	if !ok {
-		return "", fmt.Errorf("expected `<` at `%s`", *s)
-	}
-	inner, rest, ok := strings.Cut(rest, ">")
-	if !ok {
-		return "", fmt.Errorf("failed to find `>` character in `%s`", *s)
-	}
-	*s = rest
-	return inner, nil
-}
-
-func optionalHash(s *string) error {
-	if !strings.HasPrefix(*s, ",") {
-		return nil
-	}
-	rest, ok := strings.CutPrefix(*s, ",integrity=")
-	if !ok {
-		return fmt.Errorf("expected `integrity=<` at `%s`", (*s)[1:])
-	}
-	*s = rest
-	hash, err := inBrackets(s)
-	if err != nil {
-		return err
-	}
-	return checkHash(hash)
-}
-
-// checkHash checks integrity metadata: hashes with white space between them.
-func checkHash(s string) error {
-	all := strings.Fields(s)
-	if len(all) == 0 {
-		return fmt.Errorf("integrity hash cannot be empty")
-	}
-	for _, h := range all {
-		algorithm, rest, ok := strings.Cut(h, "-")
-		switch algorithm {
-		case "sha256", "sha384", "sha512":
-		default:
-			return fmt.Errorf("unrecognized hash algorithm: `%s`", h)
-		}
-		if !ok {
-			return fmt.Errorf("expected `-` after hash algorithm: %s", h)
-		}
-		digest, _, _ := strings.Cut(rest, "?")
-		if !isBase64(digest) {
-			return fmt.Errorf("not valid base64: `%s`", digest)
-		}
-	}
-	return nil
-}
-
-// isBase64 says whether s has the characters of base64, and padding only behind
-// them.
-func isBase64(s string) bool {
-	digits := strings.TrimRight(s, "=")
-	if digits == "" || len(s)-len(digits) > 2 {
-		return false
-	}
-	for i := range len(digits) {
-		c := digits[i]
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '+' && c != '/' {
-			return false
-		}
-	}
-	return true
-}
-
-// checkQuery checks a package with a range of versions.
-func checkQuery(s string) error {
-	path, ranges, ok := strings.Cut(s, "@")
-	if err := checkPath(path, false); err != nil || !ok || ranges == "*" {
-		return err
-	}
-	inner, ok := strings.CutPrefix(ranges, "{")
-	if !ok {
-		return fmt.Errorf("expected `{` at `%s`", ranges)
-	}
-	inner, rest, ok := strings.Cut(inner, "}")
-	if !ok {
-		return fmt.Errorf("failed to find `}` character in `%s`", ranges)
-	}
-	if err := noRest(rest); err != nil {
-		return err
-	}
-	return checkRange(inner)
-}
-
-func checkRange(s string) error {
-	lowest, isLowest := strings.CutPrefix(s, ">=")
-	if isLowest {
-		low, high, both := strings.Cut(lowest, " ")
-		if err := checkVersion(low); err != nil || !both {
-			return err
-		}
-		s = high
-	}
-	highest, ok := strings.CutPrefix(s, "<")
-	switch {
-	case ok:
-		return checkVersion(highest)
-	case isLowest:
-		return fmt.Errorf("expected `<` at start of version range upper bounds: `%s`", s)
-	}
-	return fmt.Errorf("expected `>=` or `<` at start of version range: `%s`", s)
+	return mismatch("nested namespaces: trailing characters found: `%s`, expected `/` after package name", e.rest).Error()
 }

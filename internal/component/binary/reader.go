@@ -31,7 +31,7 @@ func (r *reader) enter(size uint32, section string) (outer reader) {
 // leave undoes enter.
 func (r *reader) leave(outer reader) {
 	if r.err == nil && r.pos < r.end {
-		r.fail(r.pos, "section size mismatch: %d bytes are left over", r.left())
+		r.fail(r.pos, "unexpected data at the end of the section: %d bytes are left over", r.left())
 	}
 	r.end, r.section = outer.end, outer.section
 }
@@ -43,7 +43,7 @@ func (r *reader) left() int { return r.end - r.pos }
 // fail lets an error stick, if it is the first.
 func (r *reader) fail(at int, format string, args ...any) {
 	if r.err == nil {
-		r.err = &Error{Offset: at, Section: r.section, Rule: fmt.Sprintf(format, args...)}
+		r.err = &Error{Offset: at, Section: r.section, Rule: fmt.Sprintf(format, brief(args)...)}
 	}
 }
 
@@ -78,16 +78,6 @@ func (r *reader) peek() byte {
 		return 0
 	}
 	return r.data[r.pos]
-}
-
-// bool reads a byte that is 0 or 1.
-func (r *reader) bool() bool {
-	at := r.pos
-	b := r.byte()
-	if b > 1 {
-		r.fail(at, "invalid boolean value %#x", b)
-	}
-	return b == 1
 }
 
 // u32 reads an unsigned LEB128 number of at most 32 bits.

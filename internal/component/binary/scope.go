@@ -47,8 +47,8 @@ type scope struct {
 
 func newScope(kind scopeKind, outer *scope) *scope {
 	return &scope{
-		kind: kind, outer: outer, size: 1, defined: map[*wit.Resource]bool{},
-		imports: newExterns("import"), exports: newExterns("export"),
+		kind: kind, outer: outer, size: 1,
+		imports: externs{what: "import"}, exports: externs{what: "export"},
 	}
 }
 
@@ -78,7 +78,11 @@ func (d *decoder) resourceAt(s *scope) *ExternType {
 
 // coreItemAt is the type of the core item with an index, or nil after a failure.
 func (d *decoder) coreItemAt(s *scope, pos int, kind wasmbin.Kind, i uint32) *CoreType {
-	return at(d, s.coreItems[kind], pos, i, "core "+coreSpaceNames[kind])
+	what := coreSpaceNames[kind]
+	if kind == wasmbin.Func {
+		what = "core function"
+	}
+	return at(d, s.coreItems[kind], pos, i, what)
 }
 
 // itemAt is the type of an item that can be exported or passed, and a reference
@@ -115,7 +119,8 @@ func (d *decoder) push(s *scope, at int, t *ExternType) {
 		n, limit, what = len(s.funcs)+len(s.coreItems[wasmbin.Func]), maxFuncs, "functions"
 	case Type:
 		s.types = append(s.types, t)
-		n, limit, what = len(s.types)+len(s.coreTypes), maxTypes, "types"
+		d.types++
+		n, limit, what = d.types, maxTypes, "types"
 	case ComponentSort:
 		s.components = append(s.components, t.Component)
 		n, limit, what = len(s.components), maxComponents, "components"
@@ -144,8 +149,8 @@ func (d *decoder) pushCore(s *scope, at int, t *CoreType) {
 // pushCoreType appends a core type to its index space.
 func (d *decoder) pushCoreType(s *scope, at int, t coreTypeDef) {
 	s.coreTypes = append(s.coreTypes, t)
-	if n := len(s.types) + len(s.coreTypes); n > maxTypes {
-		d.tooMany(at, n, "types", maxTypes)
+	if d.types++; d.types > maxTypes {
+		d.tooMany(at, d.types, "types", maxTypes)
 	}
 }
 

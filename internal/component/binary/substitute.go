@@ -79,9 +79,6 @@ func (m *substitution) value(t *wit.Type) *wit.Type {
 	}
 	m.d.charge(1 + len(t.Fields))
 	to := m.changed(t)
-	if to != t {
-		m.d.facts[to] = m.d.factsOf(t)
-	}
 	m.values[t] = to
 	return to
 }
@@ -133,8 +130,6 @@ func (m *substitution) function(f *wit.Func) *wit.Func {
 	}
 	if same {
 		to = f
-	} else {
-		m.d.funcs[to] = m.d.funcFacts(f)
 	}
 	m.funcs[f] = to
 	return to
@@ -146,7 +141,7 @@ func (m *substitution) extern(t ExternType) ExternType {
 	case t.Func != nil:
 		t.Func = m.function(t.Func)
 	case t.Value != nil:
-		t.Value = m.value(t.Value)
+		t.Value, t.origin = m.value(t.Value), m.value(t.origin)
 	case t.Resource != nil:
 		t.name = m.name(t.name)
 		t.Resource = t.name.resource

@@ -6,6 +6,20 @@ import (
 	"github.com/waterbear-run/waterbear/internal/wasmbin"
 )
 
+// maxExcerpt bounds what an error repeats of a name, in bytes: names are long at
+// will, and the way to a mismatch repeats many.
+const maxExcerpt = 200
+
+// brief cuts the names among what an error is made of.
+func brief(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok && len(s) > maxExcerpt {
+			args[i] = strings.ToValidUTF8(s[:maxExcerpt], "") + "…"
+		}
+	}
+	return args
+}
+
 // How errors call things.
 var (
 	externNames = [Sorts]string{
@@ -25,8 +39,12 @@ var coreValueNames = map[wasmbin.ValueType]string{
 }
 
 // coreFuncText is a core function type in the text format.
-func coreFuncText(f *wasmbin.FuncType) string {
-	return "(func" + typeList(" (param", f.Params) + typeList(" (result", f.Results) + ")"
+func coreFuncText(t *CoreType) string {
+	f := "(func" + typeList(" (param", t.Func.Params) + typeList(" (result", t.Func.Results) + ")"
+	if t.open {
+		return "(sub " + f + ")"
+	}
+	return f
 }
 
 func typeList(head string, types []wasmbin.ValueType) string {

@@ -59,7 +59,7 @@ func (d *decoder) resourceType(s *scope, pos int, t *ExternType) {
 		i := d.u32()
 		def.Dtor = int(i)
 		f := d.coreItemAt(s, at, wasmbin.Func, i)
-		if f != nil && !sameCoreFunc(&f.Func, &dtorType) {
+		if f != nil && !sameCoreFunc(&f.Func, &dtorType.Func) {
 			d.fail(at, "core function %d has wrong signature for a destructor", i)
 		}
 	default:
@@ -68,11 +68,12 @@ func (d *decoder) resourceType(s *scope, pos int, t *ExternType) {
 	def.Resource = &wit.Resource{}
 	t.Resource, t.name = def.Resource, &resourceName{def.Resource}
 	s.made = append(s.made, def.Resource)
+	if s.defined == nil {
+		s.defined = map[*wit.Resource]bool{}
+	}
 	s.defined[def.Resource] = true
 	s.define(def)
 }
-
-var dtorType = wasmbin.FuncType{Params: []wasmbin.ValueType{wasmbin.I32}}
 
 // Kinds of declarations in the types of components and instances.
 const (
@@ -183,7 +184,7 @@ func (d *decoder) coreType(s *scope) {
 			d.pushCoreType(s, pos, coreTypeDef{module: m})
 		}
 	case 0:
-		d.pos++
+		d.byte()
 		if b := d.byte(); b != formSub {
 			d.refuseLeading(pos+1, b, "non-final sub type")
 			return

@@ -26,10 +26,19 @@ const (
 // primitives are the types without parts, in the order of their opcodes from
 // codeString up.
 var primitives = [...]*wit.Type{
-	{Kind: wit.String}, {Kind: wit.Char},
-	{Kind: wit.F64}, {Kind: wit.F32},
-	{Kind: wit.U64}, {Kind: wit.S64}, {Kind: wit.U32}, {Kind: wit.S32},
-	{Kind: wit.U16}, {Kind: wit.S16}, {Kind: wit.U8}, {Kind: wit.S8}, {Kind: wit.Bool},
+	{Kind: wit.String},
+	{Kind: wit.Char},
+	{Kind: wit.F64},
+	{Kind: wit.F32},
+	{Kind: wit.U64},
+	{Kind: wit.S64},
+	{Kind: wit.U32},
+	{Kind: wit.S32},
+	{Kind: wit.U16},
+	{Kind: wit.S16},
+	{Kind: wit.U8},
+	{Kind: wit.S8},
+	{Kind: wit.Bool},
 }
 
 // valueType reads the use of a value type: the opcode of a primitive one, or the
@@ -139,8 +148,6 @@ func (d *decoder) checkFacts(at int, t *wit.Type) {
 		d.fail(at, "effective type size exceeds the limit of %d", maxTypeSize)
 	case f.depth > maxTypeDepth:
 		d.fail(at, "type nesting is too deep: more than %d", maxTypeDepth)
-	case f.bytes >= maxElemBytes:
-		d.fail(at, "type exceeds maximum byte size of %d", maxElemBytes)
 	}
 }
 
@@ -214,7 +221,7 @@ func (d *decoder) label(what string, names *nameSet) string {
 	if *names == nil {
 		*names = nameSet{}
 	}
-	key := lower(s)
+	key := unique(s)
 	if before, ok := (*names)[key]; ok {
 		d.fail(at, "%s name `%s` conflicts with previous %s name `%s`", what, s, lastWord(what), before)
 		return ""

@@ -36,8 +36,8 @@ func (s *scope) name(to *externs, t *ExternType) {
 	default:
 		return
 	}
-	to.visible[key] = true
-	s.exports.visible[key] = true
+	to.show(key)
+	s.exports.show(key)
 }
 
 // typeVisible says whether all that a type is made of is visible; the type itself
@@ -99,19 +99,21 @@ func (d *decoder) valueVisible(to *externs, t *wit.Type) bool {
 		return false
 	}
 	if t.Kind >= wit.List {
-		to.visible[t] = true
+		to.show(t)
 	}
 	return true
 }
 
 // partsVisible says whether what a type is made of is visible.
 func (d *decoder) partsVisible(to *externs, t *wit.Type) bool {
-	if t.Kind == wit.Own || t.Kind == wit.Borrow {
+	switch t.Kind {
+	case wit.Own, wit.Borrow:
 		return to.visible[d.handles[t]]
+	case wit.Enum, wit.Flags:
+		return true
 	}
-	all := parts(t)
-	d.charge(1 + len(all))
-	for _, p := range all {
+	d.charge(1 + len(t.Fields))
+	for _, p := range parts(t) {
 		if !d.valueVisible(to, p) {
 			return false
 		}

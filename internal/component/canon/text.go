@@ -2,6 +2,7 @@ package canon
 
 import (
 	"encoding/binary"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -79,11 +80,12 @@ func (l *Lift) decode(f form, m []byte) (string, error) {
 		if size == len(m) {
 			return string(m), nil
 		}
-		s := make([]byte, 0, size)
+		var s strings.Builder
+		s.Grow(size)
 		for _, b := range m {
-			s = utf8.AppendRune(s, rune(b))
+			s.WriteRune(rune(b))
 		}
-		return string(s), nil
+		return s.String(), nil
 	}
 	size, ok := measureUTF16(m)
 	if !ok {
@@ -92,41 +94,67 @@ func (l *Lift) decode(f form, m []byte) (string, error) {
 	if err := l.take(uint64(size)); err != nil {
 		return "", err
 	}
-	s := make([]byte, 0, size)
-	for len(m) > 0 {
-		var r rune
-		r, m = nextUTF16(m)
-		s = utf8.AppendRune(s, r)
-	}
-	return string(s), nil
+	return fromUTF16(m, size), nil
 }
 
 // measureUTF16 gives how many bytes UTF-8 takes for valid UTF-16.
 func measureUTF16(m []byte) (size int, ok bool) {
-	for len(m) > 0 {
-		var r rune
-		if r, m = nextUTF16(m); r < 0 {
+	for len(m) >= 2 {
+		u := binary.LittleEndian.Uint16(m)
+		m = m[2:]
+		switch {
+		case u < utf8.RuneSelf:
+			size++
+		case u < 0x800:
+			size += 2
+		case u < 0xd800 || u > 0xdfff:
+			size += 3
+		case len(m) < 2 || pairOf(u, m) < 0:
 			return 0, false
+		default:
+			size += 4
+			m = m[2:]
 		}
-		size += utf8.RuneLen(r)
 	}
 	return size, true
 }
 
-// nextUTF16 reads one character, or -1 for half a pair.
-func nextUTF16(m []byte) (r rune, rest []byte) {
-	r, rest = rune(binary.LittleEndian.Uint16(m)), m[2:]
-	if !utf16.IsSurrogate(r) {
-		return r, rest
+// fromUTF16 makes a string of size bytes of valid UTF-16.
+func fromUTF16(m []byte, size int) string {
+	var s strings.Builder
+	s.Grow(size)
+	var part [512]byte
+	n := 0
+	for len(m) >= 2 {
+		if n > len(part)-utf8.UTFMax {
+			s.Write(part[:n])
+			n = 0
+		}
+		u := binary.LittleEndian.Uint16(m)
+		m = m[2:]
+		switch {
+		case u < utf8.RuneSelf:
+			part[n] = byte(u)
+			n++
+		case u < 0xd800 || u > 0xdfff:
+			n += utf8.EncodeRune(part[n:], rune(u))
+		default:
+			n += utf8.EncodeRune(part[n:], pairOf(u, m))
+			m = m[2:]
+		}
 	}
-	if len(rest) == 0 {
-		return -1, nil
+	s.Write(part[:n])
+	return s.String()
+}
+
+// pairOf is the character of a surrogate and the one that m begins with, or -1 if
+// they are no pair.
+func pairOf(first uint16, m []byte) rune {
+	r := utf16.DecodeRune(rune(first), rune(binary.LittleEndian.Uint16(m)))
+	if r == utf8.RuneError {
+		return -1
 	}
-	pair := utf16.DecodeRune(r, rune(binary.LittleEndian.Uint16(rest)))
-	if pair == utf8.RuneError {
-		return -1, nil
-	}
-	return pair, rest[2:]
+	return r
 }
 
 // text stores a string (store_string_into_range). Which allocations are made, of
@@ -290,6 +318,10 @@ func (l *Lower) probablyUTF16(x text) (ptr, units uint32, err error) {
 
 // putUTF16 writes s and gives the number of bytes.
 func putUTF16(m []byte, s string) (n int) {
+	for len(s) > 0 && s[0] < utf8.RuneSelf {
+		m[n], m[n+1] = s[0], 0
+		s, n = s[1:], n+2
+	}
 	for _, r := range s {
 		if r < 0x10000 {
 			binary.LittleEndian.PutUint16(m[n:], uint16(r))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the guests that only tests run.
-# Needs: clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 from apt, wabt
-# from npm (examples/setup.sh testdata installs them).
+# Needs: clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 from apt, wabt and
+# assemblyscript from npm (examples/setup.sh testdata installs them).
 #
 #   ./build.sh            all, beside their sources
 #   ./build.sh DIR        all, in another directory
@@ -12,6 +12,8 @@ mkdir -p "$out/odd"
 clang-19 --target=wasm32-wasi -O2 -Wall effects.c -Wl,--strip-all -o "$out/effects.wasm"
 clang-19 --target=wasm32-wasi -O2 -Wall -nostdlib hostile.c -Wl,--strip-all -Wl,-z,stack-size=65536 -o "$out/hostile.wasm"
 clang-19 --target=wasm32-wasi -mexec-model=reactor -O2 -Wall kit.c -Wl,--strip-debug -o "$out/kit.wasm"
-for source in odd/*.wat; do
-	../../../examples/node_modules/.bin/wat2wasm --enable-all "$source" -o "$out/${source%.wat}.wasm"
+npm=../../../examples/node_modules/.bin
+$npm/asc sieve.ts -O --use abort= --outFile "$out/sieve.wasm"
+for source in *.wat odd/*.wat; do
+	$npm/wat2wasm --enable-all "$source" -o "$out/${source%.wat}.wasm"
 done

@@ -118,6 +118,22 @@ func (f *FS) Clone() *FS {
 	return &clone
 }
 
+// Mark is a file system as it was at a moment, to be compared with.
+type Mark struct {
+	nodes *branch[Inode, *node]
+	next  Inode
+}
+
+// Mark remembers the file system as it is now, in O(1).
+func (f *FS) Mark() Mark {
+	f.owner = new(owner) // whatever changes is copied, up to the root
+	return Mark{f.nodes.root, f.next}
+}
+
+// Unchanged reports whether nothing has happened since m was made. It may be
+// false where what has happened is without effect.
+func (f *FS) Unchanged(m Mark) bool { return m == Mark{f.nodes.root, f.next} }
+
 // Usage is how much of its quotas a file system uses.
 type Usage struct{ Bytes, Names uint64 }
 

@@ -70,6 +70,11 @@ type Config struct {
 	// files has written to an image: what that had open this one has open, in
 	// place of the streams and Preopens.
 	Open []byte
+	// Observed, if set, hears of each call, by the name of its function, that
+	// may tell the program what is not the same in every system with these
+	// Preopens, or that does something beyond the descriptors. Of the end of the
+	// program it does not hear.
+	Observed func(function string)
 }
 
 // ExitError is how a program ends by itself: what a call of it then returns.

@@ -35,6 +35,7 @@ type world struct {
 	closed         bool     // no more input comes
 	stdout, stderr []byte
 	writes         int
+	noise          byte  // makes other random bytes
 	fail           error // of the host
 }
 
@@ -65,7 +66,7 @@ var errForever = errors.New("this wait would never end")
 
 func (w *world) Fill(p []byte) error {
 	for i := range p {
-		p[i] = byte(i*7 + 1)
+		p[i] = byte(i*7+1) ^ w.noise
 	}
 	return w.fail
 }
@@ -101,6 +102,7 @@ type guestConfig struct {
 	maxFiles  int
 	pages     uint32
 	terminal  [3]bool
+	observed  func(function string)
 }
 
 func newGuest(t testing.TB, c guestConfig) *guest {
@@ -109,7 +111,7 @@ func newGuest(t testing.TB, c guestConfig) *guest {
 	w.fs = filesystem.New(filesystem.Config{Now: w.tick, Limits: c.limits, Packs: discard{}})
 	var err error
 	w.sys, err = wasip1.New(wasi.Config{
-		Args: c.args, Env: c.env, FS: w.fs, Clocks: w, Random: w, Stdio: w, MaxFiles: c.maxFiles, Terminal: c.terminal,
+		Args: c.args, Env: c.env, FS: w.fs, Clocks: w, Random: w, Stdio: w, MaxFiles: c.maxFiles, Terminal: c.terminal, Observed: c.observed,
 		Preopens: []wasi.Preopen{{Name: "/", Dir: filesystem.Root}},
 	})
 	must(t, err)

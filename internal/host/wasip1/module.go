@@ -11,10 +11,21 @@ const moduleName = "wasi_snapshot_preview1"
 // function is one function of the interface. Its parameters are i (32 bits) or
 // l (64 bits); its result is an error number.
 type function struct {
-	name   string
-	params string
-	call   func(s *System, m memory, p params) errno
+	name    string
+	params  string
+	answers answers
+	call    func(s *System, m memory, p params) errno
 }
+
+// answers tells the functions whose answers and effects are the same in every
+// system with the same Preopens, as long as only such functions were called: of
+// a fresh system those know the descriptors alone.
+type answers bool
+
+const (
+	same    answers = false
+	differs answers = true
+)
 
 // params are a call's parameters.
 type params []uint64
@@ -26,51 +37,51 @@ func (p params) u16(i int) uint32 { return uint32(p[i]) & 0xffff }
 // functions are all that return something.
 func functions() []function {
 	return []function{
-		{"args_get", "ii", (*System).argsGet},
-		{"args_sizes_get", "ii", (*System).argsSizesGet},
-		{"clock_res_get", "ii", (*System).clockResGet},
-		{"clock_time_get", "ili", (*System).clockTimeGet},
-		{"environ_get", "ii", (*System).environGet},
-		{"environ_sizes_get", "ii", (*System).environSizesGet},
-		{"fd_advise", "illi", (*System).fdAdvise},
-		{"fd_allocate", "ill", (*System).fdAllocate},
-		{"fd_close", "i", (*System).fdClose},
-		{"fd_datasync", "i", (*System).fdDatasync},
-		{"fd_fdstat_get", "ii", (*System).fdFdstatGet},
-		{"fd_fdstat_set_flags", "ii", (*System).fdFdstatSetFlags},
-		{"fd_fdstat_set_rights", "ill", (*System).fdFdstatSetRights},
-		{"fd_filestat_get", "ii", (*System).fdFilestatGet},
-		{"fd_filestat_set_size", "il", (*System).fdFilestatSetSize},
-		{"fd_filestat_set_times", "illi", (*System).fdFilestatSetTimes},
-		{"fd_pread", "iiili", (*System).fdPread},
-		{"fd_prestat_dir_name", "iii", (*System).fdPrestatDirName},
-		{"fd_prestat_get", "ii", (*System).fdPrestatGet},
-		{"fd_pwrite", "iiili", (*System).fdPwrite},
-		{"fd_read", "iiii", (*System).fdRead},
-		{"fd_readdir", "iiili", (*System).fdReaddir},
-		{"fd_renumber", "ii", (*System).fdRenumber},
-		{"fd_seek", "ilii", (*System).fdSeek},
-		{"fd_sync", "i", (*System).fdSync},
-		{"fd_tell", "ii", (*System).fdTell},
-		{"fd_write", "iiii", (*System).fdWrite},
-		{"path_create_directory", "iii", (*System).pathCreateDirectory},
-		{"path_filestat_get", "iiiii", (*System).pathFilestatGet},
-		{"path_filestat_set_times", "iiiilli", (*System).pathFilestatSetTimes},
-		{"path_link", "iiiiiii", (*System).pathLink},
-		{"path_open", "iiiiillii", (*System).pathOpen},
-		{"path_readlink", "iiiiii", (*System).pathReadlink},
-		{"path_remove_directory", "iii", (*System).pathRemoveDirectory},
-		{"path_rename", "iiiiii", (*System).pathRename},
-		{"path_symlink", "iiiii", (*System).pathSymlink},
-		{"path_unlink_file", "iii", (*System).pathUnlinkFile},
-		{"poll_oneoff", "iiii", (*System).pollOneoff},
-		{"proc_raise", "i", (*System).procRaise},
-		{"random_get", "ii", (*System).randomGet},
-		{"sched_yield", "", (*System).schedYield},
-		{"sock_accept", "iii", (*System).sockRefuse},
-		{"sock_recv", "iiiiii", (*System).sockRefuse},
-		{"sock_send", "iiiii", (*System).sockRefuse},
-		{"sock_shutdown", "ii", (*System).sockRefuse},
+		{"args_get", "ii", differs, (*System).argsGet},
+		{"args_sizes_get", "ii", differs, (*System).argsSizesGet},
+		{"clock_res_get", "ii", same, (*System).clockResGet},
+		{"clock_time_get", "ili", differs, (*System).clockTimeGet},
+		{"environ_get", "ii", differs, (*System).environGet},
+		{"environ_sizes_get", "ii", differs, (*System).environSizesGet},
+		{"fd_advise", "illi", same, (*System).fdAdvise},
+		{"fd_allocate", "ill", differs, (*System).fdAllocate},
+		{"fd_close", "i", same, (*System).fdClose},
+		{"fd_datasync", "i", same, (*System).fdDatasync},
+		{"fd_fdstat_get", "ii", same, (*System).fdFdstatGet},
+		{"fd_fdstat_set_flags", "ii", same, (*System).fdFdstatSetFlags},
+		{"fd_fdstat_set_rights", "ill", same, (*System).fdFdstatSetRights},
+		{"fd_filestat_get", "ii", differs, (*System).fdFilestatGet},
+		{"fd_filestat_set_size", "il", differs, (*System).fdFilestatSetSize},
+		{"fd_filestat_set_times", "illi", differs, (*System).fdFilestatSetTimes},
+		{"fd_pread", "iiili", differs, (*System).fdPread},
+		{"fd_prestat_dir_name", "iii", same, (*System).fdPrestatDirName},
+		{"fd_prestat_get", "ii", same, (*System).fdPrestatGet},
+		{"fd_pwrite", "iiili", differs, (*System).fdPwrite},
+		{"fd_read", "iiii", differs, (*System).fdRead},
+		{"fd_readdir", "iiili", differs, (*System).fdReaddir},
+		{"fd_renumber", "ii", same, (*System).fdRenumber},
+		{"fd_seek", "ilii", same, (*System).fdSeek},
+		{"fd_sync", "i", same, (*System).fdSync},
+		{"fd_tell", "ii", same, (*System).fdTell},
+		{"fd_write", "iiii", differs, (*System).fdWrite},
+		{"path_create_directory", "iii", differs, (*System).pathCreateDirectory},
+		{"path_filestat_get", "iiiii", differs, (*System).pathFilestatGet},
+		{"path_filestat_set_times", "iiiilli", differs, (*System).pathFilestatSetTimes},
+		{"path_link", "iiiiiii", differs, (*System).pathLink},
+		{"path_open", "iiiiillii", differs, (*System).pathOpen},
+		{"path_readlink", "iiiiii", differs, (*System).pathReadlink},
+		{"path_remove_directory", "iii", differs, (*System).pathRemoveDirectory},
+		{"path_rename", "iiiiii", differs, (*System).pathRename},
+		{"path_symlink", "iiiii", differs, (*System).pathSymlink},
+		{"path_unlink_file", "iii", differs, (*System).pathUnlinkFile},
+		{"poll_oneoff", "iiii", differs, (*System).pollOneoff},
+		{"proc_raise", "i", same, (*System).procRaise},
+		{"random_get", "ii", differs, (*System).randomGet},
+		{"sched_yield", "", same, (*System).schedYield},
+		{"sock_accept", "iii", same, (*System).sockRefuse},
+		{"sock_recv", "iiiiii", same, (*System).sockRefuse},
+		{"sock_send", "iiiii", same, (*System).sockRefuse},
+		{"sock_shutdown", "ii", same, (*System).sockRefuse},
 	}
 }
 
@@ -82,11 +93,17 @@ func Module() wasm.HostModule {
 		Call: func(_ *wasm.Instance, stack []uint64) { wasm.Abort(&wasi.ExitError{Code: uint32(stack[0])}) },
 	}}}
 	for _, f := range functions() {
-		call := f.call
+		call, observes := f.call, ""
+		if f.answers == differs {
+			observes = f.name
+		}
 		m.Funcs = append(m.Funcs, wasm.HostFunc{
 			Name: f.name, Params: types(f.params), Results: types("i"),
 			Call: func(in *wasm.Instance, stack []uint64) {
 				s := in.State().(Holder).WASIP1()
+				if s.observed != nil && observes != "" {
+					s.observed(observes)
+				}
 				stack[0] = uint64(call(s, in.Memory(), stack))
 			},
 		})

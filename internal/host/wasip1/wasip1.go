@@ -30,6 +30,7 @@ type System struct {
 	args, env vector
 	table     table
 	gathered  []byte // output of several parts, on its way to Stdio
+	observed  func(function string)
 }
 
 // Holder is what an instance's State must be for this package's functions.
@@ -43,7 +44,7 @@ func (s *System) WASIP1() *System { return s }
 // New makes the system of a program that has not started. Its preopens get the
 // descriptors from 3 on.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, observed: c.Observed}
 	var err error
 	if s.args, err = newVector(c.Args); err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -16,6 +17,10 @@ import (
 const (
 	pagemapScan = 0xc0606610
 
+	scanProtects  = 1 << 0 // what is found counts as not written to
+	scanOfWatched = 1 << 1 // it is an error if anything is not watched
+
+	pageIsWritten = 1 << 1 // since it was protected
 	pageIsFile    = 1 << 2
 	pageIsPresent = 1 << 3
 	pageIsSwapped = 1 << 4
@@ -50,7 +55,7 @@ func openTracker(name Tracker) (pageTracker, error) {
 		return nil, err
 	}
 	var t pageTracker = &pagemapTracker{file: pagemap}
-	if name == TrackScan {
+	if name != TrackPagemap {
 		t = &scanTracker{file: pagemap}
 	}
 	if err := try(t); err != nil {
@@ -67,23 +72,24 @@ type scanTracker struct {
 
 func (t *scanTracker) close() error { return t.file.Close() }
 
-// A page that was written to is present or swapped out, and not one of a file.
-// One that was only read is a page of the file, or the page of zeros; that one
-// can also stand for a page that zeros were written to, which matters where the
-// base image has something else.
-func (t *scanTracker) written(memory []byte, baseFrom, baseTo uint64, visit func(from, to uint64) bool) error {
+func (t *scanTracker) written(memory []byte, from, to uint64, visit func(from, to uint64) bool) error {
+	return t.visit(memory, from, to, &scanArgument{}, visit)
+}
+
+// visit completes a and visits what it asks for. A page that was written to is
+// present or swapped out, and not one of a file. One that was only read is a page
+// of the file, or the page of zeros; that one can also stand for a page that
+// zeros were written to, which matters where the memory had something else.
+func (t *scanTracker) visit(memory []byte, contentFrom, contentTo uint64, a *scanArgument, visit func(from, to uint64) bool) error {
 	regions, _ := t.regions.Get().(*[scanRegions]scanRegion)
 	if regions == nil {
 		regions = new([scanRegions]scanRegion)
 	}
 	defer t.regions.Put(regions)
 	begin := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(memory))))
-	a := &scanArgument{
-		start: begin, end: begin + uint64(len(memory)),
-		inverted: pageIsFile, required: pageIsFile, anyOf: pageIsPresent | pageIsSwapped,
-		returnedKinds: pageIsZero,
-	}
-	a.size = uint64(unsafe.Sizeof(*a))
+	a.size, a.start, a.end = uint64(unsafe.Sizeof(*a)), begin, begin+uint64(len(memory))
+	a.inverted, a.required, a.anyOf = pageIsFile, a.required|pageIsFile, pageIsPresent|pageIsSwapped
+	a.returnedKinds = pageIsZero
 	for {
 		n, err := t.scan(a, regions)
 		if err != nil {
@@ -92,7 +98,7 @@ func (t *scanTracker) written(memory []byte, baseFrom, baseTo uint64, visit func
 		for _, r := range regions[:n] {
 			from, to := r.start-begin, r.end-begin
 			if r.kinds&pageIsZero != 0 {
-				from, to = max(from, baseFrom), min(to, baseTo)
+				from, to = max(from, contentFrom), min(to, contentTo)
 			}
 			if from < to && !visit(from, to) {
 				return nil
@@ -150,6 +156,15 @@ func (t *pagemapTracker) written(memory []byte, _, _ uint64, visit func(from, to
 
 // try sees whether a tracker finds what was written to, and not what was read.
 func try(t pageTracker) error {
+	return withSample(func(memory []byte, page int) error {
+		memory[page] = memory[0] + 1
+		memory[2*page] = memory[3*page]
+		return expect(t.written, memory, page, 1, 2)
+	})
+}
+
+// withSample maps four pages of a file.
+func withSample(use func(memory []byte, page int) error) error {
 	page := os.Getpagesize()
 	file, err := newBaseFile("", func(f *os.File) error { return f.Truncate(int64(4 * page)) })
 	if err != nil {
@@ -160,18 +175,23 @@ func try(t pageTracker) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Munmap(memory) }()
-	memory[page] = memory[0] + 1
-	memory[2*page] = memory[3*page]
-	found := map[uint64]bool{}
-	err = t.written(memory, 0, uint64(len(memory)), func(from, to uint64) bool {
-		for ; from < to; from += uint64(page) {
-			found[from/uint64(page)] = true
+	return errors.Join(use(memory, page), unix.Munmap(memory))
+}
+
+// visitor is how a tracker and a watcher give pages.
+type visitor func(memory []byte, from, to uint64, visit func(from, to uint64) bool) error
+
+// expect sees whether pages of a sample are found, and no others.
+func expect(find visitor, memory []byte, page int, want ...int) error {
+	var found []int
+	err := find(memory, 0, uint64(len(memory)), func(from, to uint64) bool {
+		for at := int(from); at < int(to); at += page {
+			found = append(found, at/page)
 		}
 		return true
 	})
-	if err == nil && (len(found) != 2 || !found[1] || !found[2]) {
-		err = fmt.Errorf("of four pages, 1 and 2 were written to, and those it finds are %v", found)
+	if err == nil && !slices.Equal(found, want) {
+		err = fmt.Errorf("of four pages, those written to are %v, and those it finds %v", want, found)
 	}
 	return err
 }

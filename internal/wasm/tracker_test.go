@@ -20,7 +20,7 @@ import (
 // trackers runs a test by every tracker that there is here.
 func trackers(t *testing.T, test func(t *testing.T, e *wasm.Engine)) {
 	dir := t.TempDir()
-	for _, tracker := range []wasm.Tracker{wasm.TrackScan, wasm.TrackPagemap, wasm.TrackCompare} {
+	for _, tracker := range wasm.Trackers() {
 		t.Run(string(tracker), func(t *testing.T) {
 			e, err := wasm.New(context.Background(), wasm.Config{CacheDir: dir, Tracker: tracker})
 			if err != nil {
@@ -39,23 +39,25 @@ func trackers(t *testing.T, test func(t *testing.T, e *wasm.Engine)) {
 	}
 }
 
-func changed(t testing.TB, in *wasm.Instance) map[uint64]string {
+// changed gives the pages that are not those of a fresh instance.
+func changed(t testing.TB, m *wasm.Module, in *wasm.Instance) map[uint64]string {
 	t.Helper()
-	pages := map[uint64]string{}
-	err := in.Changed(func(at uint64, page []byte) bool {
-		if _, twice := pages[at]; twice || at%wasm.PageSize != 0 || len(page) != wasm.PageSize {
-			t.Fatalf("%d bytes at %d, seen before: %v", len(page), at, twice)
-		}
-		pages[at] = string(page)
-		return true
-	})
+	s, pages := m.NewSaved(), map[uint64]string{}
+	defer s.Close()
+	err := in.Save(s)
+	if err == nil {
+		err = s.Visit(func(at uint64, page []byte) bool {
+			pages[at] = string(page)
+			return true
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pages
 }
 
-// changedFrom finds by comparison what Changed has to find.
+// changedFrom finds the same by comparison.
 func changedFrom(base, memory []byte) map[uint64]string {
 	pages := map[uint64]string{}
 	for at := 0; at < len(memory); at += wasm.PageSize {
@@ -70,9 +72,9 @@ func changedFrom(base, memory []byte) map[uint64]string {
 	return pages
 }
 
-func checkChanged(t *testing.T, in *wasm.Instance, base []byte, when string) {
+func checkChanged(t *testing.T, m *wasm.Module, in *wasm.Instance, base []byte, when string) {
 	t.Helper()
-	got, want := changed(t, in), changedFrom(base, in.Memory())
+	got, want := changed(t, m, in), changedFrom(base, in.Memory())
 	if !maps.Equal(got, want) {
 		t.Fatalf("%s: %d pages are said to have changed, %d have: %v, %v", when, len(got), len(want),
 			slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
@@ -87,19 +89,19 @@ func TestChangedPagesAreThoseThatDiffer(t *testing.T) {
 			var out bytes.Buffer
 			in := instantiate(t, p.module, p.config(&out))
 			base := bytes.Clone(in.Memory())
-			checkChanged(t, in, base, s.name+" when it is fresh")
+			checkChanged(t, p.module, in, base, s.name+" when it is fresh")
 			for seed := range int64(4) {
 				p.play(in, seed, 12)
-				checkChanged(t, in, base, s.name+" after calls")
+				checkChanged(t, p.module, in, base, s.name+" after calls")
 				p.play(in, seed+10, 12)
-				checkChanged(t, in, base, s.name+" after more calls")
+				checkChanged(t, p.module, in, base, s.name+" after more calls")
 				if err := in.Recycle(p.config(&out)); err != nil {
 					t.Fatal(err)
 				}
-				if pages := changed(t, in); len(pages) > 0 {
+				if pages := changed(t, p.module, in); len(pages) > 0 {
 					t.Fatalf("%s: %d pages have changed when it was recycled", s.name, len(pages))
 				}
-				checkChanged(t, in, base, s.name+" when it was recycled")
+				checkChanged(t, p.module, in, base, s.name+" when it was recycled")
 			}
 		}
 	})
@@ -133,13 +135,13 @@ func TestChangedPagesAreFoundWhateverIsWritten(t *testing.T) {
 					_ = bytes.Count(page, []byte{1}) // reads it
 				}
 			}
-			checkChanged(t, in, base, "after writing")
+			checkChanged(t, m, in, base, "after writing")
 			if round%2 > 0 && runtime.GOOS == "linux" {
 				const pageOut = 21 // MADV_PAGEOUT
 				if err := unix.Madvise(memory, pageOut); err != nil && !errors.Is(err, unix.EINVAL) {
 					t.Fatal(err)
 				}
-				checkChanged(t, in, base, "after swapping")
+				checkChanged(t, m, in, base, "after swapping")
 			}
 		}
 	})
@@ -149,7 +151,8 @@ func TestChangedPagesAreFoundWhateverIsWritten(t *testing.T) {
 // once.
 func TestChangesInManyPlacesAreAllFound(t *testing.T) {
 	trackers(t, func(t *testing.T, e *wasm.Engine) {
-		in := load(t, e, grower(-1), wasm.InstanceConfig{MaxMemory: 32 << 20})
+		m := compile(t, e, grower(-1).binary())
+		in := instantiate(t, m, wasm.InstanceConfig{MaxMemory: 32 << 20})
 		if err := call(in, "grow", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -158,13 +161,17 @@ func TestChangesInManyPlacesAreAllFound(t *testing.T) {
 		for at := 0; at < len(memory); at += 2 * wasm.PageSize {
 			memory[at] = 1
 		}
-		checkChanged(t, in, base, "in every second page")
+		checkChanged(t, m, in, base, "in every second page")
 		for at := range memory[1<<20 : 9<<20] {
 			memory[1<<20+at] = 2
 		}
-		checkChanged(t, in, base, "in 2,000 pages beside each other")
-		seen := 0
-		err := in.Changed(func(uint64, []byte) bool { seen++; return seen < 300 })
+		checkChanged(t, m, in, base, "in 2,000 pages beside each other")
+		s, seen := m.NewSaved(), 0
+		defer s.Close()
+		if err := in.Save(s); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Visit(func(uint64, []byte) bool { seen++; return seen < 300 })
 		if err != nil || seen != 300 {
 			t.Errorf("after 300 pages were enough there were %d, %v", seen, err)
 		}
@@ -175,35 +182,6 @@ func TestTrackerThatDoesNotExistIsRefused(t *testing.T) {
 	_, err := wasm.New(context.Background(), wasm.Config{Tracker: "guessing"})
 	if err == nil || !strings.Contains(err.Error(), "guessing") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestChangedPagesOverTheBaseAreTheState(t *testing.T) {
-	e := newEngine(t, wasm.Config{})
-	for _, s := range samples(t) {
-		p := newPlayer(t, e, s)
-		var out, otherOut bytes.Buffer
-		in, other := instantiate(t, p.module, p.config(&out)), instantiate(t, p.module, p.config(&otherOut))
-		p.play(in, 1, 20)
-		pages := changed(t, in)
-		err := other.RestoreChanged(uint64(len(in.Memory())), in.Globals(), func(memory []byte) error {
-			for at, page := range pages {
-				copy(memory[at:], page)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := differences(in, other); err != nil {
-			t.Errorf("%s: restored: %v", s.name, err)
-		}
-		if got, want := p.play(other, 2, 20), p.play(in, 2, 20); got != want {
-			t.Errorf("%s: restored:\n%s\noriginal:\n%s", s.name, got, want)
-		}
-		if err := differences(in, other); err != nil {
-			t.Errorf("%s: after more calls: %v", s.name, err)
-		}
 	}
 }
 

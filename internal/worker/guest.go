@@ -1,0 +1,165 @@
+package worker
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
+	"github.com/waterbear-run/waterbear/internal/image"
+	"github.com/waterbear-run/waterbear/internal/wasm"
+	"github.com/waterbear-run/waterbear/wit"
+)
+
+// guest is an instance of a program: of a core module, or of a component.
+type guest struct {
+	module    *wasm.Instance // nil: it is a component
+	component *component.Instance
+}
+
+// cores are the instances of core modules whose memories and globals, with what
+// is open, are the state.
+func (g *guest) cores() []*wasm.Instance {
+	if g.module != nil {
+		return []*wasm.Instance{g.module}
+	}
+	return g.component.Cores()
+}
+
+func (g *guest) unimageable() []string {
+	if g.module != nil {
+		return g.module.Unimageable()
+	}
+	return g.component.Unimageable()
+}
+
+// close frees the instance. It is refused only during a call.
+func (g *guest) close() error {
+	if g.module != nil {
+		return g.module.Close()
+	}
+	return g.component.Close()
+}
+
+// system is what a guest sees of WASI, of either version.
+type system struct {
+	preview1 *wasip1.System // nil: it is the other
+	preview2 *wasip2.System
+}
+
+func newSystem(isComponent bool, c wasi.Config) (s system, err error) {
+	if isComponent {
+		s.preview2, err = wasip2.New(c)
+	} else {
+		s.preview1, err = wasip1.New(c)
+	}
+	return s, err
+}
+
+func (s system) close() error {
+	switch {
+	case s.preview1 != nil:
+		return s.preview1.Close()
+	case s.preview2 != nil:
+		return s.preview2.Close()
+	}
+	return nil
+}
+
+// appendOpen writes down what the guest has open: descriptors, or the resources
+// of WASI 0.2 as bytes and behind them the handles.
+func (b *body) appendOpen() ([]byte, error) {
+	if b.system.preview1 != nil {
+		return b.system.preview1.AppendOpen(nil), nil
+	}
+	state := b.system.preview2.AppendState(nil)
+	open := append(binary.AppendUvarint(nil, uint64(len(state))), state...)
+	return b.guest.component.AppendHandles(open)
+}
+
+// splitOpen takes the handles of a component off what appendOpen has written.
+func splitOpen(open []byte) (state, handles []byte, err error) {
+	n, width := binary.Uvarint(open)
+	if width <= 0 || n > uint64(len(open)-width) {
+		return nil, nil, image.ErrDamaged
+	}
+	open = open[width:]
+	return open[:n:n], open[n:], nil
+}
+
+// newComponent makes an instance of a component. If it is not fresh, nothing of
+// it runs.
+func (b *body) newComponent(fresh bool) (err error) {
+	program, c := b.program.Component(), component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	g := &guest{}
+	if fresh {
+		g.component, err = program.Instantiate(b.session.Context(), c)
+	} else {
+		g.component, err = program.Blank(b.session.Context(), c)
+	}
+	if err == nil {
+		b.guest = g
+	}
+	return err
+}
+
+// WASIP2 gives the host functions of WASI 0.2 their state.
+func (b *body) WASIP2() *wasip2.System { return b.system.preview2 }
+
+// callComponent runs a function of a component to its end and gives its result,
+// in a JSON array that is empty if it has none.
+func (b *body) callComponent(function string, args json.RawMessage) (json.RawMessage, error) {
+	f, ok := b.program.Typed(function)
+	if !ok {
+		return nil, fmt.Errorf("%s revision %d exports no function %q", b.program.Revision.Component, b.program.Revision.Number, function)
+	}
+	values, err := wit.ArgsFromJSON(f, args)
+	if err != nil {
+		return nil, err
+	}
+	result, err := b.guest.component.Call(b.session.Context(), function, values)
+	if err != nil {
+		return nil, err
+	}
+	if f.Result == nil {
+		return json.RawMessage("[]"), nil
+	}
+	text, err := wit.AppendJSON([]byte{'['}, f.Result, result)
+	if err == nil && len(text) >= maxResult {
+		err = fmt.Errorf("the result has %d bytes of JSON, more than %d: pass large values in files", len(text), maxResult)
+	}
+	return append(text, ']'), err
+}
+
+// maxResult bounds a result in bytes of JSON: it is part of one oplog entry.
+const maxResult = 768 << 10
+
+// runComponent starts a component that is a command and gives its exit code.
+func (b *body) runComponent(ctx context.Context) (code uint32, err error) {
+	if err := b.newComponent(true); err != nil {
+		return exitCode(err)
+	}
+	result, err := b.guest.component.Call(ctx, b.program.RunExport(), nil)
+	if err != nil {
+		return exitCode(err)
+	}
+	if c, ok := result.(wit.Case); ok {
+		code = c.Index
+	}
+	return code, nil
+}
+
+// exitCode is that of a program that has ended with err; other errors it gives
+// back.
+func exitCode(err error) (uint32, error) {
+	var exit *wasi.ExitError
+	if errors.As(err, &exit) {
+		return exit.Code, nil
+	}
+	return 0, err
+}
