@@ -216,12 +216,11 @@ func (l *library) move() {
 	rig := l.rig.reopened(wasi.Config{})
 	to, err := l.program.Blank(context.Background(), component.Config{State: rig.sys})
 	must(l.t, err)
-	for i, from := range l.instance.Cores() {
-		memory := bytes.Clone(from.Memory())
-		must(l.t, to.Cores()[i].RestoreChanged(uint64(len(memory)), from.Globals(), func(b []byte) error {
-			copy(b, memory)
-			return nil
-		}))
+	for i, m := range l.program.Modules() {
+		saved := m.NewSaved()
+		must(l.t, l.instance.Cores()[i].Save(saved))
+		must(l.t, to.Cores()[i].Restore(saved))
+		must(l.t, saved.Close())
 	}
 	handles, err := l.instance.Handles()
 	must(l.t, err)
@@ -232,9 +231,6 @@ func (l *library) move() {
 
 func TestRestoredComponentGoesOnWithWhatItHasOpen(t *testing.T) {
 	p := compile(t, guests.Wasm(t, "components/steps"))
-	if why := p.Unimageable(); len(why) > 0 {
-		t.Fatal(why)
-	}
 	steady, moving := newLibrary(t, p), newLibrary(t, p)
 	for i, step := range []struct {
 		name string
