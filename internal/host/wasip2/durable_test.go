@@ -59,7 +59,7 @@ func (l *life) charge(bool, int) error {
 }
 
 // process runs the component from its beginning, and gives how it ended.
-func (l *life) process() (ended error, state string) {
+func (l *life) process() (state string, ended error) {
 	l.recorded = 0
 	err := l.sim.Run(func() {
 		ctx := context.Background()
@@ -88,7 +88,7 @@ func (l *life) process() (ended error, state string) {
 		must(l.t, committer.Close())
 	})
 	must(l.t, err)
-	return ended, state
+	return state, ended
 }
 
 // output is all that the oplog says of stdout.
@@ -110,7 +110,7 @@ func (l *life) output() string {
 func TestComponentThatDiesAnywhereEndsAsIfItHadNot(t *testing.T) {
 	p := compile(t, guests.Wasm(t, "components/tour"))
 	steady := newLife(t, p, 0)
-	ended, state := steady.process()
+	state, ended := steady.process()
 	must(t, ended)
 	want := steady.output()
 	if !strings.Contains(want, "slept long enough: true") {
@@ -118,16 +118,16 @@ func TestComponentThatDiesAnywhereEndsAsIfItHadNot(t *testing.T) {
 	}
 	for die := 1; die <= steady.recorded; die++ {
 		l := newLife(t, p, die)
-		if ended, _ := l.process(); !errors.Is(ended, errDead) {
+		if _, ended := l.process(); !errors.Is(ended, errDead) {
 			t.Fatalf("the process ended with %v before its entry %d", ended, die)
 		}
 		l.die = 0
-		ended, got := l.process()
+		got, ended := l.process()
 		if ended != nil || l.output() != want || got != state {
 			t.Fatalf("died at entry %d of %d: ended with %v and\n%s\nwant\n%s", die, steady.recorded, ended, l.output(), want)
 		}
 		// All of it is in the oplog now: nothing is recorded any more.
-		ended, again := l.process()
+		again, ended := l.process()
 		if ended != nil || again != got || l.recorded != 0 {
 			t.Fatalf("replay ended with %v, records %d entries", ended, l.recorded)
 		}
