@@ -24,20 +24,20 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// live is the world as it is, unrecorded.
-type live struct {
+// unrecorded is the world as it is.
+type unrecorded struct {
 	start          time.Time
 	stdin          io.Reader
 	stdout, stderr bytes.Buffer
 }
 
-func (l *live) Realtime() (uint64, error)  { return uint64(time.Now().UnixNano()), nil }
-func (l *live) Monotonic() (uint64, error) { return uint64(time.Since(l.start)) + 1, nil }
-func (l *live) Touch() error               { return nil }
-func (l *live) Fill(p []byte) error        { _, err := rand.Read(p); return err }
-func (l *live) stamp() uint64              { return uint64(time.Now().UnixNano()) }
+func (l *unrecorded) Realtime() (uint64, error)  { return uint64(time.Now().UnixNano()), nil }
+func (l *unrecorded) Monotonic() (uint64, error) { return uint64(time.Since(l.start)) + 1, nil }
+func (l *unrecorded) Touch() error               { return nil }
+func (l *unrecorded) Fill(p []byte) error        { _, err := rand.Read(p); return err }
+func (l *unrecorded) stamp() uint64              { return uint64(time.Now().UnixNano()) }
 
-func (l *live) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
+func (l *unrecorded) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
 	if !stdin {
 		now, _ := l.Monotonic()
 		if now < deadline {
@@ -48,7 +48,7 @@ func (l *live) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
 	return ambient.Readiness{Now: now, Stdin: stdin, Bytes: 1}, err
 }
 
-func (l *live) Read(limit int) ([]byte, error) {
+func (l *unrecorded) Read(limit int) ([]byte, error) {
 	if l.stdin == nil {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (l *live) Read(limit int) ([]byte, error) {
 	return p[:n], err
 }
 
-func (l *live) Write(stream int, p []byte) error {
+func (l *unrecorded) Write(stream int, p []byte) error {
 	if stream == stdout {
 		l.stdout.Write(p)
 	} else {
@@ -114,7 +114,7 @@ func entryOf(t testing.TB, p *component.Program) string {
 // run runs a command to its end.
 func run(t testing.TB, p *component.Program, c command) outcome {
 	t.Helper()
-	l := &live{start: time.Now(), stdin: strings.NewReader(c.stdin)}
+	l := &unrecorded{start: time.Now(), stdin: strings.NewReader(c.stdin)}
 	files := filesystem.New(filesystem.Config{Now: l.stamp, Load: func(o filesystem.Origin) (io.ReadCloser, error) {
 		return os.Open(filepath.Join(c.root, o.Path))
 	}})
