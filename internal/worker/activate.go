@@ -38,7 +38,11 @@ func (r *resident) activate(ctx context.Context, a call) outcome {
 	}
 	out, done := replay.run(ctx)
 	if replay.entries > 0 {
-		r.ws.stats.recovered(replay.lived-began, r.body.session.Replayed())
+		took := replay.lived - began
+		r.ws.stats.recovered(took, r.body.session.Replayed())
+		r.mu.Lock()
+		r.computed += max(took, 0) // what it would take again
+		r.mu.Unlock()
 	}
 	if done {
 		return out

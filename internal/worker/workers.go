@@ -279,15 +279,17 @@ func (ws *Workers) forget(r *resident) bool {
 		return false
 	}
 	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if r.users > 0 || ws.residents[r.worker] != r {
-		return false
+	gone := r.users == 0 && ws.residents[r.worker] == r
+	if gone {
+		ws.Agenda.Set(r.worker, at)
+		delete(ws.residents, r.worker)
+		ws.changed.Wake()
 	}
-	ws.Agenda.Set(r.worker, at)
-	delete(ws.residents, r.worker)
-	r.forgetSaved()
-	ws.changed.Wake()
-	return true
+	ws.mu.Unlock()
+	if gone {
+		r.forgetSaved()
+	}
+	return gone
 }
 
 // wakeDue looks after the workers whose time has come.
@@ -337,11 +339,16 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 		now := ws.Sched.Monotonic()
 		all := ws.all()
 		pressing := len(all) >= ws.MaxResident
+		kept := uint64(0)
 		for _, r := range all {
 			r.mu.Lock()
 			idle := now - r.lastUsed
 			old := r.loaded && idle >= ws.IdleAfter
-			bare := r.loaded && r.body == nil && (r.saved == nil || len(all) > maxSaved) && idle >= min(bareAfter, ws.IdleAfter)
+			bare := r.loaded && r.body == nil && idle >= min(bareAfter, ws.IdleAfter)
+			if bare && r.saved != nil && len(all) <= maxSaved {
+				kept += r.saved.kept()
+				bare = kept > maxKept
+			}
 			r.tickIfDue()
 			r.mu.Unlock()
 			if old {
@@ -373,9 +380,13 @@ func (r *resident) tickIfDue() {
 // go to sleep for long do so one after the other.
 const bareAfter = time.Second
 
-// maxSaved is how many workers with a saved state at hand are kept in mind
-// although they have no instance.
-const maxSaved = 16 << 10
+// A worker with a saved state at hand is kept in mind although it has no
+// instance, unless there are more than maxSaved workers or such states take more
+// than maxKept bytes of the disk.
+const (
+	maxSaved = 16 << 10
+	maxKept  = 8 << 30
+)
 
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
