@@ -33,10 +33,10 @@ func (a *app) runCommand() *cobra.Command {
 		GroupID: groupRun,
 		Short:   "Run a program durably, or resume it where it was",
 		Long: `Run a WebAssembly program as a durable process, a worker: a module of WASI 0.1
-or a component of WASI 0.2. Killed, crashed or rebooted, the same command resumes
-it where it was: nothing it printed is lost or doubled in its log, finished
-sleeps are not slept again, and random numbers, times and files stay as they
-were.
+or a component of WASI 0.2. Killed, crashed or rebooted, the same command
+resumes it where it was: nothing it printed is lost or doubled in its log,
+finished sleeps are not slept again, and random numbers, times and files stay as
+they were.
 
 Flags end at prog.wasm: all that follows belongs to the program. Its standard
 output, standard error and exit code are passed on. Our own words go to standard
