@@ -106,6 +106,36 @@ func (c *Compiled) RunExport() string {
 	return ""
 }
 
+// handles finds out whether there are handles of resources in types, which no
+// client can pass or get. It remembers what it has found: types have parts in
+// common.
+type handles map[*wit.Type]bool
+
+func (h handles) inFunc(f *wit.Func) bool {
+	for _, p := range f.Params {
+		if h.in(p.Type) {
+			return true
+		}
+	}
+	return h.in(f.Result)
+}
+
+func (h handles) in(t *wit.Type) bool {
+	if t == nil {
+		return false
+	}
+	found, known := h[t]
+	if known {
+		return found
+	}
+	found = t.Kind == wit.Own || t.Kind == wit.Borrow || h.in(t.Elem) || h.in(t.Err)
+	for _, f := range t.Fields {
+		found = found || h.in(f.Type)
+	}
+	h[t] = found
+	return found
+}
+
 // inspectComponent finds out how the component is invoked.
 func (p *prepared) inspectComponent() error {
 	program := p.code.Component
@@ -116,7 +146,11 @@ func (p *prepared) inspectComponent() error {
 		p.exports = []api.Function{{Name: api.RunFunction, Params: []string{"string..."}, Results: []string{"i32"}}}
 		return nil
 	}
+	seen := handles{}
 	for _, e := range program.Exports() {
+		if seen.inFunc(e.Type) {
+			continue // no client can call it
+		}
 		f := api.Function{Name: e.Name, Params: []string{}, Results: []string{}}
 		for _, param := range e.Type.Params {
 			f.Params = append(f.Params, fmt.Sprintf("%s: %s", param.Name, param.Type))
@@ -127,7 +161,7 @@ func (p *prepared) inspectComponent() error {
 		p.exports = append(p.exports, f)
 	}
 	if len(p.exports) == 0 {
-		return &programError{"it exports neither wasi:cli/run, as a program does, nor a function that could be invoked; export one in its world"}
+		return &programError{"it exports neither wasi:cli/run, as a program does, nor a function that could be invoked, one without handles of resources; export one in its world"}
 	}
 	return nil
 }

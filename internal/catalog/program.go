@@ -195,17 +195,23 @@ func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *Compiled,
 			return nil, nil, err
 		}
 	}
-	source, err := c.source(ctx, revision)
-	if damaged(err) || errors.Is(err, storage.ErrNotFound) {
-		return nil, nil, api.NewProblem(api.CodeDamaged, fmt.Sprintf(
-			"load revision %d of %s: its module, SHA-256 %s, is missing or damaged in the store: %v; deploy the same module again to restore it",
-			revision.Number, revision.Component, revision.Hash, err))
-	}
+	source, err := c.sourceOf(ctx, revision)
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := c.compile(ctx, source, nil)
 	return revision, m, err
+}
+
+// sourceOf gives a revision's module.
+func (c *Catalog) sourceOf(ctx context.Context, revision *api.Revision) ([]byte, error) {
+	source, err := c.source(ctx, revision)
+	if damaged(err) || errors.Is(err, storage.ErrNotFound) {
+		return nil, api.NewProblem(api.CodeDamaged, fmt.Sprintf(
+			"load revision %d of %s: its module, SHA-256 %s, is missing or damaged in the store: %v; deploy the same module again to restore it",
+			revision.Number, revision.Component, revision.Hash, err))
+	}
+	return source, err
 }
 
 // source reads a revision's module, which the store checks against its hash.
