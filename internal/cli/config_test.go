@@ -39,6 +39,7 @@ var samples = map[string]struct{ one, other, bad string }{
 	"workers.max-running":   {"1", "20", "many"},
 	"workers.idle-after":    {"1s", "24h", "-1s"},
 	"workers.suspend-after": {"1s", "24h", "1"},
+	"workers.tracker":       {"pagemap", "comparison", "guessing"},
 	"workers.image-after":   {"off", "1m", "1us"},
 	"http.hosts":            {"a.example", "a.example,b.example", "a.example:80"},
 	"http.max-body":         {"1MiB", "1GiB", "2GiB"},
