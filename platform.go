@@ -77,7 +77,8 @@ func DefaultSettings() api.Settings {
 		Retry: api.Retry{
 			Attempts: 3, Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(time.Minute), Factor: 2, Jitter: 0.2,
 		},
-		Images: api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
+		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
+		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
 	}
 }
 

@@ -192,8 +192,29 @@ func invocationText(b oplog.Body) string {
 		return fmt.Sprintf("covers %d, %d bytes", b.Covers, b.Size)
 	case *oplog.Delta:
 		return fmt.Sprintf("covers %d, %d bytes behind entry %d", b.Covers, len(b.State), b.After)
+	case *oplog.Archiving:
+		return fmt.Sprintf("%d blobs", len(b.Blobs))
+	case *oplog.Archived:
+		return archivedText(b)
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}
 	return ""
+}
+
+// archivedText says what has become of truncated entries on one line.
+func archivedText(b *oplog.Archived) string {
+	text := fmt.Sprintf("what is below %d may go", b.Below)
+	for _, shelf := range []struct {
+		name string
+		*oplog.Shelving
+	}{{"results", &b.Results}, {"output", &b.Logs}} {
+		for _, a := range shelf.Added {
+			text += fmt.Sprintf(", %s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count)
+		}
+		if shelf.Forget > 0 {
+			text += fmt.Sprintf(", %s below %d forgotten", shelf.name, shelf.Forget)
+		}
+	}
+	return text
 }

@@ -91,9 +91,10 @@ type Deployed struct {
 // when that is created. A field that is absent takes the component's value, or
 // the platform's.
 type Settings struct {
-	Limits Limits `json:"limits,omitzero"`
-	Retry  Retry  `json:"retry,omitzero"`
-	Images Images `json:"images,omitzero"`
+	Limits    Limits    `json:"limits,omitzero"`
+	Retry     Retry     `json:"retry,omitzero"`
+	Images    Images    `json:"images,omitzero"`
+	Retention Retention `json:"retention,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage
@@ -168,7 +169,9 @@ type Worker struct {
 type WorkerDetail struct {
 	Worker
 	Settings Settings     `json:"settings" doc:"What holds for it, defaults included"`
-	Bytes    uint64       `json:"bytes" doc:"Of its oplog"`
+	First    uint64       `json:"first" doc:"The oldest oplog entry that is kept"`
+	Bytes    uint64       `json:"bytes" doc:"Of its oplog, as far as it is kept"`
+	Archived *Archived    `json:"archived,omitempty" doc:"What is kept of the entries before"`
 	Resident bool         `json:"resident" doc:"It has an instance in memory"`
 	Memory   uint64       `json:"memory" doc:"Bytes of the linear memory of its instance"`
 	Mode     string       `json:"mode" doc:"How it recovers"`
@@ -196,6 +199,13 @@ type Saved struct {
 	LastBytes  uint64   `json:"lastBytes" doc:"Of that one"`
 	Behind     uint64   `json:"behind" doc:"Oplog entries that recovery replays"`
 	ReplayCost Duration `json:"replayCost" doc:"What replaying them would take, by an estimate"`
+}
+
+// Archived is what is kept of oplog entries that were truncated.
+type Archived struct {
+	Results uint64 `json:"results" doc:"Invocations that have ended, with how they did"`
+	Output  uint64 `json:"output" doc:"Pieces of output"`
+	Bytes   uint64 `json:"bytes" doc:"That these take"`
 }
 
 // NewWorker asks for a worker.
@@ -373,6 +383,8 @@ type Stats struct {
 	Images      uint64  // taken
 	Deltas      uint64  // taken
 	DeltaBytes  uint64
+	Truncations uint64 // of oplogs
+	Truncated   uint64 // entries
 	Commits     uint64 // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload

@@ -42,6 +42,7 @@ const (
 	CodeNoWIT            Code = "no-wit" // the program is a core module, which has none
 	CodeNoWorker         Code = "no-worker"
 	CodeNoInvocation     Code = "no-invocation" // no invocation has this key
+	CodeExpired          Code = "expired"       // it was there, and retention has let go of it
 	CodeNoFile           Code = "no-file"
 	CodeNoToken          Code = "no-token"
 	CodeNoFunction       Code = "no-function" // the component exports none of this name
@@ -81,6 +82,7 @@ var problems = map[Code]struct {
 	CodeNoWIT:            {http.StatusNotFound, "The program has no interface in WIT"},
 	CodeNoWorker:         {http.StatusNotFound, "No such worker"},
 	CodeNoInvocation:     {http.StatusNotFound, "No such invocation"},
+	CodeExpired:          {http.StatusGone, "It is older than what is kept"},
 	CodeNoFile:           {http.StatusNotFound, "No such file"},
 	CodeNoToken:          {http.StatusNotFound, "No such token"},
 	CodeNoFunction:       {http.StatusNotFound, "No such function"},

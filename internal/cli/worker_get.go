@@ -66,9 +66,17 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Limits", settingsLines(limitSettings(w.Settings.Limits)))
 	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
 	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
+	t.addLines("Retention", settingsLines(retentionSettings(w.Settings.Retention)))
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))
-	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
+	oplog := fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes))
+	if w.First > 1 {
+		oplog += fmt.Sprintf("; kept from entry %s on", commas(w.First))
+	}
+	t.add("Oplog", oplog)
+	if k := w.Archived; k != nil {
+		t.add("Archived", fmt.Sprintf("%s, %s, %s", count(k.Results, "result", "results"), count(k.Output, "piece of output", "pieces of output"), bytesText(k.Bytes)))
+	}
 	if w.Resident && w.Memory > 0 {
 		t.add("Memory", bytesText(w.Memory))
 	} else {

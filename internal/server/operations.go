@@ -139,24 +139,24 @@ var operations = byID(
 	operation{
 		id: "get-invocation", method: "GET", path: workerPath + "/invocations/{key}", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get an invocation", about: "With wait=true, once it is done.",
-		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeDamaged},
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeExpired, api.CodeDamaged},
 	},
 	operation{
 		id: "cancel-invocation", method: "DELETE", path: workerPath + "/invocations/{key}", needs: need{access.Invoke, oneComponent},
 		summary: "Cancel an invocation that is not done", about: "One that runs is rolled back.",
-		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeNotCancelable, api.CodeDiskFull},
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeExpired, api.CodeNotCancelable, api.CodeDiskFull},
 	},
 	operation{
 		id: "get-logs", method: "GET", long: true, path: workerPath + "/logs", needs: need{access.LookAtWorkers, oneComponent},
-		summary: "Get the output of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
+		summary: "Get the output of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeExpired, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
-		media: map[string]string{mediaEvents: `Events "log" with a LogChunk, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
+		media: map[string]string{mediaEvents: `Events "log" with a LogChunk, whose index is the id of the event, and "problem" with a Problem where something cannot be read, or is not kept.`},
 	},
 	operation{
 		id: "get-oplog", method: "GET", long: true, path: workerPath + "/oplog", needs: need{access.LookAtWorkers, oneComponent},
-		summary: "Get the oplog of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
+		summary: "Get the oplog of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeExpired, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
-		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
+		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read, or is not kept.`},
 	},
 	operation{
 		id: "list-files", method: "GET", path: workerPath + "/files", needs: need{access.LookAtWorkers, oneComponent},

@@ -55,8 +55,8 @@ type Platform interface {
 	// back.
 	Cancel(ctx context.Context, component, name, key string) (api.Invocation, error)
 
-	// Logs and Oplog yield committed entries alone. After an error the consumer
-	// may go on: damage concerns the entries it names.
+	// Logs and Oplog yield committed entries alone. After a problem of CodeDamaged
+	// or CodeExpired the consumer may go on: it concerns the entries it names.
 	Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error]
 	Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error]
 	// Files lists all files of a worker, by path. File opens one.

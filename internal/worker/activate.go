@@ -176,6 +176,9 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 				return call{accepted: accepted, function: b.Function, args: slices.Clone(b.Args)}, nil
 			}
 		}
+		if c, err := p.r.acceptedBefore(ctx, accepted); err != nil || c.accepted != 0 {
+			return c, err
+		}
 	}
 	return call{}, &storage.CorruptError{
 		Worker: p.r.worker, From: index, To: index, Where: "an invocation",
@@ -265,7 +268,7 @@ func trouble(err error) outcome {
 	if isFault(err) {
 		return outcome{fault: err}
 	}
-	if errors.As(err, &divergence) || errors.As(err, &corrupt) || errors.As(err, &problem) || errors.As(err, &program) || errors.Is(err, storage.ErrNotFound) {
+	if errors.As(err, &divergence) || errors.As(err, &corrupt) || oplog.IsTruncated(err) || errors.As(err, &problem) || errors.As(err, &program) || errors.Is(err, storage.ErrNotFound) {
 		return outcome{broken: err}
 	}
 	return outcome{fault: err}

@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -304,7 +305,9 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 			return []storage.Hash{h}, nil
 		}
 	case *oplog.Image:
-		return rt.imageBlobs(ctx, b)
+		return rt.blobsFrom(ctx, b)
+	case *oplog.Archived:
+		return archivedBlobs(b), nil
 	case *oplog.Delta:
 		return deltaBlobs(b)
 	case *oplog.Exited:
@@ -313,6 +316,33 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 		return rt.filesBlobs(ctx, b.Files)
 	}
 	return nil, nil
+}
+
+// blobsFrom lists the blobs of an image, and those that entries before refer to
+// that may be truncated.
+func (rt *Runtime) blobsFrom(ctx context.Context, e *oplog.Image) ([]storage.Hash, error) {
+	all, err := rt.imageBlobs(ctx, e)
+	if err != nil || len(all) == 0 {
+		return all, err
+	}
+	life, err := rt.lifeOf(ctx, id.Worker{}, e)
+	if err != nil {
+		return nil, err
+	}
+	first, err := rt.Blobs(ctx, &life.Create)
+	needed, _ := life.Retained.Blobs()
+	return slices.Concat(all, first, needed), err
+}
+
+// archivedBlobs are the blobs that an entry adds to those of its worker.
+func archivedBlobs(e *oplog.Archived) (all []storage.Hash) {
+	if e.Open != (storage.Hash{}) {
+		all = append(all, e.Open)
+	}
+	for _, a := range slices.Concat(e.Results.Added, e.Logs.Added) {
+		all = append(all, a.Blob)
+	}
+	return all
 }
 
 func (rt *Runtime) filesBlobs(ctx context.Context, h storage.Hash) ([]storage.Hash, error) {

@@ -93,19 +93,44 @@ func splitOpen(open []byte) (state, handles []byte, err error) {
 }
 
 // newComponent makes an instance of a component. If it is not fresh, nothing of
-// it runs.
+// it runs, and it may be one that was used before.
 func (b *body) newComponent(fresh bool) (err error) {
-	program, c := b.program.Component(), component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	if !fresh {
+		if b.guest = b.again(); b.guest != nil {
+			return nil
+		}
+	}
+	program := b.program.Component()
 	g := &guest{}
 	if fresh {
-		g.component, err = program.Instantiate(b.session.Context(), c)
+		g.component, err = program.Instantiate(b.session.Context(), b.componentConfig())
 	} else {
-		g.component, err = program.Blank(b.session.Context(), c)
+		g.component, err = program.Blank(b.session.Context(), b.componentConfig())
 	}
 	if err == nil {
 		b.guest = g
 	}
 	return err
+}
+
+func (b *body) componentConfig() component.Config {
+	return component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+}
+
+// restComponent makes the instance of a component what Blank makes, with nothing
+// of the worker it was of, and gives the memory back. modules are those of its
+// cores.
+func (g *guest) restComponent(modules []*wasm.Module, memory uint64) error {
+	if err := g.component.Reset(component.Config{MaxMemory: memory}); err != nil {
+		return err
+	}
+	for i, core := range g.cores() {
+		fresh := modules[i].NewSaved()
+		if err := errors.Join(core.Restore(fresh), fresh.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WASIP2 gives the host functions of WASI 0.2 their state.

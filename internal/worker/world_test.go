@@ -58,6 +58,21 @@ func withEngine(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
+// MaxShells is how many instances are kept that nobody uses.
+const MaxShells = maxShells
+
+// Shells is how many there are, and the bytes of their linear memories.
+func (ws *Workers) Shells() (n int, memory uint64) {
+	ws.shells.mu.Lock()
+	defer ws.shells.mu.Unlock()
+	for _, s := range ws.shells.all {
+		for _, core := range s.guest.cores() {
+			memory += uint64(len(core.Memory()))
+		}
+	}
+	return len(ws.shells.all), memory
+}
+
 // world is a simulated machine with the real file system.
 type world struct {
 	t     *testing.T

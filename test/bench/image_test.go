@@ -43,6 +43,23 @@ func populate() {
 	}
 }
 
+//go:wasmexport churn
+func churn(n int64) int64 {
+	for i := 0; i < len(held); i += 4096 {
+		held[i]++
+	}
+	return n
+}
+
+//go:wasmexport fill
+func fill(n int64) int64 {
+	count++
+	for i := range held {
+		held[i] = byte(int(count)*i) ^ byte(i>>8)
+	}
+	return n
+}
+
 func main() {}
 `
 
