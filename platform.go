@@ -11,7 +11,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/access"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
-	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -112,7 +111,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
-		Interfaces: wasip2.Interfaces(),
+		Interfaces: n.runtime.Interfaces,
 	})
 	if err != nil {
 		return err

@@ -148,11 +148,16 @@ func text(b oplog.Body) string {
 	return invocationText(b)
 }
 
+// items is an array of JSON without its brackets.
+func items(array []byte) string {
+	return strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(string(array), "["), "]"))
+}
+
 // invocationText is an entry of an invocation's life on one line.
 func invocationText(b oplog.Body) string {
 	switch b := b.(type) {
 	case *oplog.InvocationAccepted:
-		text := b.Function + string(b.Args)
+		text := b.Function + "(" + items(b.Args) + ")"
 		if b.Key != "" {
 			text += fmt.Sprintf(" key %q", b.Key)
 		}
@@ -166,7 +171,11 @@ func invocationText(b oplog.Body) string {
 		}
 		return fmt.Sprintf("of %d, attempt %d", b.Accepted, b.Attempt)
 	case *oplog.InvocationFinished:
-		return fmt.Sprintf("of %d → %s", b.Accepted, b.Result)
+		text := fmt.Sprintf("of %d", b.Accepted)
+		if result := items(b.Result); result != "" {
+			text += " → " + result
+		}
+		return text
 	case *oplog.InvocationFailed:
 		text := fmt.Sprintf("of %d, %s: %s", b.Accepted, b.Code, b.Reason)
 		if b.Retry != 0 {

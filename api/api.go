@@ -5,6 +5,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -54,6 +55,28 @@ type Function struct {
 	Name    string   `json:"name"`
 	Params  []string `json:"params"`
 	Results []string `json:"results"`
+}
+
+// Named reports whether name is the function's or a shorter one: the function
+// add-item of the interface shop:cart/cart@1.0.0 is shop:cart/cart@1.0.0#add-item,
+// and also cart.add-item, shop:cart/cart.add-item and
+// shop:cart/cart@1.0.0.add-item, and each of these with # in place of the dot. More
+// than one function may have the same shorter name.
+func (f Function) Named(name string) bool {
+	if f.Name == name {
+		return true
+	}
+	id, function, ok := strings.Cut(f.Name, "#")
+	if !ok {
+		return false
+	}
+	of, ok := strings.CutSuffix(name, function)
+	if !ok || len(of) == 0 || of[len(of)-1] != '.' && of[len(of)-1] != '#' {
+		return false
+	}
+	of = of[:len(of)-1]
+	bare, _, _ := strings.Cut(id, "@")
+	return of == id || of == bare || of == bare[strings.LastIndexByte(bare, '/')+1:]
 }
 
 // Deployed is the answer to a deployment.

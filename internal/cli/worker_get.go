@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -25,15 +26,20 @@ resident, memory, mode, image if there is one, saved, and pending.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.onWorker(cmd, func(cmd *cobra.Command, c *client.Client, w workerRef) error {
-		found, err := c.Worker(cmd.Context(), w.component, w.name)
-		switch {
-		case err != nil:
-			return err
-		case asJSON:
-			return writeJSON(a.stdout, found)
-		}
-		return a.printWorkerDetail(found)
+		return a.showWorker(cmd.Context(), c, w, asJSON)
 	})
+}
+
+// showWorker prints all that is known of a server's worker.
+func (a *app) showWorker(ctx context.Context, c *client.Client, w workerRef, asJSON bool) error {
+	found, err := c.Worker(ctx, w.component, w.name)
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return writeJSON(a.stdout, found)
+	}
+	return a.printWorkerDetail(found)
 }
 
 func (a *app) printWorkerDetail(w api.WorkerDetail) error {

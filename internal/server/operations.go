@@ -14,6 +14,7 @@ const (
 	mediaEvents = "text/event-stream"
 	mediaBytes  = "application/octet-stream"
 	mediaTar    = "application/x-tar"
+	mediaText   = "text/plain"
 )
 
 // Paths that many operations are below.
@@ -31,6 +32,8 @@ type operation struct {
 	needs need
 	// body is the media type of the request's body; "": it has none.
 	body string
+	// bodies are further media types of the request's body, with what they hold.
+	bodies map[string]string
 	// raw operations read their body by themselves.
 	raw bool
 	// files says that the body may have files, and be as long as MaxFiles.
@@ -79,6 +82,11 @@ var operations = byID(
 		summary: "List the revisions of a component, the newest first", codes: []api.Code{api.CodeNoComponent},
 	},
 	operation{
+		id: "get-wit", method: "GET", path: componentPath + "/revisions/{revision}/wit", needs: need{access.LookAtComponent, oneComponent},
+		summary: "Get the interface of a revision, in WIT", codes: []api.Code{api.CodeNoComponent, api.CodeNoRevision, api.CodeNoWIT, api.CodeDamaged},
+		media: map[string]string{mediaText: "A package of WIT with the world of the component, and all packages that it is made of"},
+	},
+	operation{
 		id: "configure", method: "PUT", path: componentPath + "/settings", needs: need{access.Configure, oneComponent},
 		summary: "Set all settings of a component", body: mediaJSON, codes: []api.Code{api.CodeNoComponent, api.CodeDiskFull},
 		about: "What is left out gets the platform's default.",
@@ -120,7 +128,8 @@ var operations = byID(
 	operation{
 		id: "invoke", method: "POST", path: workerPath + "/invoke/{function}", needs: need{access.Invoke, oneComponent},
 		summary: "Invoke a function of a worker", body: mediaJSON, raw: true,
-		about: "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
+		bodies: map[string]string{api.MediaWAVE: `The arguments of a function of a component in WAVE, as in (1, "x", {sku: "x", count: 2})`},
+		about:  "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. A function in an interface of a component is called interface.function, with as much before it as is needed to tell it from others. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
 		codes: []api.Code{
 			api.CodeNoComponent, api.CodeNoFunction, api.CodeBadArguments, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
 			api.CodeInvocationFailed, api.CodeQueueFull, api.CodeDiskFull, api.CodeDamaged,

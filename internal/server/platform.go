@@ -21,6 +21,9 @@ type Platform interface {
 	Component(ctx context.Context, component string) (api.Component, error)
 	// Revisions lists them, the newest first.
 	Revisions(ctx context.Context, component string) ([]api.Revision, error)
+	// WIT gives the interface of a revision of a component. That of a core module
+	// is CodeNoWIT.
+	WIT(ctx context.Context, component string, revision uint64) (string, error)
 	// Configure sets a component's settings, all of them.
 	Configure(ctx context.Context, component string, s api.Settings) (api.Component, error)
 	// DeleteComponent is refused while the component has workers.

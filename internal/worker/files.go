@@ -265,24 +265,23 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	if err != nil {
 		return nil, fmt.Errorf("read the program of %s: %w", s.Worker, err)
 	}
-	module, err := rt.compile(ctx, program)
+	compiled, err := rt.compile(ctx, program)
 	if err != nil {
 		return nil, err
 	}
-	defer module.Close()
+	defer compiled.Close()
 	session := durable.NewSession(ctx, durable.Config{
 		Worker: s.Worker, Cursor: oplog.NewCursor(rt.Store.Logs(), s.Worker, 2, s.Last),
 	})
-	p, err := rt.build(ctx, module, &s.Create, session, nil)
+	p, err := rt.build(ctx, compiled, &s.Create, session, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	err = p.main(ctx)
+	_, err = p.main(ctx)
 	p.over = true
-	var exit *wasi.ExitError
 	var trap *wasm.Trap
-	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &exit) || errors.As(err, &trap) {
+	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &trap) {
 		return p, nil
 	}
 	return nil, err
