@@ -57,8 +57,10 @@ func NewYear(host Host, guests Guests, length time.Duration, o Options) *Year {
 	y.imageAfter = []time.Duration{0, 100 * time.Microsecond}[rand.New(rand.NewPCG(o.Seed, 0xb0d5)).IntN(2)]
 	y.script, y.past = y.draw, newPast(&y.machine)
 	for i, w := range []id.Worker{
-		{Component: module, Name: "calendar"}, {Component: module, Name: "sleeper"},
-		{Component: component, Name: "calendar"}, {Component: component, Name: "keeping"},
+		{Component: module, Name: "calendar"},
+		{Component: module, Name: "sleeper"},
+		{Component: component, Name: "calendar"},
+		{Component: component, Name: "keeping"},
 	} {
 		y.diaries = append(y.diaries, &diary{
 			year: y, dossier: newDossier(w, false, api.Keep{}), random: rand.New(rand.NewPCG(o.Seed, uint64(i))),
