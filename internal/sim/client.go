@@ -159,7 +159,7 @@ func (c *client) invoke(ctx context.Context, s service, d *dossier, call api.Cal
 			_ = w.broken("%w", d.refuse(call))
 		}
 	}
-	if isCode(err, api.CodeNoInvocation) {
+	if isCode(err, api.CodeNoInvocation, api.CodeExpired) {
 		_ = w.broken("%s: the call %s%s, key %q, is answered with %w", d.worker, call.Function, call.Args, call.Key, err)
 	}
 	if err != nil {
@@ -252,7 +252,7 @@ func (c *client) ask(ctx context.Context, s service, d *dossier, wait bool) {
 		return
 	}
 	v, err := s.Invocation(ctx, d.worker, was.Key, wait)
-	if c.hears(d, v, err) && isCode(err, api.CodeNoInvocation, api.CodeNoWorker) {
+	if c.hears(d, v, err) && isCode(err, api.CodeNoInvocation, api.CodeExpired, api.CodeNoWorker) && !d.forgot(err) {
 		_ = c.world.broken("%s: a client was told %s, and now %w", d.worker, told(was), err)
 	}
 }

@@ -59,6 +59,8 @@ type bounds struct {
 	imageAfter                    time.Duration // as worker.Config has it
 	imageSize                     uint64        // as api.Images has it
 	queue                         uint64
+	retention                     api.Retention
+	cutAfter                      uint64        // as worker.Config has it
 	grain                         time.Duration // of its timers, if not 0
 	unverified                    bool          // nothing is compared with replay
 }
@@ -102,11 +104,12 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 				Memory: memoryLimit, Storage: storageLimit, Files: filesLimit, CPUTime: api.Duration(time.Minute),
 				LogRate: 1 << 20, OplogRate: 8 << 20, Queue: b.queue,
 			},
-			Retry:  api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
-			Images: api.Images{Size: b.imageSize},
+			Retention: b.retention,
+			Retry:     api.Retry{Attempts: 3, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Second), Factor: 2, Jitter: 0.5},
+			Images:    api.Images{Size: b.imageSize},
 		},
 		MaxInstances: b.instances, MaxRunning: b.running, MaxResident: b.residents,
-		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, ImageAfter: b.imageAfter,
+		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, CutAfter: b.cutAfter, ImageAfter: b.imageAfter,
 		Verify: func(w id.Worker, err error) {
 			if errors.Is(err, worker.ErrDiffers) {
 				_ = m.broken("%s: %w", w, err)

@@ -37,6 +37,7 @@ type Platform struct {
 	dossiers map[id.Worker]*dossier
 	workers  []id.Worker // of dossiers, in order
 	chance   *rand.Rand  // the entropy of the machine
+	past     *past       // what retention has let go of
 	moment   int64       // of what clients do and see
 	settled  bool        // everything has ended
 
@@ -59,7 +60,9 @@ func NewPlatform(host Host, guests Guests, o Options) *Platform {
 		idleAfter: time.Duration(magnitude(r, 7, 10)), suspendAfter: time.Duration(magnitude(r, 7, 9.5)),
 		imageAfter: []time.Duration{-1, 0, time.Duration(magnitude(r, 4, 7))}[r.IntN(3)],
 		imageSize:  []uint64{0, 1, 1000}[r.IntN(3)],
+		retention:  drawRetention(r), cutAfter: 1 + r.Uint64N(20),
 	}
+	w.past = newPast(&w.machine)
 	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting", ephemeral} {
 		w.employ(id.Worker{Component: module, Name: name})
 	}
@@ -74,10 +77,30 @@ func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	return w
 }
 
+// drawRetention draws how much is kept: little, so that it matters, or all.
+func drawRetention(r *rand.Rand) (keep api.Retention) {
+	draw := func(most uint64) api.Keep {
+		switch r.IntN(4) {
+		case 0:
+			return api.KeepFor(time.Duration(magnitude(r, 6, 12)))
+		case 1, 2:
+			return api.KeepInvocations(1 + r.Uint64N(most))
+		}
+		return api.KeepEverything()
+	}
+	if r.IntN(3) > 0 {
+		keep.Oplog = draw(4)
+	}
+	if r.IntN(2) == 0 {
+		keep.Results, keep.Logs = draw(8), draw(8)
+	}
+	return keep
+}
+
 // employ lets clients know of a worker.
 func (w *Platform) employ(worker id.Worker) {
 	w.workers = append(w.workers, worker)
-	w.dossiers[worker] = newDossier(worker, worker.Name == "fleeting")
+	w.dossiers[worker] = newDossier(worker, worker.Name == "fleeting", w.retention.Results)
 }
 
 // Run lets processes come and go until the clients have done all they wanted and
@@ -95,6 +118,9 @@ func (w *Platform) Deeds() []Deed {
 	}
 	return all
 }
+
+// Truncations is how often entries of a worker's oplog have gone.
+func (w *Platform) Truncations() int { return w.past.times }
 
 func (w *Platform) entropy(p []byte) error {
 	for i := range p {
@@ -118,11 +144,11 @@ func (w *Platform) process(p *plan) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("open the store: %w", err)
 	}
-	if err := w.judge(func() error { return w.check(ctx, opened.Logs()) }); err != nil {
+	if err := w.judge(func() error { return w.check(ctx, w.past.complete(opened.Logs())) }); err != nil {
 		return false, err
 	}
 	n := w.node
-	err = n.open(&w.machine, newDisk(opened, p), w.guests, w.bounds, w.entropy)
+	err = n.open(&w.machine, newDisk(w.past.over(opened), p), w.guests, w.bounds, w.entropy)
 	if err == nil {
 		done, err = w.serve(p, opened, n)
 	}
@@ -195,7 +221,7 @@ func (w *Platform) serve(p *plan, opened storage.Store, n *node) (done bool, err
 	case w.settled:
 		done, err = true, w.askAll(s)
 	case !p.faulty:
-		if err = w.settle(s, n, opened.Logs()); err == nil {
+		if err = w.settle(s, n, w.past.complete(opened.Logs())); err == nil {
 			w.settled = true
 		}
 	}
@@ -258,7 +284,7 @@ func (w *Platform) await(ctx context.Context, logs storage.Logs) error {
 	end := w.sim.Monotonic() + soonEnough
 	for _, name := range w.workers {
 		for {
-			a, err := readAudit(ctx, logs, name)
+			a, err := readAudit(ctx, logs, name, w.retention.Results)
 			if err != nil {
 				return w.broken("%w", err)
 			}
@@ -292,6 +318,9 @@ func (w *Platform) askAll(s service) error {
 				v, err = s.Invocation(ctx, name, was.Key, true)
 				return err
 			})
+			if d.forgot(err) {
+				continue
+			}
 			if err == nil && !v.State.Done() {
 				err = fmt.Errorf("it is %s", v.State)
 			}

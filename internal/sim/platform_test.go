@@ -34,7 +34,7 @@ func platformGuests(t *testing.T) Guests {
 func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(backings)) {
 		t.Run(name, func(t *testing.T) {
-			crashes, deeds := 0, 0
+			crashes, deeds, truncations := 0, 0, 0
 			for _, seed := range chosen(t) {
 				w := newPlatform(t, backings[name](seed), seed)
 				if err := w.Run(); err != nil {
@@ -49,8 +49,12 @@ func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {
 				}
 				crashes += w.Crashes()
 				deeds += len(w.Deeds())
+				truncations += w.Truncations()
 			}
-			t.Logf("%d processes did not end by themselves; %d deeds of clients", crashes, deeds)
+			t.Logf("%d processes did not end by themselves; %d deeds of clients; %d times an oplog was truncated", crashes, deeds, truncations)
+			if truncations == 0 && *oneSeed == "" {
+				t.Error("no oplog was truncated")
+			}
 		})
 	}
 }

@@ -23,7 +23,8 @@ const day = 24 * time.Hour
 var yearly = bounds{
 	instances: 3, running: 2, residents: 8, queue: 1000,
 	idleAfter: time.Hour, suspendAfter: 10 * time.Minute, imageSize: 1000,
-	grain: 5 * time.Minute,
+	grain:     5 * time.Minute,
+	retention: api.Retention{Oplog: api.KeepInvocations(50), Results: api.KeepEverything(), Logs: api.KeepEverything()},
 }
 
 // Year is a long time in which a few workers are called, sleep and are woken,
@@ -33,6 +34,7 @@ type Year struct {
 	machine
 	bounds
 	guests  Guests
+	past    *past // what retention has let go of
 	length  time.Duration
 	diaries []*diary
 	chance  *rand.Rand   // the entropy of the machine
@@ -53,7 +55,7 @@ func NewYear(host Host, guests Guests, length time.Duration, o Options) *Year {
 		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
 	y.imageAfter = []time.Duration{0, 100 * time.Microsecond}[rand.New(rand.NewPCG(o.Seed, 0xb0d5)).IntN(2)]
-	y.script = y.draw
+	y.script, y.past = y.draw, newPast(&y.machine)
 	for i, w := range []id.Worker{
 		{Component: module, Name: "calendar"},
 		{Component: module, Name: "sleeper"},
@@ -61,7 +63,7 @@ func NewYear(host Host, guests Guests, length time.Duration, o Options) *Year {
 		{Component: component, Name: "keeping"},
 	} {
 		y.diaries = append(y.diaries, &diary{
-			year: y, dossier: newDossier(w, false), random: rand.New(rand.NewPCG(o.Seed, uint64(i))),
+			year: y, dossier: newDossier(w, false, api.Keep{}), random: rand.New(rand.NewPCG(o.Seed, uint64(i))),
 		})
 	}
 	return y
@@ -121,14 +123,14 @@ func (y *Year) process(p *plan) (done bool, err error) {
 		return false, fmt.Errorf("open the store: %w", err)
 	}
 	if !p.faulty || y.life%10 == 0 {
-		if err := y.judge(func() error { return y.check(ctx, opened.Logs()) }); err != nil {
+		if err := y.judge(func() error { return y.check(ctx, y.past.complete(opened.Logs())) }); err != nil {
 			return false, err
 		}
 	}
 	b := y.bounds
 	b.unverified = p.faulty // to replay a year each time takes too long
 	n := y.node
-	err = n.open(&y.machine, newDisk(opened, p), y.guests, b, y.entropy)
+	err = n.open(&y.machine, newDisk(y.past.over(opened), p), y.guests, b, y.entropy)
 	if err == nil {
 		y.begins = append(y.begins, oplog.At(y.sim.Now()))
 		done, err = y.serve(p, n)

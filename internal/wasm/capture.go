@@ -28,15 +28,22 @@ func (in *Instance) Capture(s *Saved) (*Change, error) {
 		return nil, fmt.Errorf("capture what has changed: %w", err)
 	}
 	memory := in.memory.bytes()
-	return &Change{
+	change := &Change{
 		Size: uint64(len(memory)), Globals: in.Globals(), Pages: len(c.different),
 		Runs: c.changed.runs(memory),
-	}, nil
+	}
+	if in.memory != nil {
+		change.from = in.memory.watch
+	}
+	return change, nil
 }
 
 // Save makes s the state of the instance, as Capture and Apply do together, but
 // however much has changed. It must not be called during a call.
 func (in *Instance) Save(s *Saved) error {
+	if in.memory != nil {
+		in.memory.watch.state = s
+	}
 	if err := in.save(s, math.MaxInt); err != nil {
 		return fmt.Errorf("save an instance: %w", err)
 	}
@@ -156,12 +163,13 @@ func (in *Instance) compare(s *Saved, c *comparison, visit func(page uint32, was
 	return in.settle(s, c)
 }
 
-// settle has a memory that stays in use show the state, so that next time there
-// are few pages to compare. It has so many that are the state's by then if a
-// large one has come to be in it, or it has written much over time.
+// settle has the memory of an instance that stays in use show its state, so that
+// next time there are few pages to compare. That is so if it shows something else
+// by now, or has written much over time.
 func (in *Instance) settle(s *Saved, c *comparison) error {
 	m, e := in.memory, in.module.engine
-	if m.base == s.base && m.file == s.file && c.seen-len(c.different) <= e.redundant+len(s.slots) || len(c.different) > movedPages || e.tracking.name == TrackCompare {
+	shown, redundant := m.base == s.base && m.file == s.file, c.seen-len(c.different)-len(s.slots)
+	if shown && redundant <= e.redundant || m.watch.state != s || len(c.different) > movedPages || e.tracking.name == TrackCompare {
 		return nil
 	}
 	moved := make([]byte, 0, len(c.different)*PageSize)
@@ -171,6 +179,7 @@ func (in *Instance) settle(s *Saved, c *comparison) error {
 	if err := m.become(m.size, s.base, s.file); err != nil {
 		return err
 	}
+	m.watch.state = s
 	if err := m.load(s); err != nil {
 		return err
 	}

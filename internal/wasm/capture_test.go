@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand"
 	"strings"
 	"testing"
 
@@ -303,5 +304,106 @@ func TestABrokenDiskIsAnErrorAndNoMore(t *testing.T) {
 		if got := e.Reserved(); got != scribblerPages<<16 {
 			t.Errorf("large from %d: %d bytes are accounted for", large, got)
 		}
+	}
+}
+
+// TestChangesOfLargeMemoriesAreFound is about memories of which the machine may
+// map many pages at once.
+func TestChangesOfLargeMemoriesAreFound(t *testing.T) {
+	trackers(t, func(t *testing.T, e *wasm.Engine) {
+		m := compile(t, e, scribbler(scribblerPages, -1).binary())
+		in, other, s := instantiate(t, m, wasm.InstanceConfig{}), instantiate(t, m, wasm.InstanceConfig{}), m.NewSaved()
+		defer s.Close()
+		const size = 24 << 20
+		if err := call(in, "grow", size>>16); err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range []uint64{1, 2} {
+			if err := call(in, "fill", value*size/4, value, size/2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := in.Save(s); err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewSource(1))
+		for round := range 8 {
+			if err := other.Restore(s); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(other.Memory(), in.Memory()) {
+				t.Fatalf("round %d: the memory is another when it is restored", round)
+			}
+			if round%3 == 1 {
+				in, other = other, in
+			}
+			memory := in.Memory()
+			for range 200 {
+				memory[r.Intn(len(memory))]++
+			}
+			captured(t, in, s)
+		}
+	})
+}
+
+// TestAnInstanceComesToShowItsOwnState begins with a state that others have too,
+// and is then captured against its own.
+func TestAnInstanceComesToShowItsOwnState(t *testing.T) {
+	e := newEngine(t, wasm.Config{CacheDir: t.TempDir()})
+	if e.Tracker() == wasm.TrackCompare {
+		t.Skip("nothing can tell here")
+	}
+	e.SetLargePages(4)
+	e.SetRedundantPages(3)
+	m := compile(t, e, scribbler(scribblerPages, scribblerMost).binary())
+	first, in := instantiate(t, m, wasm.InstanceConfig{}), instantiate(t, m, wasm.InstanceConfig{})
+	begin := m.NewSaved()
+	defer begin.Close()
+	if err := call(first, "fill", 6*wasm.PageSize, 1, 10*wasm.PageSize); err != nil {
+		t.Fatal(err)
+	}
+	captured(t, first, begin)
+	for _, save := range []func(s *wasm.Saved) error{
+		in.Save,
+		func(s *wasm.Saved) error { // against what it is no more than equal to
+			fresh := m.NewSaved()
+			defer fresh.Close()
+			c, err := in.Capture(fresh)
+			if err == nil {
+				err = s.Apply(c)
+			}
+			return err
+		},
+	} {
+		s := m.NewSaved()
+		defer s.Close()
+		if err := in.Restore(begin); err != nil {
+			t.Fatal(err)
+		}
+		if err := call(in, "store", 7*wasm.PageSize, 5); err != nil {
+			t.Fatal(err)
+		}
+		if err := save(s); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := in.Capture(s); err != nil || len(c.Runs) > 0 || !in.Shows(s) {
+			t.Errorf("%d runs, %v; it shows its state: %v", len(c.Runs), err, in.Shows(s))
+		}
+		// It is not changed by what happens to the state that it began with, and
+		// is compared with now.
+		for range 3 {
+			if _, err := in.Capture(begin); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := bytes.Clone(in.Memory())
+		if err := call(first, "fill", 3*wasm.PageSize, 9, 14*wasm.PageSize); err != nil {
+			t.Fatal(err)
+		}
+		captured(t, first, begin)
+		if !bytes.Equal(in.Memory(), want) {
+			t.Fatal("it has changed by what happened elsewhere")
+		}
+		captured(t, in, s)
 	}
 }

@@ -29,6 +29,8 @@ type Change struct {
 	Globals []uint64 // all of them
 	Runs    []Run    // of bytes that are others now, in ascending order
 	Pages   int      // that have such bytes
+
+	from *watch // of the memory that it was captured of, or nil
 }
 
 // Run is bytes of a memory.

@@ -93,3 +93,6 @@ func (in *Instance) OwnPages() (pages int, err error) {
 
 // NewSaved is that of the instance's module.
 func (in *Instance) NewSaved() *Saved { return in.module.NewSaved() }
+
+// Shows tells whether the memory of the instance is a mapping of s.
+func (in *Instance) Shows(s *Saved) bool { return in.memory.base == s.base && in.memory.file == s.file }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -430,5 +431,33 @@ func TestALinkedInstanceIsClosedWithItsStore(t *testing.T) {
 	}
 	if err := u.call(in, "inc", 0); !errors.Is(err, wasm.ErrClosed) {
 		t.Errorf("a call after closing: got %v", err)
+	}
+}
+
+func TestAStoreThatHasLostAMemoryIsNotCalled(t *testing.T) {
+	e := newEngine(t, wasm.Config{})
+	broken := false
+	if err := e.SetDisk(func() bool { return false }, func() bool { return broken }); err != nil {
+		t.Fatal(err)
+	}
+	u := newUnion(t, e, wasm.StoreConfig{}, nil)
+	first, second := u.must(scribbler(scribblerPages, scribblerMost)), u.must(scribbler(scribblerPages, scribblerMost))
+	if err := u.call(second, "store", 5, 1); err != nil {
+		t.Fatal(err)
+	}
+	s := second.NewSaved()
+	defer s.Close()
+	if err := second.Save(s); err != nil {
+		t.Fatal(err)
+	}
+	broken = true
+	if err := second.Restore(s); err == nil {
+		t.Fatal("it was restored from a broken disk")
+	}
+	broken = false
+	for range 2 {
+		if err := u.call(first, "store", 5, 1); err == nil || !strings.Contains(err.Error(), "lost its memory") {
+			t.Errorf("got %v", err)
+		}
 	}
 }

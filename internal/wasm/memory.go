@@ -54,14 +54,14 @@ type linearMemory struct {
 	refused bool // it was to become longer than the limit
 	// clean tells that there are no pages of its own.
 	clean bool
-	watch watch
+	watch *watch
 	// broken tells that what the memory shows is unknown.
 	broken bool
 }
 
 // reserve makes an empty memory that may grow to most bytes.
 func reserve(most uint64, base *baseImage, budget *memoryBudget) *linearMemory {
-	m := &linearMemory{limit: most, base: base, budget: budget}
+	m := &linearMemory{limit: most, base: base, budget: budget, watch: &watch{}}
 	if most == 0 {
 		return m
 	}
@@ -169,7 +169,7 @@ func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 		m.budget.give(m.size - size)
 	}
 	m.sum.change(m.size, size)
-	m.size, m.base, m.clean, m.watch = size, b, f == nil, watch{different: m.watch.different[:0]}
+	m.size, m.base, m.clean, m.watch = size, b, f == nil, &watch{different: m.watch.different[:0]}
 	return nil
 }
 

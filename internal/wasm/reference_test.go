@@ -226,3 +226,26 @@ func TestTooMuchIsNoReference(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// FuzzReference reads references that nobody has written.
+func FuzzReference(f *testing.F) {
+	e := newEngine(f, wasm.Config{})
+	m := compile(f, e, scribbler(scribblerPages, scribblerMost).binary())
+	r, _ := referred(f, m)
+	f.Add(written(f, r))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		x, err := m.ReadReference(bytes.NewReader(p))
+		if err != nil {
+			return
+		}
+		defer x.Close()
+		again, err := m.ReadReference(bytes.NewReader(written(t, x)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if x.Hash() != again.Hash() {
+			t.Error("it is another when it is written and read")
+		}
+	})
+}

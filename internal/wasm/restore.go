@@ -34,8 +34,11 @@ func (in *Instance) restore(s *Saved) error {
 	if err := in.renew(s.size, s.base, s.file); err != nil {
 		return err
 	}
-	if err := in.memory.load(s); err != nil {
-		return err
+	if in.memory != nil {
+		in.memory.watch.state = s
+		if err := in.memory.load(s); err != nil {
+			return err
+		}
 	}
 	if s.globals == nil {
 		return in.SetGlobals(in.initial)

@@ -7,35 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"runtime"
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/waterbear-run/waterbear/internal/wasm"
-)
-
-// scribbler is a guest that does to its memory what it is told. Its base image
-// is in pages 2 and 5, and it counts its calls in a global.
-func scribbler(least, most int) *guest {
-	const fill, copyBytes = 11, 10
-	g := &guest{}
-	g.memory(least, most)
-	count := g.global(typeI32, opI32Const, int64(7))
-	tick := []byte(code(opGlobalGet, count, opI32Const, int64(1), opI32Add, opGlobalSet, count))
-	three := []byte{typeI32, typeI32, typeI32}
-	g.function("fill", three, nil, nil, tick, opLocalGet, 0, opLocalGet, 1, opLocalGet, 2, opPrefix, fill, 0)
-	g.function("copy", three, nil, nil, tick, opLocalGet, 0, opLocalGet, 1, opLocalGet, 2, opPrefix, copyBytes, 0, 0)
-	g.function("store", three[:2], nil, nil, tick, opLocalGet, 0, opLocalGet, 1, opI32Store, 0, 0)
-	g.function("grow", three[:1], three[:1], nil, tick, opLocalGet, 0, opMemoryGrow, 0)
-	g.function("trap", three[:2], nil, nil, tick, opLocalGet, 0, opLocalGet, 1, opI32Store, 0, 0, opUnreachable)
-	g.data = append(g.data,
-		code(byte(0), opI32Const, int64(2*wasm.PageSize+100), opEnd, string(bytes.Repeat([]byte("base"), 1000))),
-		code(byte(0), opI32Const, int64(5*wasm.PageSize), opEnd, "another page"))
-	return g
-}
-
-const (
-	scribblerPages = 2 // of 64 KiB, to begin with
-	scribblerMost  = 40
 )
 
 // being is a worker in a test: the state that is kept, and what it should be.
@@ -273,7 +251,7 @@ func (h *history) step(b *being) {
 		h.must(b.in.Call(context.Background(), name, stack))
 		b.tick[0]++
 	}
-	switch h.r.Intn(19) {
+	switch h.r.Intn(20) {
 	case 0, 1, 2:
 		call("store", uint64(at), uint64(value))
 		copy(b.now[at:], []byte{value, 0, 0, 0})
@@ -334,6 +312,11 @@ func (h *history) step(b *being) {
 	case 18:
 		h.capture(b)
 		h.meddle(b)
+	case 19:
+		if runtime.GOOS == "linux" {
+			const pageOut = 21                       // MADV_PAGEOUT
+			_ = unix.Madvise(b.in.Memory(), pageOut) // what cannot be paged out stays
+		}
 	}
 	h.whole(b)
 }
@@ -343,7 +326,7 @@ func (h *history) capture(b *being) *wasm.Change {
 	h.t.Helper()
 	c, err := b.in.Capture(b.saved)
 	h.must(err)
-	h.sum = sha256.Sum256(fmt.Append(h.sum[:], c))
+	h.sum = sha256.Sum256(fmt.Append(h.sum[:], c.Size, c.Globals, c.Pages, c.Runs))
 	h.checkChange(b, c, b.memory)
 	return c
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWhatIsLeftOutOfAFileMustTakeNoSpace(t *testing.T) {
@@ -32,5 +34,51 @@ func TestWhatIsLeftOutOfAFileMustTakeNoSpace(t *testing.T) {
 	}
 	if sparse(dir) {
 		t.Error("a full directory in memory is good enough")
+	}
+}
+
+// TestThePageOfZerosCountsWhereThereWasSomethingElse reads memory that nobody has
+// written to: the kernel has one page for all of that, and may use it for what
+// zeros were written to.
+func TestThePageOfZerosCountsWhereThereWasSomethingElse(t *testing.T) {
+	x, err := chooseTracker(TrackScan)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer x.close()
+	memory, err := unix.Mmap(-1, 0, 8*PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Munmap(memory); err != nil {
+			t.Error(err)
+		}
+	}()
+	prepare(memory)
+	sum := byte(0)
+	for at := 0; at < len(memory); at += PageSize {
+		sum += memory[at]
+	}
+	memory[0] = sum + 1
+	for _, c := range []struct {
+		from, to uint64
+		want     string
+	}{
+		{0, 0, "[0]"},
+		{0, PageSize, "[0]"},
+		{3 * PageSize, 5 * PageSize, "[0 3 4]"},
+		{0, 8 * PageSize, "[0 1 2 3 4 5 6 7]"},
+	} {
+		got := []uint64{}
+		err := x.tracker.written(memory, c.from, c.to, func(from, to uint64) bool {
+			for ; from < to; from += PageSize {
+				got = append(got, from/PageSize)
+			}
+			return true
+		})
+		if err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("with content from %d to %d: got %v, %v, want %s", c.from, c.to, got, err, c.want)
+		}
 	}
 }

@@ -111,10 +111,17 @@ func stackLimit(most uint32) uint64 {
 func (s *Store) State() any { return s.state }
 
 // Enter begins a call: what is called then by Func.Call, until Leave, is one. The
-// error is ErrBusy or ErrClosed.
+// error is ErrBusy or ErrClosed, or that a memory was lost when an instance was to
+// be restored.
 func (s *Store) Enter(ctx context.Context) error {
 	if err := s.enter("the store"); err != nil {
 		return err
+	}
+	for _, in := range s.instances {
+		if err := in.memory.usable(); err != nil {
+			s.leave()
+			return fmt.Errorf("call the store: %w", err)
+		}
 	}
 	s.begin(ctx)
 	return nil

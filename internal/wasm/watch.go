@@ -16,8 +16,10 @@ type pageWatcher interface {
 // whole memory is looked at again.
 const rememberedPages = 4 << 10
 
-// watch is what is known of a memory since it was mapped.
+// watch is what is known of a memory since it was mapped. With the next mapping
+// it is another one.
 type watch struct {
+	state    *Saved // what the instance is the state of, as far as is known
 	captures int
 	watched  uint64 // how much of the memory is
 	// When the memory was compared with of, all pages were those of it but for

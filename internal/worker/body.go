@@ -45,12 +45,14 @@ type body struct {
 	system system
 
 	packs   *ownPacks
-	guest   *guest         // nil for a command between two invocations
-	spare   *wasm.Instance // for the next one, of a core module
+	guest   *guest // nil for a command between two invocations
+	spare   *guest // at rest, for the next one
 	shells  *shells
 	origins *origins
 	owns    *saved // what goes with it
 	calls   uint64 // the session's when the attempt began
+	// ephemeral tells that the instance is for one invocation.
+	ephemeral bool
 }
 
 // bodyConfig is what a body is made of.
@@ -73,7 +75,7 @@ type bodyConfig struct {
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins, ephemeral: c.fresh != 0}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -134,32 +136,56 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 
 // newModule makes an instance of a core module, or takes one. Nothing of it runs.
 func (b *body) newModule() error {
-	c := wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
-	if spare := b.spare; spare != nil {
-		b.spare = nil
-		if spare.Recycle(c) == nil {
-			b.guest = &guest{module: spare}
-			return nil
-		}
-		_ = spare.Close() // refused only during a call
+	if b.guest = b.again(); b.guest != nil {
+		return nil
 	}
-	in := b.shells.take(b.program, c)
-	if in == nil {
-		var err error
-		if in, err = b.program.Module().Instantiate(b.session.Context(), c); err != nil {
-			return err
-		}
+	in, err := b.program.Module().Instantiate(b.session.Context(), b.moduleConfig())
+	if err != nil {
+		return err
 	}
 	b.guest = &guest{module: in}
 	return nil
 }
 
-// newBlank makes an instance in which nothing of the program has run.
+// newBlank makes an instance in which nothing of the program has run, or takes one.
 func (b *body) newBlank() error {
 	if b.program.Component() != nil {
 		return b.newComponent(false)
 	}
 	return b.newModule()
+}
+
+// again gives an instance that was used before as one in which nothing of the
+// program has run, or nil if there is none.
+func (b *body) again() *guest {
+	if spare := b.spare; spare != nil {
+		b.spare = nil
+		if b.renew(spare) == nil {
+			return spare
+		}
+		_ = spare.close() // refused only during a call
+	}
+	taken := b.shells.take(b.program)
+	if taken == nil {
+		return nil
+	}
+	if b.renew(taken) == nil {
+		return taken
+	}
+	_ = taken.close() // it was made for other limits
+	return nil
+}
+
+// renew gives an instance at rest to this worker.
+func (b *body) renew(g *guest) error {
+	if g.module != nil {
+		return g.module.Recycle(b.moduleConfig())
+	}
+	return g.component.Reset(b.componentConfig())
+}
+
+func (b *body) moduleConfig() wasm.InstanceConfig {
+	return wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
 }
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
@@ -264,11 +290,7 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	if err := b.openSystem(argv, nil); err != nil {
 		return nil, err
 	}
-	run := b.runModule
-	if b.program.Component() != nil {
-		run = b.runComponent
-	}
-	code, err := run(b.session.Context())
+	code, err := b.run(b.session.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -276,18 +298,18 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	return fmt.Appendf(nil, "[%d]", code), nil
 }
 
-// runModule starts a core module that is a command and gives its exit code.
-func (b *body) runModule(ctx context.Context) (code uint32, err error) {
-	if err := b.newModule(); err != nil {
-		return 0, err
+// run makes an instance of a command, runs it and gives its exit code.
+func (b *body) run(ctx context.Context) (code uint32, err error) {
+	if b.program.Component() == nil {
+		if err := b.newModule(); err != nil {
+			return 0, err
+		}
+		return runModule(ctx, b.guest.module)
 	}
-	if err = b.guest.module.Start(ctx); err == nil {
-		err = b.guest.module.Call(ctx, entryPoint, nil)
-	}
-	if err != nil {
+	if err := b.newComponent(true); err != nil {
 		return exitCode(err)
 	}
-	return 0, nil
+	return runComponent(ctx, b.guest.component, b.program.RunExport())
 }
 
 // memory is how many bytes of linear memory the instance has.
@@ -318,11 +340,26 @@ func (b *body) discard() {
 	}
 	g := b.guest
 	b.guest = nil
-	if g.module != nil && b.spare == nil && g.module.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory}) == nil {
-		b.spare = g.module
+	if b.spare == nil && b.rest(g) == nil {
+		b.spare = g
 		return
 	}
 	_ = g.close() // refused only during a call, which is over
+}
+
+// errNoUse is why an instance is not kept.
+var errNoUse = errors.New("it is of no use to any other worker")
+
+// rest takes an instance from this worker and what it has done from the instance.
+// It fails for one that cannot be used again.
+func (b *body) rest(g *guest) error {
+	switch {
+	case g.module != nil:
+		return g.module.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory})
+	case b.program.Revision.Kind == api.Command || b.ephemeral:
+		return errNoUse // each of their instances begins anew
+	}
+	return g.restComponent(b.program.Cores(), b.create.Memory)
 }
 
 // abandon frees a body that could not be made whole, all but its program.
@@ -330,7 +367,7 @@ func (b *body) abandon(why error) {
 	b.stop(why)
 	b.discard()
 	if b.spare != nil {
-		_ = b.spare.Close()
+		_ = b.spare.close()
 		b.spare = nil
 	}
 }
@@ -344,7 +381,7 @@ func (b *body) close() {
 		_ = b.program.Release()
 		return
 	}
-	b.shells.put(shell{b.spare, b.program})
+	b.shells.put(newShell(b.spare, b.program))
 	b.spare = nil
 }
 

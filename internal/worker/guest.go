@@ -93,19 +93,44 @@ func splitOpen(open []byte) (state, handles []byte, err error) {
 }
 
 // newComponent makes an instance of a component. If it is not fresh, nothing of
-// it runs.
+// it runs, and it may be one that was used before.
 func (b *body) newComponent(fresh bool) (err error) {
-	program, c := b.program.Component(), component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	if !fresh {
+		if b.guest = b.again(); b.guest != nil {
+			return nil
+		}
+	}
+	program := b.program.Component()
 	g := &guest{}
 	if fresh {
-		g.component, err = program.Instantiate(b.session.Context(), c)
+		g.component, err = program.Instantiate(b.session.Context(), b.componentConfig())
 	} else {
-		g.component, err = program.Blank(b.session.Context(), c)
+		g.component, err = program.Blank(b.session.Context(), b.componentConfig())
 	}
 	if err == nil {
 		b.guest = g
 	}
 	return err
+}
+
+func (b *body) componentConfig() component.Config {
+	return component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+}
+
+// restComponent makes the instance of a component what Blank makes, with nothing
+// of the worker it was of, and gives the memory back. modules are those of its
+// cores.
+func (g *guest) restComponent(modules []*wasm.Module, memory uint64) error {
+	if err := g.component.Reset(component.Config{MaxMemory: memory}); err != nil {
+		return err
+	}
+	for i, core := range g.cores() {
+		fresh := modules[i].NewSaved()
+		if err := errors.Join(core.Restore(fresh), fresh.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WASIP2 gives the host functions of WASI 0.2 their state.
@@ -139,12 +164,19 @@ func (b *body) callComponent(function string, args json.RawMessage) (json.RawMes
 // maxResult bounds a result in bytes of JSON: it is part of one oplog entry.
 const maxResult = 768 << 10
 
-// runComponent starts a component that is a command and gives its exit code.
-func (b *body) runComponent(ctx context.Context) (code uint32, err error) {
-	if err := b.newComponent(true); err != nil {
-		return exitCode(err)
+// runModule runs an instance of a core module that is a command, to its end, and
+// gives the exit code.
+func runModule(ctx context.Context, in *wasm.Instance) (code uint32, err error) {
+	if err = in.Start(ctx); err == nil {
+		err = in.Call(ctx, entryPoint, nil)
 	}
-	result, err := b.guest.component.Call(ctx, b.program.RunExport(), nil)
+	return exitCode(err)
+}
+
+// runComponent calls the export that runs a component which is a command, and
+// gives the exit code.
+func runComponent(ctx context.Context, in *component.Instance, export string) (code uint32, err error) {
+	result, err := in.Call(ctx, export, nil)
 	if err != nil {
 		return exitCode(err)
 	}
@@ -154,8 +186,8 @@ func (b *body) runComponent(ctx context.Context) (code uint32, err error) {
 	return code, nil
 }
 
-// exitCode is that of a program that has ended with err; other errors it gives
-// back.
+// exitCode is that of a program whose call has ended with err; what no program
+// ends with it gives back.
 func exitCode(err error) (uint32, error) {
 	var exit *wasi.ExitError
 	if errors.As(err, &exit) {

@@ -1,68 +1,84 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/waterbear-run/waterbear/internal/catalog"
-	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
-// maxShells is how many instances are kept that nobody uses. Each holds some
-// addresses and next to no memory.
-const maxShells = 64
+// What is kept of instances that nobody uses. Each holds some addresses, next to
+// no memory of its guest, and what the engine has of it.
+const (
+	// maxShells bounds their number, maxShellBytes what the engine has of all.
+	maxShells     = 64
+	maxShellBytes = 64 << 20
+)
 
-// shells are instances without a worker, as good as new: to recycle one costs a
-// fraction of making one.
+// shells are instances without a worker, at rest: to renew one costs a fraction of
+// making one.
 type shells struct {
 	mu     sync.Mutex
 	all    []shell // the one put last at the end
+	bytes  uint64  // of all
 	closed bool
 }
 
 // shell is an instance with the program that it keeps in memory.
 type shell struct {
-	instance *wasm.Instance
-	program  *catalog.Program
+	guest   *guest
+	program *catalog.Program
+	bytes   uint64
 }
 
-// take gives an instance of a program as Instantiate would make it with c, or
-// nil if there is none that could be one.
-func (s *shells) take(p *catalog.Program, c wasm.InstanceConfig) *wasm.Instance {
-	taken, ok := s.find(p.Module())
+func newShell(g *guest, p *catalog.Program) shell {
+	s := shell{guest: g, program: p}
+	for _, core := range p.Cores() {
+		s.bytes += core.InstanceBytes()
+	}
+	return s
+}
+
+// take gives an instance of a program, or nil if there is none. It is to be
+// renewed.
+func (s *shells) take(p *catalog.Program) *guest {
+	s.mu.Lock()
+	taken, ok := s.find(p)
+	s.mu.Unlock()
 	if !ok {
 		return nil
 	}
-	err := taken.instance.Recycle(c)
-	_ = taken.program.Release() // p is of the same module
-	if err != nil {
-		_ = taken.instance.Close()
-		return nil
-	}
-	return taken.instance
+	_ = taken.program.Release() // p is of the same code
+	return taken.guest
 }
 
-// find takes the newest shell of a module out.
-func (s *shells) find(m *wasm.Module) (shell, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// find takes the newest shell of a program's code out. It is called with s.mu held.
+func (s *shells) find(p *catalog.Program) (shell, bool) {
 	for i := len(s.all) - 1; i >= 0; i-- {
-		if found := s.all[i]; found.program.Module() == m {
+		if found := s.all[i]; found.program.Module() == p.Module() && found.program.Component() == p.Component() {
 			s.all = append(s.all[:i], s.all[i+1:]...)
+			s.bytes -= found.bytes
 			return found, true
 		}
 	}
 	return shell{}, false
 }
 
-// put keeps a recycled instance with the use of its program.
+// put keeps an instance at rest with the use of its program.
 func (s *shells) put(given shell) {
 	s.mu.Lock()
 	var over []shell
 	if s.closed {
 		over = []shell{given}
-	} else if s.all = append(s.all, given); len(s.all) > maxShells {
-		over = []shell{s.all[0]}
-		s.all = append(s.all[:0], s.all[1:]...)
+	} else {
+		s.all = append(s.all, given)
+		s.bytes += given.bytes
+		n := 0
+		for ; len(s.all)-n > maxShells || s.bytes > maxShellBytes; n++ {
+			s.bytes -= s.all[n].bytes
+		}
+		over = slices.Clone(s.all[:n])
+		s.all = slices.Delete(s.all, 0, n)
 	}
 	s.mu.Unlock()
 	for _, o := range over {
@@ -74,7 +90,7 @@ func (s *shells) put(given shell) {
 func (s *shells) empty() bool {
 	s.mu.Lock()
 	all := s.all
-	s.all = nil
+	s.all, s.bytes = nil, 0
 	s.mu.Unlock()
 	for _, one := range all {
 		one.close()
@@ -91,6 +107,6 @@ func (s *shells) close() {
 }
 
 func (s shell) close() {
-	_ = s.instance.Close() // refused only during a call
+	_ = s.guest.close() // refused only during a call
 	_ = s.program.Release()
 }

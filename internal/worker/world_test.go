@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -55,6 +56,21 @@ func withEngine(m *testing.M) (int, error) {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// MaxShells is how many instances are kept that nobody uses.
+const MaxShells = maxShells
+
+// Shells is how many there are, and the bytes of their linear memories.
+func (ws *Workers) Shells() (n int, memory uint64) {
+	ws.shells.mu.Lock()
+	defer ws.shells.mu.Unlock()
+	for _, s := range ws.shells.all {
+		for _, core := range s.guest.cores() {
+			memory += uint64(len(core.Memory()))
+		}
+	}
+	return len(ws.shells.all), memory
 }
 
 // world is a simulated machine with the real file system.
@@ -122,7 +138,7 @@ func (w *world) runtime() *Runtime {
 		w.t.Error(err)
 	}
 	return &Runtime{
-		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Directories: w.hosts,
+		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Interfaces: wasip2.Interfaces(), Directories: w.hosts,
 		Entropy: func(p []byte) error {
 			p[0] = 42
 			return nil

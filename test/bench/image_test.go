@@ -12,6 +12,7 @@ import (
 const counterSource = `package main
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -40,6 +41,23 @@ func populate() {
 	for i := 0; i < len(held); i += 4096 {
 		held[i] = byte(i>>12) | 1
 	}
+}
+
+//go:wasmexport churn
+func churn(n int64) int64 {
+	for i := 0; i < len(held); i += 4096 {
+		held[i]++
+	}
+	return n
+}
+
+//go:wasmexport fill
+func fill(n int64) int64 {
+	count++
+	for i := range held {
+		held[i] = byte(int(count)*i) ^ byte(i>>8)
+	}
+	return n
 }
 
 func main() {}

@@ -286,9 +286,47 @@ func (r *rig) reopened(c wasi.Config) *rig {
 	if again := other.sys.AppendState(nil); string(again) != string(state) {
 		r.t.Fatalf("the state is %x, and after it was restored %x", state, again)
 	}
+	for n, e := range r.sys.resources.All() {
+		if got := other.sys.resources.Get(n); !sameData(reflect.ValueOf(got.resource), reflect.ValueOf(e.resource)) {
+			r.t.Fatalf("resource %d is %+v, and after the state was restored %+v", n+1, e.resource, got.resource)
+		}
+	}
 	if other.sys.held != r.sys.held || other.sys.files != r.sys.files {
 		r.t.Fatalf("%d bytes are held and %d files are open, and after the state was restored %d and %d",
 			r.sys.held, r.sys.files, other.sys.held, other.sys.files)
 	}
 	return other
+}
+
+// sameData tells whether two values are the same all the way down. An empty
+// slice is the same as none.
+func sameData(a, b reflect.Value) bool {
+	if a.IsValid() != b.IsValid() || a.IsValid() && a.Type() != b.Type() {
+		return false
+	}
+	switch a.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if a.IsNil() || b.IsNil() {
+			return a.IsNil() == b.IsNil()
+		}
+		return sameData(a.Elem(), b.Elem())
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if !sameData(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Slice, reflect.Array:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !sameData(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	}
+	return !a.IsValid() || a.Equal(b)
 }
