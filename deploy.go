@@ -27,6 +27,12 @@ func (p *Platform) Revisions(ctx context.Context, component string) ([]api.Revis
 	return p.catalog.Revisions(ctx, component)
 }
 
+// WIT gives the interface of a revision of a component, 0 being the newest. That
+// of a core module is api.CodeNoWIT.
+func (p *Platform) WIT(ctx context.Context, component string, revision uint64) (string, error) {
+	return p.catalog.WIT(ctx, component, revision)
+}
+
 // Configure sets a component's settings, all of them.
 func (p *Platform) Configure(ctx context.Context, component string, s api.Settings) (api.Component, error) {
 	return p.catalog.Configure(ctx, component, s)

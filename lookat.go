@@ -39,37 +39,42 @@ func (p *Platform) Workers(ctx context.Context, f api.WorkerFilter, cursor strin
 }
 
 // Logs yields what a worker of a component has printed, as far as it is
-// committed. After an error the consumer may go on: damage concerns the entries
-// it names.
+// committed. After an *api.Problem of CodeDamaged or CodeExpired the consumer may
+// go on: it concerns the entries that it names.
 func (p *Platform) Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error] {
 	return func(yield func(api.LogChunk, error) bool) {
-		for entry, err := range p.follow(ctx, component, name, r) {
+		for entry, err := range p.follow(ctx, component, name, r, p.workers.Output) {
 			var c api.LogChunk
 			if err == nil {
 				log, ok := entry.Body.(*oplog.Log)
 				if !ok || !contains(string(log.Bytes), r.Search) {
 					continue
 				}
-				c = api.LogChunk{Index: entry.Index, At: entry.At.Time(), Stream: log.Stream.String()}
-				if utf8.Valid(log.Bytes) {
-					c.Text = string(log.Bytes)
-				} else {
-					c.Base64 = log.Bytes
-				}
+				c = chunkOf(entry, log)
 			}
-			if !yield(c, err) {
+			if !yield(c, unreadable(err)) {
 				return
 			}
 		}
 	}
 }
 
-// Oplog yields the committed entries of a worker of a component. Damage
-// is as in Logs.
+func chunkOf(entry oplog.Entry, log *oplog.Log) api.LogChunk {
+	c := api.LogChunk{Index: entry.Index, At: entry.At.Time(), Stream: log.Stream.String()}
+	if utf8.Valid(log.Bytes) {
+		c.Text = string(log.Bytes)
+	} else {
+		c.Base64 = log.Bytes
+	}
+	return c
+}
+
+// Oplog yields the committed entries of a worker of a component. Problems are as
+// in Logs.
 func (p *Platform) Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error] {
 	return func(yield func(api.Entry, error) bool) {
 		views := newReader()
-		for entry, err := range p.follow(ctx, component, name, r) {
+		for entry, err := range p.follow(ctx, component, name, r, truncatedEntries) {
 			var v OplogEntry
 			if err == nil {
 				p.node.recall(ctx, id.Worker{Component: component, Name: name}, views, entry)
@@ -78,7 +83,7 @@ func (p *Platform) Oplog(ctx context.Context, component, name string, r api.Rang
 					continue
 				}
 			}
-			if !yield(api.Entry{Index: v.Index, At: v.At, Kind: v.Kind, Text: v.Text, Body: v.Body}, err) {
+			if !yield(api.Entry{Index: v.Index, At: v.At, Kind: v.Kind, Text: v.Text, Body: v.Body}, unreadable(err)) {
 				return
 			}
 		}
@@ -90,8 +95,36 @@ func contains(text, search string) bool {
 	return search == "" || strings.Contains(strings.ToLower(text), strings.ToLower(search))
 }
 
+// unreadable makes problems of errors that concern some entries alone.
+func unreadable(err error) error {
+	switch {
+	case damaged(err):
+		return api.NewProblem(api.CodeDamaged, err.Error())
+	case oplog.IsTruncated(err):
+		return api.NewProblem(api.CodeExpired, err.Error())
+	}
+	return err
+}
+
+// passable reports whether reading goes on behind err.
+func passable(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && (p.Code == api.CodeDamaged || p.Code == api.CodeExpired)
+}
+
+// reading yields what there is of the entries from to to of a worker.
+type reading func(ctx context.Context, w id.Worker, from, to oplog.Index) iter.Seq2[oplog.Entry, error]
+
+// truncatedEntries is all there is to say of entries that were truncated.
+func truncatedEntries(_ context.Context, w id.Worker, from, to oplog.Index) iter.Seq2[oplog.Entry, error] {
+	return func(yield func(oplog.Entry, error) bool) {
+		yield(oplog.Entry{}, &oplog.TruncatedError{Worker: w, From: from, To: to})
+	}
+}
+
 // follow yields the entries that r chooses, and waits for more if it says so.
-func (p *Platform) follow(ctx context.Context, component, name string, r api.Range) iter.Seq2[oplog.Entry, error] {
+// Those that were truncated come from truncated.
+func (p *Platform) follow(ctx context.Context, component, name string, r api.Range, truncated reading) iter.Seq2[oplog.Entry, error] {
 	return func(yield func(oplog.Entry, error) bool) {
 		w, err := workerOf(component, name)
 		last := oplog.Index(0)
@@ -106,16 +139,14 @@ func (p *Platform) follow(ctx context.Context, component, name string, r api.Ran
 			if r.To != 0 {
 				to = min(to, r.To)
 			}
-			if next <= to {
-				for entry, err := range oplog.Read(ctx, p.node.store.Logs(), w, next, to) {
-					if !yield(entry, err) {
-						return
-					}
+			for next <= to {
+				var more bool
+				if next, more, err = p.stretch(ctx, w, next, to, truncated, yield); !more || err != nil {
+					break
 				}
-				next = to + 1
 			}
-			if !r.Follow || r.To != 0 && next > r.To {
-				return
+			if err != nil || next <= to || !r.Follow || r.To != 0 && next > r.To {
+				break
 			}
 			if p.node.sched.Sleep(ctx, followEvery) != nil {
 				return
@@ -124,8 +155,43 @@ func (p *Platform) follow(ctx context.Context, component, name string, r api.Ran
 				return // it was deleted
 			}
 		}
-		yield(oplog.Entry{}, err)
+		if err != nil {
+			yield(oplog.Entry{}, err)
+		}
 	}
+}
+
+// stretch yields entries from from on, but not behind to, of which all or none
+// are there, and says where to go on, if the consumer wants to.
+func (p *Platform) stretch(ctx context.Context, w id.Worker, from, to oplog.Index, truncated reading, yield func(oplog.Entry, error) bool) (next oplog.Index, more bool, err error) {
+	logs := p.node.store.Logs()
+	first, _, err := logs.Bounds(ctx, w)
+	if err != nil {
+		return from, false, err
+	}
+	source := reading(func(ctx context.Context, w id.Worker, from, to oplog.Index) iter.Seq2[oplog.Entry, error] {
+		return oplog.Read(ctx, logs, w, from, to)
+	})
+	if there := first <= from; !there {
+		source, to = truncated, min(to, first-1)
+	}
+	for entry, err := range source(ctx, w, from, to) {
+		if err == nil && first <= from && entry.Index > from {
+			if now, _, err := logs.Bounds(ctx, w); err != nil || now > from {
+				return from, true, err // the next ones were truncated meanwhile
+			}
+		}
+		if !yield(entry, err) {
+			return from, false, nil
+		}
+		if err == nil {
+			from = entry.Index + 1
+		}
+	}
+	if now, _, err := logs.Bounds(ctx, w); first <= from && (err != nil || now > from) {
+		return from, true, err
+	}
+	return to + 1, true, nil
 }
 
 // files opens the files of a worker of a component.
@@ -191,8 +257,9 @@ func (p *Platform) File(ctx context.Context, component, name, file string) (api.
 }
 
 // Export writes all there is of a worker of a component as a tar archive: what
-// the API tells of it (worker.json), its oplog (oplog.jsonl, one entry a line)
-// and its files (files/…).
+// the API tells of it (worker.json), its oplog (oplog-0001.jsonl and so on, one
+// entry a line), what is kept of truncated entries (invocations-0001.jsonl,
+// output-0001.jsonl) and its files (files/…).
 func (p *Platform) Export(ctx context.Context, component, name string, to io.Writer) error {
 	detail, err := p.Worker(ctx, component, name)
 	if err != nil {
@@ -205,6 +272,9 @@ func (p *Platform) Export(ctx context.Context, component, name string, to io.Wri
 	}
 	if err == nil {
 		err = p.exportOplog(ctx, archive, component, name, detail)
+	}
+	if err == nil {
+		err = p.exportArchived(ctx, archive, component, name, detail)
 	}
 	if err == nil {
 		err = p.exportFiles(ctx, archive, component, name)
@@ -220,37 +290,82 @@ func addToTar(archive *tar.Writer, name string, at time.Time, content []byte) er
 	return err
 }
 
-// oplogPart is about how much of an oplog is one file of an export: a tar
-// archive has to know a file's size before its content.
-const oplogPart = 4 << 20
+// exportPart is about how much of a sequence of lines is one file of an export:
+// a tar archive has to know a file's size before its content.
+const exportPart = 4 << 20
 
 func (p *Platform) exportOplog(ctx context.Context, archive *tar.Writer, component, name string, detail api.WorkerDetail) error {
-	var part []byte
-	number := 0
-	flush := func() error {
-		number++
-		err := addToTar(archive, fmt.Sprintf("oplog-%04d.jsonl", number), detail.Changed, part)
-		part = part[:0]
-		return err
-	}
+	lines := exported{archive: archive, name: "oplog", at: detail.Changed}
 	for entry, err := range p.Oplog(ctx, component, name, api.Range{To: detail.Entries}) {
-		if err != nil && !damaged(err) {
+		if err := lines.add(entry, err); err != nil {
 			return err
 		}
-		line, marshalErr := json.Marshal(entry)
-		if err != nil {
-			line, marshalErr = json.Marshal(map[string]string{"damage": err.Error()})
-		}
-		if marshalErr != nil {
-			return marshalErr
-		}
-		if part = append(append(part, line...), '\n'); len(part) >= oplogPart {
-			if err := flush(); err != nil {
-				return err
-			}
+	}
+	return lines.flush()
+}
+
+// exportArchived exports what is kept of entries that were truncated.
+func (p *Platform) exportArchived(ctx context.Context, archive *tar.Writer, component, name string, detail api.WorkerDetail) error {
+	if detail.Archived == nil {
+		return nil
+	}
+	w := id.Worker{Component: component, Name: name}
+	lines := exported{archive: archive, name: "invocations", at: detail.Changed}
+	for v, err := range p.workers.Archived(ctx, w) {
+		if err := lines.add(v, unreadable(err)); err != nil {
+			return err
 		}
 	}
-	return flush()
+	if err := lines.flush(); err != nil {
+		return err
+	}
+	lines = exported{archive: archive, name: "output", at: detail.Changed}
+	for entry, err := range p.workers.Output(ctx, w, 1, detail.First-1) {
+		var c api.LogChunk
+		if log, ok := entry.Body.(*oplog.Log); ok {
+			c = chunkOf(entry, log)
+		}
+		if err := lines.add(c, unreadable(err)); err != nil {
+			return err
+		}
+	}
+	return lines.flush()
+}
+
+// exported is a sequence of JSON lines in an archive, in parts that are named
+// one after the other.
+type exported struct {
+	archive *tar.Writer
+	name    string
+	at      time.Time
+	part    []byte
+	number  int
+}
+
+// add writes a line for v, or for why it cannot be read.
+func (x *exported) add(v any, err error) error {
+	var p *api.Problem
+	if passable(err) && errors.As(err, &p) {
+		v, err = map[string]string{string(p.Code): p.Detail}, nil
+	}
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if x.part = append(append(x.part, line...), '\n'); len(x.part) >= exportPart {
+		return x.flush()
+	}
+	return nil
+}
+
+func (x *exported) flush() error {
+	x.number++
+	err := addToTar(x.archive, fmt.Sprintf("%s-%04d.jsonl", x.name, x.number), x.at, x.part)
+	x.part = x.part[:0]
+	return err
 }
 
 func (p *Platform) exportFiles(ctx context.Context, archive *tar.Writer, component, name string) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -123,7 +124,7 @@ func (n *Node) engine(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	n.runtime.Engine, n.runtime.WASI = engine, host
+	n.runtime.Engine, n.runtime.WASI, n.runtime.Interfaces = engine, host, wasip2.Interfaces()
 	return nil
 }
 

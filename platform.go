@@ -11,7 +11,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/access"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
-	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -78,7 +77,8 @@ func DefaultSettings() api.Settings {
 		Retry: api.Retry{
 			Attempts: 3, Initial: api.Duration(100 * time.Millisecond), Max: api.Duration(time.Minute), Factor: 2, Jitter: 0.2,
 		},
-		Images: api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
+		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
+		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
 	}
 }
 
@@ -111,7 +111,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	}
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
-		Interfaces: wasip2.Interfaces(),
+		Interfaces: n.runtime.Interfaces,
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ const (
 type MismatchError = worker.MismatchError
 
 // ErrProgram refuses a program that cannot be run at all: it is no valid
-// module, or needs what Waterbear does not have.
+// module or component, or needs what Waterbear does not have.
 var ErrProgram = worker.ErrProgram
 
 // Run runs a program as a durable process until it ends: from its start, or

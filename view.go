@@ -148,11 +148,16 @@ func text(b oplog.Body) string {
 	return invocationText(b)
 }
 
+// items is an array of JSON without its brackets.
+func items(array []byte) string {
+	return strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(string(array), "["), "]"))
+}
+
 // invocationText is an entry of an invocation's life on one line.
 func invocationText(b oplog.Body) string {
 	switch b := b.(type) {
 	case *oplog.InvocationAccepted:
-		text := b.Function + string(b.Args)
+		text := b.Function + "(" + items(b.Args) + ")"
 		if b.Key != "" {
 			text += fmt.Sprintf(" key %q", b.Key)
 		}
@@ -166,7 +171,11 @@ func invocationText(b oplog.Body) string {
 		}
 		return fmt.Sprintf("of %d, attempt %d", b.Accepted, b.Attempt)
 	case *oplog.InvocationFinished:
-		return fmt.Sprintf("of %d → %s", b.Accepted, b.Result)
+		text := fmt.Sprintf("of %d", b.Accepted)
+		if result := items(b.Result); result != "" {
+			text += " → " + result
+		}
+		return text
 	case *oplog.InvocationFailed:
 		text := fmt.Sprintf("of %d, %s: %s", b.Accepted, b.Code, b.Reason)
 		if b.Retry != 0 {
@@ -183,8 +192,29 @@ func invocationText(b oplog.Body) string {
 		return fmt.Sprintf("covers %d, %d bytes", b.Covers, b.Size)
 	case *oplog.Delta:
 		return fmt.Sprintf("covers %d, %d bytes behind entry %d", b.Covers, len(b.State), b.After)
+	case *oplog.Archiving:
+		return fmt.Sprintf("%d blobs", len(b.Blobs))
+	case *oplog.Archived:
+		return archivedText(b)
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}
 	return ""
+}
+
+// archivedText says what has become of truncated entries on one line.
+func archivedText(b *oplog.Archived) string {
+	text := fmt.Sprintf("what is below %d may go", b.Below)
+	for _, shelf := range []struct {
+		name string
+		*oplog.Shelving
+	}{{"results", &b.Results}, {"output", &b.Logs}} {
+		for _, a := range shelf.Added {
+			text += fmt.Sprintf(", %s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count)
+		}
+		if shelf.Forget > 0 {
+			text += fmt.Sprintf(", %s below %d forgotten", shelf.name, shelf.Forget)
+		}
+	}
+	return text
 }

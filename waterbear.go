@@ -60,7 +60,7 @@ type Dir struct {
 // Command is a program to run as a durable process.
 type Command struct {
 	Name    string // of the worker
-	Program []byte // a core module that imports WASI 0.1
+	Program []byte // a core module that imports WASI 0.1, or a component that imports WASI 0.2
 	// Args are argv, the program's own name first.
 	Args []string
 	Env  []string // KEY=VALUE

@@ -5,6 +5,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -56,6 +57,28 @@ type Function struct {
 	Results []string `json:"results"`
 }
 
+// Named reports whether name is the function's or a shorter one: the function
+// add-item of the interface shop:cart/cart@1.0.0 is shop:cart/cart@1.0.0#add-item,
+// and also cart.add-item, shop:cart/cart.add-item and
+// shop:cart/cart@1.0.0.add-item, and each of these with # in place of the dot. More
+// than one function may have the same shorter name.
+func (f Function) Named(name string) bool {
+	if f.Name == name {
+		return true
+	}
+	id, function, ok := strings.Cut(f.Name, "#")
+	if !ok {
+		return false
+	}
+	of, ok := strings.CutSuffix(name, function)
+	if !ok || len(of) == 0 || of[len(of)-1] != '.' && of[len(of)-1] != '#' {
+		return false
+	}
+	of = of[:len(of)-1]
+	bare, _, _ := strings.Cut(id, "@")
+	return of == id || of == bare || of == bare[strings.LastIndexByte(bare, '/')+1:]
+}
+
 // Deployed is the answer to a deployment.
 type Deployed struct {
 	Revision
@@ -68,9 +91,10 @@ type Deployed struct {
 // when that is created. A field that is absent takes the component's value, or
 // the platform's.
 type Settings struct {
-	Limits Limits `json:"limits,omitzero"`
-	Retry  Retry  `json:"retry,omitzero"`
-	Images Images `json:"images,omitzero"`
+	Limits    Limits    `json:"limits,omitzero"`
+	Retry     Retry     `json:"retry,omitzero"`
+	Images    Images    `json:"images,omitzero"`
+	Retention Retention `json:"retention,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage
@@ -138,14 +162,16 @@ type Worker struct {
 	Args      []string   `json:"args"`
 	Env       []string   `json:"env" doc:"KEY=VALUE"`
 	Queue     uint64     `json:"queue" doc:"Invocations accepted and not finished"`
-	Entries   uint64     `json:"entries" doc:"In its oplog"`
+	Entries   uint64     `json:"entries" doc:"That its oplog has had, truncated ones included"`
 }
 
 // WorkerDetail is all there is to tell of one worker.
 type WorkerDetail struct {
 	Worker
 	Settings Settings     `json:"settings" doc:"What holds for it, defaults included"`
-	Bytes    uint64       `json:"bytes" doc:"Of its oplog"`
+	First    uint64       `json:"first" doc:"The oldest oplog entry that is kept"`
+	Bytes    uint64       `json:"bytes" doc:"Of its oplog, as far as it is kept"`
+	Archived *Archived    `json:"archived,omitempty" doc:"What is kept of the entries before"`
 	Resident bool         `json:"resident" doc:"It has an instance in memory"`
 	Memory   uint64       `json:"memory" doc:"Bytes of the linear memory of its instance"`
 	Mode     string       `json:"mode" doc:"How it recovers"`
@@ -173,6 +199,13 @@ type Saved struct {
 	LastBytes  uint64   `json:"lastBytes" doc:"Of that one"`
 	Behind     uint64   `json:"behind" doc:"Oplog entries that recovery replays"`
 	ReplayCost Duration `json:"replayCost" doc:"What replaying them would take, by an estimate"`
+}
+
+// Archived is what is kept of oplog entries that were truncated.
+type Archived struct {
+	Results uint64 `json:"results" doc:"Invocations that have ended, with how they did"`
+	Output  uint64 `json:"output" doc:"Pieces of output"`
+	Bytes   uint64 `json:"bytes" doc:"That these take"`
 }
 
 // NewWorker asks for a worker.
@@ -350,6 +383,8 @@ type Stats struct {
 	Images      uint64  // taken
 	Deltas      uint64  // taken
 	DeltaBytes  uint64
+	Truncations uint64 // of oplogs
+	Truncated   uint64 // entries
 	Commits     uint64 // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload

@@ -39,8 +39,10 @@ const (
 	CodeMethod           Code = "method-not-allowed" // the path is there for other methods
 	CodeNoComponent      Code = "no-component"
 	CodeNoRevision       Code = "no-revision"
+	CodeNoWIT            Code = "no-wit" // the program is a core module, which has none
 	CodeNoWorker         Code = "no-worker"
 	CodeNoInvocation     Code = "no-invocation" // no invocation has this key
+	CodeExpired          Code = "expired"       // it was there, and retention has let go of it
 	CodeNoFile           Code = "no-file"
 	CodeNoToken          Code = "no-token"
 	CodeNoFunction       Code = "no-function" // the component exports none of this name
@@ -77,8 +79,10 @@ var problems = map[Code]struct {
 	CodeMethod:           {http.StatusMethodNotAllowed, "The path does not have this method"},
 	CodeNoComponent:      {http.StatusNotFound, "No such component"},
 	CodeNoRevision:       {http.StatusNotFound, "No such revision"},
+	CodeNoWIT:            {http.StatusNotFound, "The program has no interface in WIT"},
 	CodeNoWorker:         {http.StatusNotFound, "No such worker"},
 	CodeNoInvocation:     {http.StatusNotFound, "No such invocation"},
+	CodeExpired:          {http.StatusGone, "It is older than what is kept"},
 	CodeNoFile:           {http.StatusNotFound, "No such file"},
 	CodeNoToken:          {http.StatusNotFound, "No such token"},
 	CodeNoFunction:       {http.StatusNotFound, "No such function"},

@@ -253,6 +253,8 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		switch {
 		case r.Method == http.MethodDelete, strings.HasPrefix(r.URL.Path, "/v1/workers/shop/alice/re"), strings.HasSuffix(r.URL.Path, "/interrupt"):
 			w.WriteHeader(http.StatusNoContent)
+		case strings.HasSuffix(r.URL.Path, "/wit"):
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		default:
 			answer(w, http.StatusOK, struct{}{})
 		}
@@ -263,6 +265,7 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		"GET /v1/components":                            func() error { return second(c.Components(ctx)) },
 		"GET /v1/components/shop":                       func() error { return second(c.Component(ctx, "shop")) },
 		"GET /v1/components/shop/revisions":             func() error { return second(c.Revisions(ctx, "shop")) },
+		"GET /v1/components/shop/revisions/2/wit":       func() error { return second(c.WIT(ctx, "shop", 2)) },
 		"DELETE /v1/components/shop":                    func() error { return c.DeleteComponent(ctx, "shop") },
 		"PUT /v1/components/shop/settings":              func() error { return second(c.Configure(ctx, "shop", api.Settings{})) },
 		"PUT /v1/workers/shop/alice":                    func() error { return second(c.CreateWorker(ctx, "shop", "alice", api.NewWorker{})) },

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -89,6 +90,28 @@ func (c *Client) Component(ctx context.Context, component string) (api.Component
 // Revisions lists the revisions of a component, the newest first.
 func (c *Client) Revisions(ctx context.Context, component string) ([]api.Revision, error) {
 	return list[api.Revision](ctx, c, "components", component, "revisions")
+}
+
+// WIT gives the interface of a revision of a component, in WIT. That of a core
+// module is api.CodeNoWIT.
+func (c *Client) WIT(ctx context.Context, component string, revision uint64) (string, error) {
+	at, err := c.path("components", component, "revisions", strconv.FormatUint(revision, 10), "wit")
+	if err != nil {
+		return "", err
+	}
+	answer, err := c.send(ctx, request{method: http.MethodGet, url: at, accepts: typeText + ", " + typeProblem})
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	text, err := readAll(answer.Body)
+	if err != nil {
+		return "", c.unreached(ctx, err)
+	}
+	if media := mediaOf(answer.Header); media != typeText {
+		return "", c.nonsense("%s with the media type %q", answer.Status, media)
+	}
+	return string(text), nil
 }
 
 // Configure sets the settings of a component, all of them.

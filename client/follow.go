@@ -43,7 +43,7 @@ func follow[T any](ctx context.Context, c *Client, name string, r api.Range, par
 				var item T
 				if e.name == eventProblem {
 					problem := c.eventProblem(e)
-					if p, ok := errors.AsType[*api.Problem](problem); !ok || p.Code != api.CodeDamaged {
+					if p, ok := errors.AsType[*api.Problem](problem); !ok || p.Code != api.CodeDamaged && p.Code != api.CodeExpired {
 						return false, problem
 					}
 					return yield(item, problem), nil

@@ -27,6 +27,7 @@ const (
 	typeProblem = "application/problem+json"
 	typeEvents  = "text/event-stream"
 	typeWasm    = "application/wasm"
+	typeText    = "text/plain"
 )
 
 // request is what is to be sent.

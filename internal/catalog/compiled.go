@@ -14,37 +14,38 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// compiled is the code of a program: of a core module or of a component.
-type compiled struct {
-	module    *wasm.Module
-	component *component.Program
+// Compiled is the code of a program: of a core module or of a component. One of
+// the two is set.
+type Compiled struct {
+	Module    *wasm.Module
+	Component *component.Program
 	// typed are the functions that a component exports, by their whole names.
 	typed map[string]*wit.Func
 }
 
 // Close frees the code. No instance may be open.
-func (c *compiled) Close() error {
-	if c.component != nil {
-		return c.component.Close()
+func (c *Compiled) Close() error {
+	if c.Component != nil {
+		return c.Component.Close()
 	}
-	return c.module.Close()
+	return c.Module.Close()
 }
 
 // cores are the core modules of an instance, in their order.
-func (c *compiled) cores() []*wasm.Module {
-	if c.component != nil {
-		return c.component.Modules()
+func (c *Compiled) cores() []*wasm.Module {
+	if c.Component != nil {
+		return c.Component.Modules()
 	}
-	return []*wasm.Module{c.module}
+	return []*wasm.Module{c.Module}
 }
 
 // compile compiles a program of either kind.
-func (c *Catalog) compile(ctx context.Context, source []byte, progress func(api.Progress)) (*compiled, error) {
+func (c *Catalog) compile(ctx context.Context, source []byte, progress func(api.Progress)) (*Compiled, error) {
 	var report func(string, float64)
 	if progress != nil {
 		report = func(stage string, done float64) { progress(api.Progress{Stage: stage, Done: done}) }
 	}
-	p, err := c.compileEither(ctx, source, report)
+	p, err := Compile(ctx, c.Engine, c.Interfaces, source, report)
 	var file *fs.PathError // of the cache: the disk's fault, not the program's
 	if err != nil && ctx.Err() == nil && !errors.Is(err, wasm.ErrClosed) && !errors.As(err, &file) {
 		return nil, &programError{err.Error()}
@@ -52,23 +53,25 @@ func (c *Catalog) compile(ctx context.Context, source []byte, progress func(api.
 	return p, err
 }
 
-func (c *Catalog) compileEither(ctx context.Context, source []byte, report func(string, float64)) (*compiled, error) {
+// Compile compiles a program of either kind; interfaces are what a component may
+// import. report, unless it is nil, is told how far it is: see wasm.Engine.Compile.
+func Compile(ctx context.Context, e *wasm.Engine, interfaces []*component.HostInterface, source []byte, report func(stage string, done float64)) (*Compiled, error) {
 	if !binary.IsComponent(source) {
-		m, err := c.Engine.Compile(ctx, source, report)
+		m, err := e.Compile(ctx, source, report)
 		if err != nil {
 			return nil, err
 		}
-		return &compiled{module: m}, nil
+		return &Compiled{Module: m}, nil
 	}
 	decoded, err := binary.Decode(source)
 	if err != nil {
 		return nil, err
 	}
-	p, err := component.Compile(ctx, c.Engine, decoded, c.Interfaces, report)
+	p, err := component.Compile(ctx, e, decoded, interfaces, report)
 	if err != nil {
 		return nil, err
 	}
-	made := &compiled{component: p, typed: map[string]*wit.Func{}}
+	made := &Compiled{Component: p, typed: map[string]*wit.Func{}}
 	for _, e := range p.Exports() {
 		made.typed[e.Name] = e.Type
 	}
@@ -92,9 +95,10 @@ func describe(source []byte) (string, error) {
 // (wasi:cli/run).
 const runInterface = "wasi:cli/run@0.2."
 
-// RunExport is the function that runs a command, "" if the component is none.
-func runExport(p *component.Program) string {
-	for _, e := range p.Exports() {
+// RunExport is the function that runs a component which is a command, "" if it is
+// none.
+func (c *Compiled) RunExport() string {
+	for _, e := range c.Component.Exports() {
 		if strings.HasPrefix(e.Name, runInterface) && strings.HasSuffix(e.Name, "#run") {
 			return e.Name
 		}
@@ -102,17 +106,51 @@ func runExport(p *component.Program) string {
 	return ""
 }
 
+// handles finds out whether there are handles of resources in types, which no
+// client can pass or get. It remembers what it has found: types have parts in
+// common.
+type handles map[*wit.Type]bool
+
+func (h handles) inFunc(f *wit.Func) bool {
+	for _, p := range f.Params {
+		if h.in(p.Type) {
+			return true
+		}
+	}
+	return h.in(f.Result)
+}
+
+func (h handles) in(t *wit.Type) bool {
+	if t == nil {
+		return false
+	}
+	found, known := h[t]
+	if known {
+		return found
+	}
+	found = t.Kind == wit.Own || t.Kind == wit.Borrow || h.in(t.Elem) || h.in(t.Err)
+	for _, f := range t.Fields {
+		found = found || h.in(f.Type)
+	}
+	h[t] = found
+	return found
+}
+
 // inspectComponent finds out how the component is invoked.
 func (p *prepared) inspectComponent() error {
-	program := p.code.component
+	program := p.code.Component
 	p.imports = program.Imports()
 	p.kind = api.Library
-	if runExport(program) != "" {
+	if p.code.RunExport() != "" {
 		p.kind = api.Command
 		p.exports = []api.Function{{Name: api.RunFunction, Params: []string{"string..."}, Results: []string{"i32"}}}
 		return nil
 	}
+	seen := handles{}
 	for _, e := range program.Exports() {
+		if seen.inFunc(e.Type) {
+			continue // no client can call it
+		}
 		f := api.Function{Name: e.Name, Params: []string{}, Results: []string{}}
 		for _, param := range e.Type.Params {
 			f.Params = append(f.Params, fmt.Sprintf("%s: %s", param.Name, param.Type))
@@ -123,7 +161,7 @@ func (p *prepared) inspectComponent() error {
 		p.exports = append(p.exports, f)
 	}
 	if len(p.exports) == 0 {
-		return &programError{"it exports neither wasi:cli/run, as a program does, nor a function that could be invoked; export one in its world"}
+		return &programError{"it exports neither wasi:cli/run, as a program does, nor a function that could be invoked, one without handles of resources; export one in its world"}
 	}
 	return nil
 }

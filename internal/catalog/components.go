@@ -120,6 +120,24 @@ func (c *Catalog) Revision(ctx context.Context, name string, number uint64) (api
 	return *r, nil
 }
 
+// WIT gives the interface of a revision, which is a component; 0 stands for the
+// newest.
+func (c *Catalog) WIT(ctx context.Context, name string, number uint64) (string, error) {
+	r, err := c.Revision(ctx, name, number)
+	if err != nil {
+		return "", err
+	}
+	if !r.Typed {
+		return "", api.NewProblem(api.CodeNoWIT, fmt.Sprintf(
+			"revision %d of %s is a core module, which has no interface in WIT; its exports say how it is called", r.Number, name))
+	}
+	source, err := c.sourceOf(ctx, &r)
+	if err != nil {
+		return "", failed(fmt.Sprintf("read revision %d of %s", r.Number, name), err)
+	}
+	return describe(source)
+}
+
 // number checks that there is such a revision; 0 stands for the newest.
 func (k *entry) number(number uint64) (uint64, error) {
 	if number > k.Latest {

@@ -25,7 +25,7 @@ var internalPrefixes = []string{"__wasm", "cabi_"}
 
 // prepared is a module that can be run, and what there is to tell of it.
 type prepared struct {
-	code    *compiled
+	code    *Compiled
 	kind    api.Kind
 	exports []api.Function
 	imports []string
@@ -39,7 +39,7 @@ func (c *Catalog) prepare(ctx context.Context, source []byte, progress func(api.
 		return nil, err
 	}
 	p := &prepared{code: code}
-	if code.component != nil {
+	if code.Component != nil {
 		err = p.inspectComponent()
 	} else {
 		err = p.inspect()
@@ -55,13 +55,13 @@ func (c *Catalog) prepare(ctx context.Context, source []byte, progress func(api.
 
 // inspect finds out how the module is invoked.
 func (p *prepared) inspect() error {
-	for _, i := range p.code.module.Imports() {
+	for _, i := range p.code.Module.Imports() {
 		if name := i.Module + "." + i.Name; !slices.Contains(p.imports, name) {
 			p.imports = append(p.imports, name)
 		}
 	}
 	p.kind = api.Library
-	for _, e := range p.code.module.Exports() {
+	for _, e := range p.code.Module.Exports() {
 		switch {
 		case e.Name == exportStart || e.Name == exportInitialize:
 			if len(e.Params)+len(e.Results) > 0 {
@@ -100,13 +100,13 @@ func typeNames(types []wasm.ValueType) []string {
 
 // try makes an instance, of which nothing runs: so it is known that all imports
 // are offered and that the initial memory and tables can be made.
-func (c *Catalog) try(ctx context.Context, code *compiled) error {
+func (c *Catalog) try(ctx context.Context, code *Compiled) error {
 	var in interface{ Close() error }
 	var err error
-	if code.component != nil {
-		in, err = code.component.Blank(ctx, component.Config{MaxMemory: maxMemory})
+	if code.Component != nil {
+		in, err = code.Component.Blank(ctx, component.Config{MaxMemory: maxMemory})
 	} else {
-		in, err = code.module.Instantiate(ctx, wasm.InstanceConfig{Hosts: c.Hosts, MaxMemory: maxMemory})
+		in, err = code.Module.Instantiate(ctx, wasm.InstanceConfig{Hosts: c.Hosts, MaxMemory: maxMemory})
 	}
 	if err == nil {
 		return in.Close()

@@ -27,11 +27,11 @@ type Program struct {
 
 // Module is the compiled code of a core module, nil if the program is a
 // component. It stays until Release.
-func (p *Program) Module() *wasm.Module { return p.code.compiled.module }
+func (p *Program) Module() *wasm.Module { return p.code.compiled.Module }
 
 // Component is the compiled code of a component, nil if the program is a core
 // module. It stays until Release.
-func (p *Program) Component() *component.Program { return p.code.compiled.component }
+func (p *Program) Component() *component.Program { return p.code.compiled.Component }
 
 // Cores are the core modules of each instance, in their order.
 func (p *Program) Cores() []*wasm.Module { return p.code.compiled.cores() }
@@ -43,7 +43,7 @@ func (p *Program) Typed(name string) (*wit.Func, bool) {
 }
 
 // RunExport is the export that runs a component which is a command.
-func (p *Program) RunExport() string { return runExport(p.code.compiled.component) }
+func (p *Program) RunExport() string { return p.code.compiled.RunExport() }
 
 // Function gives an export that can be invoked, or at least was listed as one.
 func (p *Program) Function(name string) (api.Function, bool) {
@@ -76,7 +76,7 @@ type code struct {
 	// What follows is guarded by Catalog.mu, but for what does not change once
 	// compiled is set.
 	revision  *api.Revision // nil until it is read
-	compiled  *compiled     // nil until it is loaded
+	compiled  *Compiled     // nil until it is loaded
 	functions map[string]api.Function
 	users     int // those who wait for it included
 	loading   bool
@@ -171,7 +171,7 @@ func (c *Catalog) load(ctx context.Context, r *code) error {
 }
 
 // loaded makes the code ready for use.
-func (r *code) loaded(revision *api.Revision, c *compiled) {
+func (r *code) loaded(revision *api.Revision, c *Compiled) {
 	r.revision, r.compiled = revision, c
 	r.functions = make(map[string]api.Function, len(revision.Exports))
 	for _, f := range revision.Exports {
@@ -187,7 +187,7 @@ func (c *Catalog) drop(r *code) {
 }
 
 // fetch reads and compiles a revision.
-func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *compiled, error) {
+func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *Compiled, error) {
 	revision := r.revision
 	if revision == nil {
 		var err error
@@ -195,17 +195,23 @@ func (c *Catalog) fetch(ctx context.Context, r *code) (*api.Revision, *compiled,
 			return nil, nil, err
 		}
 	}
-	source, err := c.source(ctx, revision)
-	if damaged(err) || errors.Is(err, storage.ErrNotFound) {
-		return nil, nil, api.NewProblem(api.CodeDamaged, fmt.Sprintf(
-			"load revision %d of %s: its module, SHA-256 %s, is missing or damaged in the store: %v; deploy the same module again to restore it",
-			revision.Number, revision.Component, revision.Hash, err))
-	}
+	source, err := c.sourceOf(ctx, revision)
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := c.compile(ctx, source, nil)
 	return revision, m, err
+}
+
+// sourceOf gives a revision's module.
+func (c *Catalog) sourceOf(ctx context.Context, revision *api.Revision) ([]byte, error) {
+	source, err := c.source(ctx, revision)
+	if damaged(err) || errors.Is(err, storage.ErrNotFound) {
+		return nil, api.NewProblem(api.CodeDamaged, fmt.Sprintf(
+			"load revision %d of %s: its module, SHA-256 %s, is missing or damaged in the store: %v; deploy the same module again to restore it",
+			revision.Number, revision.Component, revision.Hash, err))
+	}
+	return source, err
 }
 
 // source reads a revision's module, which the store checks against its hash.
@@ -224,7 +230,7 @@ func (c *Catalog) source(ctx context.Context, revision *api.Revision) ([]byte, e
 
 // keep takes over the code of a revision that was just deployed, so that its
 // first worker need not wait. Its caller has taken the component.
-func (c *Catalog) keep(revision *api.Revision, made *compiled) error {
+func (c *Catalog) keep(revision *api.Revision, made *Compiled) error {
 	r := &code{id: revisionID{revision.Component, revision.Number}, users: 1}
 	r.loaded(revision, made)
 	c.mu.Lock()

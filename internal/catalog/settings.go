@@ -22,6 +22,9 @@ const (
 	maxFactor   = 1000
 	maxReplay   = 24 * time.Hour
 	maxDeltas   = 1 << 30
+	minAge      = time.Minute
+	maxAge      = 100 * 365 * 24 * time.Hour
+	maxKept     = 1 << 40
 )
 
 // CheckSettings says which settings nobody could keep to, all of them, or nil.
@@ -49,6 +52,9 @@ func CheckSettings(at string, s api.Settings) error {
 	}
 	check.count("images.size", s.Images.Size, 1, maxDeltas)
 	check.duration("images.age", s.Images.Age, time.Second, maxPause)
+	check.keep("retention.oplog", s.Retention.Oplog)
+	check.keep("retention.results", s.Retention.Results)
+	check.keep("retention.logs", s.Retention.Logs)
 	if len(check.errors) == 0 {
 		return nil
 	}
@@ -79,6 +85,15 @@ func (c *settingsCheck) count(field string, v, least, most uint64) {
 func (c *settingsCheck) duration(field string, v api.Duration, least, most time.Duration) {
 	if d := time.Duration(v); d != 0 && (d < least || d > most) {
 		c.refuse(field, fmt.Sprintf("%v is not from %v to %v, nor 0 for the default", d, least, most))
+	}
+}
+
+func (c *settingsCheck) keep(field string, k api.Keep) {
+	if age := k.Age(); age != 0 && (age < minAge || age > maxAge) {
+		c.refuse(field, fmt.Sprintf("%v is not from %v to %v", k, api.KeepFor(minAge), api.KeepFor(maxAge)))
+	}
+	if n := k.Invocations(); n > maxKept {
+		c.refuse(field, fmt.Sprintf("%d invocations are more than %d", n, uint64(maxKept)))
 	}
 }
 

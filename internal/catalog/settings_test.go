@@ -19,11 +19,17 @@ func TestSettingsWithinTheirBoundsAreAccepted(t *testing.T) {
 		},
 		Retry:  api.Retry{Attempts: 1_000_000, Initial: api.Duration(365 * 24 * time.Hour), Max: api.Duration(365 * 24 * time.Hour), Factor: 1000, Jitter: 1},
 		Images: api.Images{After: api.Duration(24 * time.Hour)},
+		Retention: api.Retention{
+			Oplog: api.KeepFor(100 * 365 * 24 * time.Hour), Results: api.KeepInvocations(1 << 40), Logs: api.KeepEverything(),
+		},
 	}
 	least := api.Settings{
 		Limits: api.Limits{Memory: 65536, Storage: 1, Files: 1, CPUTime: api.Duration(time.Millisecond), LogRate: 1, OplogRate: 1, Queue: 1},
 		Retry:  api.Retry{Attempts: 1, Initial: api.Duration(time.Millisecond), Max: api.Duration(time.Millisecond), Factor: 1, Jitter: 0.001},
 		Images: api.Images{After: api.Duration(time.Millisecond)},
+		Retention: api.Retention{
+			Oplog: api.KeepFor(time.Minute), Results: api.KeepInvocations(1),
+		},
 	}
 	never := api.Settings{Images: api.Images{After: -1}}
 	for _, s := range []api.Settings{{}, least, most, never} {
@@ -40,6 +46,9 @@ func TestSettingsOutOfTheirBoundsAreRefusedOneByOne(t *testing.T) {
 		},
 		Retry:  api.Retry{Attempts: 1_000_001, Initial: api.Duration(366 * 24 * time.Hour), Max: 1, Factor: 0.5, Jitter: 1.1},
 		Images: api.Images{After: 1},
+		Retention: api.Retention{
+			Oplog: api.KeepFor(59 * time.Second), Results: api.KeepInvocations(1<<40 + 1), Logs: api.KeepFor(101 * 365 * 24 * time.Hour),
+		},
 	}
 	err := catalog.CheckSettings("body.settings", bad)
 	var p *api.Problem
@@ -51,11 +60,11 @@ func TestSettingsOutOfTheirBoundsAreRefusedOneByOne(t *testing.T) {
 		got = append(got, strings.TrimPrefix(e.Location, "body.settings."))
 	}
 	want := "limits.memory limits.storage limits.files limits.cpuTime limits.logRate limits.oplogRate limits.queue " +
-		"retry.attempts retry.initial retry.max retry.max retry.factor retry.jitter images.after"
+		"retry.attempts retry.initial retry.max retry.max retry.factor retry.jitter images.after retention.oplog retention.results retention.logs"
 	if strings.Join(got, " ") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, " "), want)
 	}
-	if want := "the settings cannot be used: body.settings.limits.memory: 4294967297 is not from 65536 to 4294967296, nor 0 for the default, and 13 more"; p.Detail != want {
+	if want := "the settings cannot be used: body.settings.limits.memory: 4294967297 is not from 65536 to 4294967296, nor 0 for the default, and 16 more"; p.Detail != want {
 		t.Errorf("got %s, want %s", p.Detail, want)
 	}
 	for _, r := range []api.Retry{{Factor: math.NaN()}, {Factor: math.Inf(1)}, {Jitter: -0.1}, {Factor: -1}} {

@@ -83,7 +83,7 @@ change the settings that its workers have. "waterbear components" lists them,
 and "waterbear deploy" makes them.`,
 		`  waterbear component get shop
   waterbear component settings --memory 256MiB shop`,
-		a.componentGetCommand(), a.componentRevisionsCommand(), a.componentSettingsCommand(), a.componentDeleteCommand())
+		a.componentGetCommand(), a.componentRevisionsCommand(), a.componentWITCommand(), a.componentSettingsCommand(), a.componentDeleteCommand())
 }
 
 func (a *app) componentGetCommand() *cobra.Command {

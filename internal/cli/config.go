@@ -77,7 +77,7 @@ func newConfig() *config {
 // declare lists all there is to configure. Everything that knows of settings,
 // from the command line to the documents, goes by this list.
 func (c *config) declare() []*setting {
-	limits, retry := &c.workers.Limits, &c.workers.Retry
+	limits, retry, retention := &c.workers.Limits, &c.workers.Retry, &c.workers.Retention
 	d := waterbear.DefaultSettings()
 	return []*setting{
 		{key: "state", arg: "DIR", preset: stateDefault, value: text(&c.state, "a directory"), meaning: "where everything is kept, made if missing"},
@@ -101,6 +101,10 @@ func (c *config) declare() []*setting {
 		{key: "retry.max", arg: "DURATION", preset: spanText(time.Duration(d.Retry.Max)), value: span(&retry.Max, time.Millisecond), meaning: "the longest pause"},
 		{key: "retry.factor", arg: "FACTOR", preset: fractionText(d.Retry.Factor), value: fraction(&retry.Factor, 1, 1000), meaning: "by which each pause is longer than the one before"},
 		{key: "retry.jitter", arg: "FRACTION", preset: fractionText(d.Retry.Jitter), value: fraction(&retry.Jitter, 0.01, 1), meaning: "part of each pause that is left to chance"},
+
+		{key: "retention.oplog", arg: "KEEP", preset: d.Retention.Oplog.String(), value: keep(&retention.Oplog), meaning: "how much of the oplog: 30d, 1000 (invocations)"},
+		{key: "retention.results", arg: "KEEP", preset: d.Retention.Results.String(), value: keep(&retention.Results), meaning: "of the results, beyond the oplog: likewise"},
+		{key: "retention.logs", arg: "KEEP", preset: d.Retention.Logs.String(), value: keep(&retention.Logs), meaning: "of the output, beyond the oplog: likewise"},
 
 		{key: "workers.max-instances", arg: "NUMBER", preset: numberText(waterbear.DefaultMaxInstances), value: number(&c.maxInstances, 1, 1<<20), meaning: "workers in memory at a time"},
 		{key: "workers.max-memory", arg: "SIZE", preset: "2GiB", value: size(&c.maxMemory, 64<<10, 1<<50), meaning: "memory of all workers together"},

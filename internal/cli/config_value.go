@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/waterbear-run/waterbear/api"
 )
 
 // value is what a setting holds.
@@ -271,6 +273,24 @@ func spanText(d time.Duration) string {
 	}
 	return s
 }
+
+// kept is how much to keep of something.
+type kept struct{ to *api.Keep }
+
+func keep(to *api.Keep) value { return kept{to} }
+
+func (v kept) set(s string) error {
+	k, err := parseKeep(s)
+	if err == nil && k.Age() > 0 && (k.Age() < time.Minute || k.Age() > longest) {
+		err = fmt.Errorf("want at least %s", spanText(time.Minute))
+	}
+	if err == nil {
+		*v.to = k
+	}
+	return err
+}
+
+func (v kept) text() string { return v.to.String() }
 
 // fraction is a number with a decimal point.
 func fraction(to *float64, least, most float64) value {

@@ -23,16 +23,17 @@ func (a *app) deployCommand() *cobra.Command {
 		Use:     "deploy [flags] FILE.wasm",
 		GroupID: groupServer,
 		Short:   "Deploy a program to a server, as a component",
-		Long: `Deploy a WebAssembly module (WASI 0.1) to a server, as the newest revision of a
-component, and print which revision it is, the functions it exports and what it
-imports. The same bytes as the newest revision make no new one.
+		Long: `Deploy a WebAssembly program, a module of WASI 0.1 or a component of WASI 0.2,
+to a server, as the newest revision of a component, and print which revision it
+is, the functions it exports, what it imports, and the types in WIT if it has
+them. The same bytes as the newest revision make no new one.
 
 New workers of the component use the newest revision; those there are keep
 theirs. A program with a main function has one function, "run", which takes
 strings; any other has the functions it exports.
 
 --json prints one object: component, number, hash, size, created, kind, exports,
-imports, and new.`,
+imports, new, and wit if it has types.`,
 		Example: `  waterbear deploy shop.wasm
   waterbear deploy --name shop build/app.wasm
   waterbear deploy --server https://bear.example:4004 shop.wasm`,
@@ -77,7 +78,7 @@ imports, and new.`,
 		if err := a.printRevision(t, deployed.Revision); err != nil || deployed.WIT == "" {
 			return err
 		}
-		_, err = fmt.Fprintf(a.stdout, "\n%s", printableLines(deployed.WIT))
+		_, err = fmt.Fprintf(a.stdout, "\n%s", printableLines(withoutWASI(deployed.WIT)))
 		return err
 	})
 }
@@ -160,23 +161,37 @@ func signature(k api.Kind, f api.Function) string {
 	return text
 }
 
-// importLines gives imports, which are module.function, module by module.
+// importLines gives imports, module by module: those of a core module are
+// module.function, those of a component interfaces, package/interface@version.
 func importLines(imports []string) []string {
 	var modules []string
-	functions := map[string][]string{}
-	for _, name := range imports {
-		module, function, _ := strings.Cut(name, ".")
-		if _, seen := functions[module]; !seen {
+	names := map[string][]string{}
+	for _, imported := range imports {
+		module, name := splitImport(imported)
+		if _, seen := names[module]; !seen {
 			modules = append(modules, module)
 		}
-		functions[module] = append(functions[module], function)
+		names[module] = append(names[module], name)
 	}
 	slices.Sort(modules)
 	var lines []string
 	for _, m := range modules {
-		lines = append(lines, wrapped(append([]string{m + ":"}, functions[m]...), " ")...)
+		lines = append(lines, wrapped(append([]string{m + ":"}, names[m]...), " ")...)
 	}
 	return lines
+}
+
+// splitImport gives what an import is of, and its name there.
+func splitImport(imported string) (module, name string) {
+	if of, rest, ok := strings.Cut(imported, "/"); ok && strings.Contains(of, ":") {
+		name, version, versioned := strings.Cut(rest, "@")
+		if versioned {
+			of += "@" + version
+		}
+		return of, name
+	}
+	module, name, _ = strings.Cut(imported, ".")
+	return module, name
 }
 
 // revisionText is a number of a revision, as a list shows it.

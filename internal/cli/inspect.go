@@ -3,11 +3,13 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/waterbear-run/waterbear"
+	"github.com/waterbear-run/waterbear/client"
 )
 
 func (a *app) inspectCommand() *cobra.Command {
@@ -17,19 +19,44 @@ func (a *app) inspectCommand() *cobra.Command {
 		GroupID: groupRead,
 		Short:   "Show all that is known of a worker",
 		Long: `Show all that is known of a worker: its status, what it was started with, its
-limits, what it has recorded and how it recovers.
+limits, what it has recorded and how it recovers. COMPONENT/WORKER is one of a
+server, of which this shows what "waterbear worker get" does: also the state
+that is saved of it, and what it would cost to replay what is behind that.
 
 --json prints one object; times are RFC 3339, sizes are in bytes, exitCode is
 there once the program has ended, and program is the SHA-256 of the file.`,
 		Example: `  waterbear inspect prog
-  waterbear inspect --json prog | jq .exitCode`,
+  waterbear inspect --json prog | jq .exitCode
+  waterbear inspect shop/alice`,
 		Args: exactly(1, "the name of a worker"),
 	}
 	state := stateFlag(cmd)
+	server := a.remoteFlags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	cmd.ValidArgsFunction = a.completeWorkers(state, 1)
+	local, remote := a.completeWorkers(state, 1), server.complete(1, offerWorkers)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, start string) ([]string, cobra.ShellCompDirective) {
+		if strings.Contains(workerName(start), "/") {
+			return remote(cmd, args, start)
+		}
+		return local(cmd, args, start)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := workerName(args[0])
+		if strings.Contains(name, "/") {
+			if cmd.Flags().Changed("state") {
+				return misuse(cmd, "%s is a worker of a server, which --state does not name; give --server", shellQuote(name))
+			}
+			w, err := parseWorker(cmd, name)
+			if err != nil {
+				return err
+			}
+			return server.asking(func(c *client.Client) error { return a.showWorker(cmd.Context(), c, w, asJSON) })
+		}
+		for _, flag := range []string{"server", "token-file", "ca-file"} {
+			if cmd.Flags().Changed(flag) {
+				return misuse(cmd, "--%s is for the workers of a server, which are written COMPONENT/WORKER", flag)
+			}
+		}
 		return a.reading(cmd.Context(), *state, nil, func(node *waterbear.Node) error {
 			w, err := node.Worker(cmd.Context(), name)
 			switch {

@@ -30,10 +30,14 @@ func (a *app) invokeCommand() *cobra.Command {
 results, one per line. The call takes effect once, whatever happens: if the
 connection is lost or the server restarts, invoke asks again.
 
-Arguments are numbers as the function's types say, negative ones included. The
-function "run" of a command takes any strings, and all that follows it is the
-program's; invoke prints what the program writes, and ends with its exit code.
-For other functions, flags of invoke may also come last.
+Arguments are numbers as the function's types say, negative ones included. Those
+of a function in WIT are JSON, or text without quotes for a string: 5, north,
+'{"sku":"tea","count":2}'; a result is JSON too. A function in an interface is
+interface.function. --wave gives all arguments in WAVE instead.
+
+The function "run" of a command takes any strings, and all that follows it is
+the program's; invoke prints what the program writes, and ends with its exit
+code. For other functions, flags of invoke may also come last.
 
 With --async, --at or --in the call is accepted and goes on by itself; what is
 printed is its key, which "waterbear result" takes. The same key is the same
@@ -48,6 +52,8 @@ did; 2 for a wrong command line; that of the program for a command.`,
 		Example: `  waterbear invoke shop/alice add 2 -3
   waterbear invoke --key order-1047 shop/alice pay 1200
   waterbear invoke --in 24h shop/alice remind
+  waterbear invoke shop/alice cart.add '{"sku":"tea","count":2}'
+  waterbear invoke shop/alice cart.add --wave '({sku: "tea", count: 2})'
   waterbear invoke report/nightly run --verbose 2026`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -73,7 +74,7 @@ func callArgs(cmd *cobra.Command, o *invokeOptions, r api.Revision, function str
 		return json.Marshal(listed(args))
 	}
 	if r.Typed {
-		return typedArgs(args)
+		return typedArgs(r, function, args)
 	}
 	f, err := functionOf(r, function)
 	if err != nil {
@@ -92,13 +93,19 @@ func callArgs(cmd *cobra.Command, o *invokeOptions, r api.Revision, function str
 }
 
 // typedArgs gives arguments of a function of a component as JSON. What is no JSON
-// is a string. Whether it is of the right type is for the server to say.
-func typedArgs(args []string) (json.RawMessage, error) {
+// is a string, and for a parameter that is a string so is all that is no string in
+// JSON. Whether it is of the right type is for the server to say.
+func typedArgs(r api.Revision, function string, args []string) (json.RawMessage, error) {
+	params := typedParams(r, function)
 	values := make([]json.RawMessage, len(args))
 	for i, arg := range args {
-		if json.Valid([]byte(arg)) {
+		isText := i < len(params) && strings.HasSuffix(params[i], ": string")
+		if json.Valid([]byte(arg)) && (!isText || isJSONString([]byte(arg))) {
 			values[i] = json.RawMessage(arg)
 			continue
+		}
+		if !utf8.ValidString(arg) {
+			return nil, fmt.Errorf("argument %d, %s, is not valid UTF-8", i+1, shellQuote(arg))
 		}
 		text, err := json.Marshal(arg)
 		if err != nil {
@@ -107,6 +114,29 @@ func typedArgs(args []string) (json.RawMessage, error) {
 		values[i] = text
 	}
 	return json.Marshal(values)
+}
+
+// isJSONString reports whether valid JSON is a string.
+func isJSONString(v []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(v), []byte(`"`)) }
+
+// typedParams are the parameters of the function that goes by a name, none if it
+// is not known which that is.
+func typedParams(r api.Revision, name string) []string {
+	var params []string
+	found := 0
+	for _, f := range r.Exports {
+		switch {
+		case f.Name == name:
+			return f.Params
+		case f.Named(name):
+			params = f.Params
+			found++
+		}
+	}
+	if found != 1 {
+		return nil
+	}
+	return params
 }
 
 // functionOf finds a function that a revision exports.

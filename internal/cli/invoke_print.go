@@ -126,7 +126,7 @@ func (o *verdict) result(done api.Invocation) error {
 	}
 	for _, v := range values {
 		text := string(v)
-		if s := ""; json.Unmarshal(v, &s) == nil {
+		if s := ""; isJSONString(v) && json.Unmarshal(v, &s) == nil {
 			text = s
 		}
 		if _, err := fmt.Fprintln(o.stdout, printable(text)); err != nil {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/waterbear-run/waterbear"
+	"github.com/waterbear-run/waterbear/api"
 )
 
 func (a *app) oplogCommand() *cobra.Command {
@@ -53,6 +55,7 @@ whose fields depend on the kind.`,
 }
 
 // readAround gives what is readable to show, and goes on behind what is damaged.
+// What is not kept any more is told of, and no failure.
 func readAround[T any](a *app, items iter.Seq2[T, error], show func(T) error) error {
 	var held error // the newest; whether reading goes on behind it shows next
 	damaged := false
@@ -60,6 +63,11 @@ func readAround[T any](a *app, items iter.Seq2[T, error], show func(T) error) er
 		if held != nil {
 			a.complain(held)
 			damaged = true
+		}
+		if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeExpired {
+			a.complain(p)
+			held = nil
+			continue
 		}
 		if held = err; err != nil {
 			continue

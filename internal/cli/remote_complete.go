@@ -35,7 +35,7 @@ func (r *remote) completion(use string) cobra.CompletionFunc {
 		return r.complete(1, offerWorkers)
 	case strings.HasSuffix(use, "COMPONENT..."):
 		return r.complete(0, offerComponents)
-	case strings.HasSuffix(use, "COMPONENT"):
+	case strings.HasSuffix(use, "COMPONENT"), strings.HasSuffix(use, "COMPONENT[@REVISION]"):
 		return r.complete(1, offerComponents)
 	}
 	return cobra.NoFileCompletions

@@ -29,6 +29,7 @@ type remoteServer struct {
 	invoke   func(function, args string, query map[string][]string) (api.Invocation, *api.Problem)
 	result   api.Invocation
 	logs     []api.LogChunk
+	expired  string // what the logs do not have any more
 	settings api.Settings
 }
 
@@ -151,6 +152,8 @@ func (s *remoteServer) workers() {
 			Component: "shop", Name: "alice", Revision: 2, Status: api.Running, Reason: "in \x1b[31madd", Created: longAgo,
 			Changed: longAgo, Args: []string{"-v", "a b"}, Env: []string{"TIER=gold"}, Queue: 1, Entries: 12345,
 		},
+		Settings: api.Settings{Retention: api.Retention{Oplog: api.KeepInvocations(1000), Results: api.KeepFor(720 * time.Hour), Logs: api.KeepEverything()}},
+		First:    12001, Archived: &api.Archived{Results: 3000, Output: 1, Bytes: 2048},
 		Bytes: 4096, Mode: "replay", Image: &api.Image{Index: 12001, Covers: 12000, Size: 2048, Taken: longAgo},
 		Saved:   &api.Saved{Index: 12100, Deltas: 3, Bytes: 4096, LastPages: 17, LastBytes: 1400, Behind: 345, ReplayCost: api.Duration(1234567)},
 		Pending: []api.Invocation{{Key: "i-7", Function: "add", State: api.StateQueued, Failure: &api.Failure{Reason: "trap"}}},
@@ -210,6 +213,9 @@ func (s *remoteServer) workers() {
 	}
 	stream("logs", func() []any {
 		var all []any
+		if s.expired != "" {
+			all = append(all, api.NewProblem(api.CodeExpired, s.expired))
+		}
 		for _, c := range s.logs {
 			all = append(all, c)
 		}

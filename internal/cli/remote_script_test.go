@@ -13,7 +13,7 @@ import (
 
 // TestServerScripts runs the stories of testdata/server: what a person types to
 // a server that is a process of its own, which may be killed. $COUNTER, $KIT and
-// $PRIMES are programs.
+// $PRIMES are programs, $TYPED and $TOUR components of WASI 0.2.
 func TestServerScripts(t *testing.T) {
 	root := guests.Root(t)
 	testscript.Run(t, testscript.Params{
@@ -23,6 +23,7 @@ func TestServerScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			for name, file := range map[string]string{
 				"COUNTER": "examples/counter/counter.wasm", "PRIMES": "examples/primes/primes.wasm", "KIT": "internal/guests/testdata/kit.wasm",
+				"TYPED": "examples/kit/rust.wasm", "TOUR": "internal/guests/testdata/components/tour.wasm",
 			} {
 				env.Setenv(name, filepath.Join(root, filepath.FromSlash(file)))
 			}

@@ -48,6 +48,9 @@ func TestComponentsAreShownAndSet(t *testing.T) {
 	}
 	s.typeTo("component", "settings", "--image-after", "off", "shop").want(t, 0, "Image: after            off\n", "")
 	s.typeTo("component", "get", "shop").want(t, 0, "Images     after off\n", "")
+	s.typeTo("component", "settings", "--retention-oplog", "1000", "--retention-logs", "30d", "shop").
+		want(t, 0, "Retention: oplog        1,000 invocations\nRetention: results      the server's default\nRetention: logs         30d\n", "")
+	s.typeTo("component", "settings", "--retention-results", "all", "shop").want(t, 2, "", "want everything, a time such as 30d")
 	s.typeTo("component", "settings", "--image-after", "soon", "shop").want(t, 2, "", "want off, or a duration")
 	s.typeTo("component", "settings", "--json", "--reset", "--queue", "9", "shop").want(t, 0, `{"limits":{"queue":9}}`, "")
 

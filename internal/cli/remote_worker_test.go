@@ -101,6 +101,8 @@ func TestAWorkerIsShownWithWhatItWaitsFor(t *testing.T) {
 	got.want(t, 0, "Worker       shop/alice\nStatus       Running\nReason       in \\x1b[31madd\nRevision     2\nArguments    -v 'a b'\nEnvironment  TIER=gold\n", "")
 	got.want(t, 0, "Image        entry 12,001, of all up to entry 12,000, 2.0 KiB, made 2 days ago\n"+
 		"Deltas       3, 4.0 KiB, the newest at entry 12,100\nLast delta   1.4 KiB, 17 changed pages of memory\nReplay       345 entries, about 1.235ms\n", "")
+	got.want(t, 0, "Retention    oplog 1,000 invocations, results 30d, logs everything\n", "")
+	got.want(t, 0, "Oplog        12,345 entries, 4.0 KiB; kept from entry 12,001 on\nArchived     3,000 results, 1 piece of output, 2.0 KiB\n", "")
 	got.want(t, 0, "\nKEY  FUNCTION  STATE   ATTEMPTS  DUE  LAST FAILURE\ni-7  add       Queued         0  -    trap\n", "")
 	s.typeTo("worker", "get", "--json", "shop/alice").want(t, 0, `"mode":"replay"`, "")
 	s.typeTo("worker", "get", "shop/new").want(t, 1, "", "waterbear: no worker shop/new\n")
@@ -118,6 +120,19 @@ func TestLogsGoToTheStreamsTheyCameFrom(t *testing.T) {
 	s.typeTo("worker", "logs", "--json", "shop/alice").want(t, 0, `"stream":"stderr","base64":"/go="}`, "")
 	s.typeTo("worker", "logs", "--stream", "x", "shop/alice").want(t, 2, "", "want stdout or stderr")
 	s.typeTo("worker", "logs", "--from", "2", "--to", "1", "shop/alice").want(t, 2, "", "is behind")
+}
+
+func TestWhatIsNotKeptAnyMoreIsToldAndNoFailure(t *testing.T) {
+	s := newRemoteServer(t)
+	s.expired = "entries 1 to 7 are not kept"
+	for _, logs := range [][]api.LogChunk{nil, {{Index: 8, Stream: "stdout", Text: "hi\n"}}} {
+		s.logs = logs
+		want := ""
+		if logs != nil {
+			want = "hi\n"
+		}
+		s.typeTo("worker", "logs", "shop/alice").want(t, 0, want, "waterbear: entries 1 to 7 are not kept\n")
+	}
 }
 
 func TestAnOplogIsPrintedAroundDamage(t *testing.T) {

@@ -32,10 +32,11 @@ func (a *app) runCommand() *cobra.Command {
 		Use:     "run [flags] prog.wasm [args...]",
 		GroupID: groupRun,
 		Short:   "Run a program durably, or resume it where it was",
-		Long: `Run a WebAssembly program (WASI 0.1) as a durable process, a worker. Killed,
-crashed or rebooted, the same command resumes it where it was: nothing it
-printed is lost or doubled in its log, finished sleeps are not slept again, and
-random numbers, times and files stay as they were.
+		Long: `Run a WebAssembly program as a durable process, a worker: a module of WASI 0.1
+or a component of WASI 0.2. Killed, crashed or rebooted, the same command
+resumes it where it was: nothing it printed is lost or doubled in its log,
+finished sleeps are not slept again, and random numbers, times and files stay as
+they were.
 
 Flags end at prog.wasm: all that follows belongs to the program. Its standard
 output, standard error and exit code are passed on. Our own words go to standard
@@ -236,7 +237,7 @@ func readProgram(path string) ([]byte, error) {
 	case err != nil:
 		return nil, exitError{exitNotProgram, fmt.Errorf("read program: %w", err)}
 	case !bytes.HasPrefix(program, []byte("\x00asm")):
-		return nil, exitError{exitNotProgram, fmt.Errorf("%s: not WebAssembly; compile it for WASI 0.1, in Go with GOOS=wasip1 GOARCH=wasm go build", path)}
+		return nil, exitError{exitNotProgram, fmt.Errorf("%s: not WebAssembly; compile it for WASI 0.1 or 0.2, in Go with GOOS=wasip1 GOARCH=wasm go build", path)}
 	}
 	return program, nil
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/waterbear-run/waterbear/internal/guests"
 )
 
 func TestMain(m *testing.M) {
@@ -56,7 +58,8 @@ type started struct {
 }
 
 // TestScripts runs the stories of testdata/script: each is what a person types,
-// and what must come of it. $GUEST is the program of testdata/guest.
+// and what must come of it. $GUEST is the program of testdata/guest, $TOUR a
+// component in Rust, $KIT one that is a library.
 func TestScripts(t *testing.T) {
 	// Who runs the tests may ignore SIGHUP, as nohup does, and programs inherit
 	// that; they do not inherit that we listen to it.
@@ -64,6 +67,7 @@ func TestScripts(t *testing.T) {
 	signal.Notify(hangups, syscall.SIGHUP)
 	t.Cleanup(func() { signal.Stop(hangups) })
 	guest, cache := buildGuest(t)
+	root := guests.Root(t)
 	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +83,8 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("WATERBEAR", self)
 			env.Setenv("GUEST", guest)
+			env.Setenv("TOUR", filepath.Join(root, "internal", "guests", "testdata", "components", "tour.wasm"))
+			env.Setenv("KIT", filepath.Join(root, "examples", "kit", "c.wasm"))
 			env.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
 			all := processes{}
 			env.Values[processesKey{}] = all

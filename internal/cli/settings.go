@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,6 +20,7 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
+	oplog, results, logs                keepFlag
 }
 
 // settingsFlags adds the flags for settings to cmd.
@@ -40,7 +42,31 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
+	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
+	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
+	f.Var(&s.logs, "retention-logs", "output to keep beyond the oplog: everything, 30d, or 1000")
 	return s
+}
+
+// keepFlag is a flag that says how much to keep; empty is the default.
+type keepFlag struct{ api.Keep }
+
+// Type names the kind of value.
+func (k *keepFlag) Type() string { return "KEEP" }
+
+// Set takes what a person writes.
+func (k *keepFlag) Set(s string) (err error) {
+	k.Keep, err = parseKeep(s)
+	return err
+}
+
+// parseKeep reads how much to keep.
+func parseKeep(s string) (api.Keep, error) {
+	k, err := api.ParseKeep(s)
+	if err == nil && k == (api.Keep{}) || err != nil {
+		err = errors.New("want everything, a time such as 30d or 12h, or a number of invocations such as 1000")
+	}
+	return k, err
 }
 
 // orOff is a flag that takes a duration or off; 0 is the default.
@@ -82,6 +108,10 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"image-after":    func() { to.Images.After = api.Duration(s.imageAfter) },
 		"image-size":     func() { to.Images.Size = uint64(s.imageSize) },
 		"image-age":      func() { to.Images.Age = api.Duration(s.imageAge) },
+
+		"retention-oplog":   func() { to.Retention.Oplog = s.oplog.Keep },
+		"retention-results": func() { to.Retention.Results = s.results.Keep },
+		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -130,6 +160,17 @@ func imageSettings(i api.Images) []namedText {
 		after = spanOrOffText(time.Duration(i.After))
 	}
 	return []namedText{{"after", after}, {"size", sizeSetting(i.Size)}, {"age", durationSetting(i.Age)}}
+}
+
+func retentionSettings(r api.Retention) []namedText {
+	return []namedText{{"oplog", keepText(r.Oplog)}, {"results", keepText(r.Results)}, {"logs", keepText(r.Logs)}}
+}
+
+func keepText(k api.Keep) string {
+	if n := k.Invocations(); n > 0 {
+		return count(n, "invocation", "invocations")
+	}
+	return k.String()
 }
 
 func sizeSetting(n uint64) string {
@@ -181,4 +222,5 @@ func addSettings(t *table, s api.Settings, fallback string) {
 	row("Limit", limitSettings(s.Limits))
 	row("Retry", retrySettings(s.Retry))
 	row("Image", imageSettings(s.Images))
+	row("Retention", retentionSettings(s.Retention))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -25,15 +26,20 @@ resident, memory, mode, image if there is one, saved, and pending.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.onWorker(cmd, func(cmd *cobra.Command, c *client.Client, w workerRef) error {
-		found, err := c.Worker(cmd.Context(), w.component, w.name)
-		switch {
-		case err != nil:
-			return err
-		case asJSON:
-			return writeJSON(a.stdout, found)
-		}
-		return a.printWorkerDetail(found)
+		return a.showWorker(cmd.Context(), c, w, asJSON)
 	})
+}
+
+// showWorker prints all that is known of a server's worker.
+func (a *app) showWorker(ctx context.Context, c *client.Client, w workerRef, asJSON bool) error {
+	found, err := c.Worker(ctx, w.component, w.name)
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return writeJSON(a.stdout, found)
+	}
+	return a.printWorkerDetail(found)
 }
 
 func (a *app) printWorkerDetail(w api.WorkerDetail) error {
@@ -60,9 +66,17 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Limits", settingsLines(limitSettings(w.Settings.Limits)))
 	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
 	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
+	t.addLines("Retention", settingsLines(retentionSettings(w.Settings.Retention)))
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))
-	t.add("Oplog", fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes)))
+	oplog := fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes))
+	if w.First > 1 {
+		oplog += fmt.Sprintf("; kept from entry %s on", commas(w.First))
+	}
+	t.add("Oplog", oplog)
+	if k := w.Archived; k != nil {
+		t.add("Archived", fmt.Sprintf("%s, %s, %s", count(k.Results, "result", "results"), count(k.Output, "piece of output", "pieces of output"), bytesText(k.Bytes)))
+	}
 	if w.Resident && w.Memory > 0 {
 		t.add("Memory", bytesText(w.Memory))
 	} else {

@@ -84,6 +84,31 @@ func Examples(t testing.TB) []Example {
 	}
 }
 
+// Components are programs that are components, to be run and judged like
+// Examples. Their exit codes are 0 and 1.
+func Components(t testing.TB) []Example {
+	t.Helper()
+	return []Example{
+		{
+			Name:    "component-ledger",
+			Program: committed("components/ledger"),
+			Short:   []string{"20", "300"},
+			Same:    true,
+			Check:   checkContains("read again from the files: "),
+		},
+		{
+			Name:      "component-tour",
+			Program:   committed("components/tour"),
+			Args:      []string{"3000"},
+			Short:     []string{"300", "1"},
+			Stdin:     "one line\nand another\n",
+			ShortExit: 1,
+			Same:      true,
+			Check:     checkContains("input: 21 bytes", "slept long enough: true", "never goes back: true"),
+		},
+	}
+}
+
 func committed(name string) func(testing.TB) []byte {
 	return func(t testing.TB) []byte {
 		t.Helper()

@@ -131,3 +131,22 @@ func handlesIn(t *testing.T, args json.RawMessage) []string {
 	}
 	return names
 }
+
+func TestAResultOfTheTranscriptThatIsNoneIsNotAResultThatIsMissing(t *testing.T) {
+	steps, _ := guests.KitTranscript(t, guests.Kits[0])
+	var none, missing int
+	for _, s := range steps {
+		switch {
+		case s.Call == "say" || s.Call == "fail":
+			missing++
+			if s.Result != nil {
+				t.Errorf("%s has no result, and the transcript has %s", s.Call, s.Result)
+			}
+		case string(s.Result) == "null":
+			none++
+		}
+	}
+	if none == 0 || missing != 2 {
+		t.Errorf("the transcript has %d results that are none, and %d calls without result", none, missing)
+	}
+}

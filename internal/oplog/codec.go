@@ -59,8 +59,9 @@ func uvarint(b []byte) (uint64, int) {
 
 func (c *coder) time(t *Time) {
 	v := uint64(*t)
-	c.uvarint(&v)
-	*t = Time(v)
+	if c.uvarint(&v); c.reading { // what is written may be read by others meanwhile
+		*t = Time(v)
+	}
 }
 
 // bool passes a flag as 0 or 1.
@@ -73,7 +74,9 @@ func (c *coder) bool(p *bool) {
 	if v > 1 {
 		c.fail(errNumber)
 	}
-	*p = v == 1
+	if c.reading {
+		*p = v == 1
+	}
 }
 
 // fixed passes bytes of a length that both sides know.

@@ -109,7 +109,7 @@ func (c *Cursor) load(ctx context.Context) error {
 	chunk := c.ahead[0]
 	c.ahead = c.ahead[1:]
 	if chunk.First > c.next {
-		return missing(c.worker, c.next, chunk.First-1)
+		return c.missing(ctx, chunk.First-1)
 	}
 	if err := c.chunk.open(c.worker, c.sum, c.next, chunk); err != nil {
 		return err
@@ -118,6 +118,18 @@ func (c *Cursor) load(ctx context.Context) error {
 		return missing(c.worker, c.next, c.last)
 	}
 	return nil
+}
+
+// missing says why the entries up to to are not there.
+func (c *Cursor) missing(ctx context.Context, to Index) error {
+	first, _, err := c.logs.Bounds(ctx, c.worker)
+	switch {
+	case err != nil:
+		return err
+	case first > c.next:
+		return &TruncatedError{c.worker, c.next, min(to, first-1)}
+	}
+	return missing(c.worker, c.next, to)
 }
 
 // readAhead copies chunks from the next entry on. One call to the store serves
@@ -141,7 +153,7 @@ func (c *Cursor) readAhead(ctx context.Context) error {
 		}
 	}
 	if len(c.queue) == 0 {
-		return missing(c.worker, c.next, c.last)
+		return c.missing(ctx, c.last)
 	}
 	c.ahead = c.queue
 	return nil

@@ -243,7 +243,7 @@ func FuzzChunk(f *testing.F) {
 		}
 		from, to = max(from, 1), min(to, 2*maxIndex)
 		next := from
-		r := reading{worker: alice, sum: workerSum(alice), from: from, to: to, next: from}
+		r := reading{ctx: t.Context(), logs: newHooked(), worker: alice, sum: workerSum(alice), from: from, to: to, next: from}
 		r.yield = func(e Entry, err error) bool {
 			var corrupt *storage.CorruptError
 			switch {

@@ -153,17 +153,23 @@ func (l *Life) fields(c *coder) {
 		c.time(&(*p).Retry)
 	})
 	keys := slices.Sorted(maps.Keys(l.Keys))
-	list(c, &keys, 2, func(key *string) {
+	list(c, &keys, 3, func(key *string) {
 		c.string(key)
-		index := l.Keys[*key]
-		c.uvarint(&index)
-		l.Keys[*key] = index
+		k := l.Keys[*key]
+		c.uvarint(&k.Accepted)
+		c.uvarint(&k.Ended)
+		l.Keys[*key] = k
 	})
+	l.Retained.fields(c)
 }
 
-// Continue applies the entries behind those that l has.
+// Continue applies the entries behind those that l has. If some of these are
+// not there any more it is a *TruncatedError.
 func (l *Life) Continue(ctx context.Context, logs storage.Logs) error {
 	for entry, err := range Read(ctx, logs, l.Worker, l.Last+1, 0) {
+		if err == nil && entry.Index != l.Last+1 {
+			err = &TruncatedError{l.Worker, l.Last + 1, entry.Index - 1}
+		}
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func TestLifeSurvivesItsEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Last != 7 || !got.Initialized || got.Keys["first"] != 2 || got.Keys["second"] != 7 || got.Waiting != 1 ||
+	if got.Last != 7 || !got.Initialized || got.Keys["first"] != (Key{2, 6}) || got.Keys["second"] != (Key{Accepted: 7}) || got.Waiting != 1 ||
 		!reflect.DeepEqual(got.Queue, l.Queue) || !reflect.DeepEqual(got.Create, decodedCreate(t, l)) {
 		t.Errorf("got %+v, want %+v", got, l)
 	}

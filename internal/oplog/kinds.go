@@ -47,6 +47,8 @@ var (
 	kindDue       = declare[Due](18, "Due", true)
 	kindImage     = declare[Image](19, "Image", true)
 	kindDelta     = declare[Delta](20, "Delta", true)
+	kindArchiving = declare[Archiving](21, "Archiving", true)
+	kindArchived  = declare[Archived](22, "Archived", true)
 )
 
 // kinds lists every kind at its number.
@@ -55,6 +57,7 @@ var kinds = [...]*kind{
 	kindExited, kindError, kindInterrupted, kindRecovered,
 	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
 	kindSuspended, kindResumed, kindStuck, kindDue, kindImage, kindDelta,
+	kindArchiving, kindArchived,
 }
 
 // Time is nanoseconds since 1970 UTC.

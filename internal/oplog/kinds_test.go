@@ -72,6 +72,14 @@ var samples = map[string]sample{
 	"Stuck":     {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
 	"Image":     {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},
 	"Delta":     {body: &Delta{At: 1_900_000_000_000_000_012, Covers: goldenIndex - 1, After: goldenIndex - 300, State: Opaque{1, 2, 0xff}}, draw: drawing[Delta]()},
+	"Archiving": {body: &Archiving{At: 1_900_000_000_000_000_012, Blobs: []storage.Hash{hash(8), hash(9)}}, draw: drawing[Archiving]()},
+	"Archived": {body: &Archived{
+		At: 1_900_000_000_000_000_013, Below: goldenIndex - 100, Ended: 1234, Open: hash(9),
+		Results: Shelving{Forget: 300, Added: []Archive{{
+			From: 200, Below: goldenIndex - 100, Count: 1000, Oldest: 150, Newest: 1_900_000_000_000_000_001, Ended: 1234, Blob: hash(8), Size: 1 << 16,
+		}}},
+		Logs: Shelving{Forget: goldenIndex - 100, Added: []Archive{}},
+	}, draw: drawing[Archived]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

@@ -16,8 +16,8 @@ type Life struct {
 	// Queue are the invocations accepted and not ended, in the order in which
 	// they were accepted.
 	Queue []*Pending
-	// Keys finds the entry that accepted an invocation by the client's key.
-	Keys map[string]Index
+	// Keys finds an invocation by the client's key, until its result is forgotten.
+	Keys map[string]Key
 	// Begun is where the attempt under way began, 0 if none is.
 	Begun Index
 	// Initialized is set when the worker's initialization has finished; Failures
@@ -29,8 +29,16 @@ type Life struct {
 	Undone []Span
 	// Deltas are those behind the newest image.
 	Deltas []DeltaPlace
+	// Retained is about what is not in the oplog any more.
+	Retained Retained
 
 	finished Index // the newest end of an attempt that did not fail
+}
+
+// Key is the invocation that an idempotency key stands for.
+type Key struct {
+	Accepted Index // the entry that accepted it
+	Ended    Index // the entry that ended it; 0 if it has not
 }
 
 // Pending is an invocation that has not ended.
@@ -46,11 +54,11 @@ type Span struct{ From, To Index }
 
 // NewLife begins a life that has no entries.
 func NewLife(w id.Worker) *Life {
-	return &Life{Status: Status{Worker: w}, Keys: map[string]Index{}}
+	return &Life{Status: Status{Worker: w}, Keys: map[string]Key{}}
 }
 
 // ReadLife reads a worker's whole oplog. A worker without one gives a life
-// whose Last is 0.
+// whose Last is 0; one that is truncated, a *TruncatedError.
 func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error) {
 	l := NewLife(w)
 	return l, l.Continue(ctx, logs)
@@ -66,7 +74,7 @@ func (l *Life) Apply(e Entry) {
 		b.Args = slices.Clone(b.Args) // what was read is valid until the next entry
 		l.Queue = append(l.Queue, &Pending{InvocationAccepted: b, Index: e.Index})
 		if b.Key != "" {
-			l.Keys[b.Key] = e.Index
+			l.Keys[b.Key] = Key{Accepted: e.Index}
 		}
 	case *InvocationStarted:
 		l.Begun = e.Index
@@ -75,15 +83,13 @@ func (l *Life) Apply(e Entry) {
 		if b.Accepted == 0 {
 			l.Initialized = true
 		}
-		l.remove(b.Accepted)
+		l.end(b.Accepted, e.Index)
 	case *InvocationFailed:
 		l.Begun = 0
 		l.undo(Span{b.Started, e.Index})
-		l.fail(b)
+		l.fail(b, e.Index)
 	case *InvocationCanceled:
-		l.remove(b.Accepted)
-	case *Image:
-		l.Deltas = nil
+		l.end(b.Accepted, e.Index)
 	case *Delta:
 		l.Deltas = append(l.Deltas, DeltaPlace{e.Index, b.Covers, b.After, uint64(len(b.State))})
 	case *Resumed:
@@ -91,7 +97,25 @@ func (l *Life) Apply(e Entry) {
 		for _, p := range l.Queue {
 			p.Retry = 0
 		}
+	case *Image:
+		l.Deltas = nil
+		l.Retained.imaged(e.Index, b)
+	case *Archiving:
+		l.Retained.Loose = b.Blobs
+	case *Archived:
+		l.Retained.archived(b)
+		l.forget()
 	}
+}
+
+// forget lets go of what is about entries that nobody needs any more.
+func (l *Life) forget() {
+	for key, k := range l.Keys {
+		if k.Ended != 0 && k.Ended < l.Retained.Results.Forgotten {
+			delete(l.Keys, key)
+		}
+	}
+	l.Undone = slices.DeleteFunc(l.Undone, func(s Span) bool { return s.To < l.Retained.Below })
 }
 
 // Find gives the invocation accepted at index, if it has not ended.
@@ -108,11 +132,18 @@ func (l *Life) place(index Index) (int, bool) {
 	return slices.BinarySearchFunc(l.Queue, index, func(p *Pending, index Index) int { return cmp.Compare(p.Index, index) })
 }
 
-func (l *Life) remove(index Index) {
+// end takes an invocation out of the queue, which entry at has ended.
+func (l *Life) end(index, at Index) {
 	i, ok := l.place(index)
-	switch {
-	case !ok:
-	case i == 0: // as nearly always: the others stay where they are
+	if !ok {
+		return
+	}
+	if key := l.Queue[i].Key; key != "" {
+		l.Keys[key] = Key{index, at}
+	}
+	l.Retained.Ended++
+	switch i {
+	case 0: // as nearly always: the others stay where they are
 		l.Queue[0] = nil
 		l.Queue = l.Queue[1:]
 	default:
@@ -130,13 +161,13 @@ func (l *Life) undo(s Span) {
 	l.Undone = append(l.Undone, s)
 }
 
-func (l *Life) fail(b *InvocationFailed) {
+func (l *Life) fail(b *InvocationFailed, at Index) {
 	p := l.Find(b.Accepted)
 	switch {
 	case b.Accepted == 0:
 		l.Failures = b.Attempt
 	case b.Retry == 0:
-		l.remove(b.Accepted)
+		l.end(b.Accepted, at)
 	case p != nil:
 		p.Failures, p.Retry = b.Attempt, b.Retry
 	}

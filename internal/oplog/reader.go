@@ -18,8 +18,8 @@ type Entry struct {
 }
 
 // Read yields the entries from to to of a worker that are there when reading
-// begins, in order; a to of 0 reads to the end. Entries that were truncated are
-// left out. Every other one is either yielded or in the range of a
+// begins, in order; a to of 0 reads to the end. Entries that were truncated,
+// before or meanwhile, are left out. Every other one is either yielded or in the range of a
 // *storage.CorruptError, in its place, and reading goes on behind that if the
 // consumer does.
 func Read(ctx context.Context, logs storage.Logs, w id.Worker, from, to Index) iter.Seq2[Entry, error] {
@@ -32,7 +32,7 @@ func Read(ctx context.Context, logs storage.Logs, w id.Worker, from, to Index) i
 		if to == 0 || to > last {
 			to = last
 		}
-		r := reading{worker: w, sum: workerSum(w), from: max(from, first), to: to, yield: yield}
+		r := reading{ctx: ctx, logs: logs, worker: w, sum: workerSum(w), from: max(from, first), to: to, yield: yield}
 		if r.next = r.from; r.next <= to {
 			r.run(logs.Read(ctx, w, r.from, to))
 		}
@@ -41,6 +41,8 @@ func Read(ctx context.Context, logs storage.Logs, w id.Worker, from, to Index) i
 
 // reading is one run of Read.
 type reading struct {
+	ctx    context.Context
+	logs   storage.Logs
 	worker id.Worker
 	sum    uint32
 	from   Index
@@ -90,6 +92,13 @@ func (r *reading) accountUntil(index Index) bool {
 	if r.lost {
 		r.next, r.lost = index, false
 		return true
+	}
+	first, _, err := r.logs.Bounds(r.ctx, r.worker)
+	if err != nil {
+		return r.report(fmt.Errorf("read the bounds of the oplog of %s: %w", r.worker, err))
+	}
+	if r.next = max(r.next, min(first, index)); r.next == index {
+		return true // they were truncated meanwhile
 	}
 	return r.report(missing(r.worker, r.next, index-1))
 }

@@ -45,7 +45,8 @@ var ErrNoWorker = errors.New("no such worker")
 // newest owner.
 const tailEntries = 256
 
-// ReadStatus reads the first entry and the last few.
+// ReadStatus reads the first entry and the last few. If the first ones were
+// truncated it gives a *TruncatedError: an image has them.
 func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, error) {
 	first, last, err := logs.Bounds(ctx, w)
 	if err != nil {
@@ -53,6 +54,9 @@ func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, e
 	}
 	if last == 0 {
 		return nil, fmt.Errorf("%s: %w", w, ErrNoWorker)
+	}
+	if first > 1 {
+		return nil, &TruncatedError{w, 1, first - 1}
 	}
 	s := &Status{Worker: w, Last: last}
 	for entry, err := range Read(ctx, logs, w, first, first) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -39,6 +40,19 @@ func (s *Server) addComponents() {
 	add(s, "list-revisions", func(ctx context.Context, _ *exchange, in *OfComponent) (*body[api.Page[api.Revision]], error) {
 		list, err := s.config.Platform.Revisions(ctx, in.Component)
 		return page(list, ""), err
+	})
+	add(s, "get-wit", func(ctx context.Context, x *exchange, in *struct {
+		OfComponent
+		Revision uint64 `path:"revision" minimum:"1" doc:"Number of the revision" example:"1"`
+	},
+	) (*status200, error) {
+		text, err := s.config.Platform.WIT(ctx, in.Component, in.Revision)
+		if err != nil {
+			return nil, err
+		}
+		w := s.newPieces(x, mediaText+"; charset=utf-8")
+		_, err = io.WriteString(w, text)
+		return nil, w.end(err)
 	})
 	add(s, "configure", func(ctx context.Context, _ *exchange, in *struct {
 		OfComponent

@@ -79,6 +79,12 @@ func (s *Server) describe(id string) huma.Operation {
 	if o.media != nil {
 		op.DefaultStatus = http.StatusOK
 	}
+	for media, holds := range o.bodies {
+		if op.RequestBody == nil {
+			op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{}}
+		}
+		op.RequestBody.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: holds}}
+	}
 	if o.needs.of != anybody {
 		op.Security = []map[string][]string{{"token": {}}}
 		op.Description = strings.TrimSpace(op.Description + "\n\nA token must let its bearer " + o.needs.String() + ".")

@@ -20,7 +20,7 @@ const maxAhead = 16
 type excerpt[T any] struct {
 	Items    []T           `json:"items"`
 	Next     string        `json:"next,omitempty" doc:"The from of the next page; absent at the end"`
-	Problems []api.Problem `json:"problems,omitempty" doc:"What between the entries cannot be read"`
+	Problems []api.Problem `json:"problems,omitempty" doc:"What between the entries cannot be read, or is not kept"`
 }
 
 // Reading is what operations on an oplog take.
@@ -116,8 +116,8 @@ type entries[T any] struct {
 // that something is missing.
 const maxPageProblems = 100
 
-// page reads until it is full or there is no more. What is damaged is told of,
-// and the rest read.
+// page reads until it is full or there is no more. What is damaged or not kept is
+// told of, and the rest read.
 func (e *entries[T]) page(ctx context.Context, s *Server, limit int) (*body[excerpt[T]], error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -126,7 +126,7 @@ func (e *entries[T]) page(ctx context.Context, s *Server, limit int) (*body[exce
 	for item, err := range e.read(ctx) {
 		var p *api.Problem
 		switch {
-		case errors.As(err, &p) && p.Code == api.CodeDamaged:
+		case errors.As(err, &p) && (p.Code == api.CodeDamaged || p.Code == api.CodeExpired):
 			if len(page.Problems) < maxPageProblems {
 				page.Problems = append(page.Problems, *p)
 			}

@@ -165,6 +165,17 @@ func (n *node) Revisions(_ context.Context, name string) (list []api.Revision, e
 	return list, err
 }
 
+func (n *node) WIT(_ context.Context, name string, number uint64) (text string, err error) {
+	err = n.component(name, func(c *component) error {
+		if number > c.Latest.Number {
+			return api.NewProblem(api.CodeNoRevision, "there is no such revision")
+		}
+		text = fmt.Sprintf("package root:component; // %s@%d\n", name, number)
+		return nil
+	})
+	return text, err
+}
+
 func (n *node) Configure(_ context.Context, name string, s api.Settings) (got api.Component, err error) {
 	err = n.component(name, func(c *component) error { c.Settings = s; got = c.Component; return nil })
 	return got, err
@@ -294,7 +305,11 @@ func (n *node) Invoke(ctx context.Context, of, name string, call api.Call) (api.
 	if call.Function == "error" {
 		return api.Invocation{}, fmt.Errorf("the secret inside of the platform broke")
 	}
-	if call.Args == nil {
+	switch {
+	case call.WAVE != "":
+		list := strings.TrimSuffix(strings.TrimSpace(strings.Trim(strings.TrimSpace(call.WAVE), "()")), ",")
+		call.Args = json.RawMessage("[" + list + "]")
+	case call.Args == nil:
 		call.Args = json.RawMessage("[]")
 	}
 	var i *api.Invocation

@@ -126,8 +126,12 @@ func checkMedia(o *route, r *http.Request) *api.Problem {
 		return nil
 	}
 	media, parameters, err := mime.ParseMediaType(given)
-	if charset := parameters["charset"]; err == nil && media == want && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+	_, another := o.bodies[media]
+	if charset := parameters["charset"]; err == nil && (media == want || another) && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 		return nil
+	}
+	for media := range o.bodies {
+		want += " or " + media
 	}
 	return api.NewProblem(api.CodeMediaType, fmt.Sprintf("the body's Content-Type is %.100q: send %s", given, want))
 }

@@ -95,6 +95,8 @@ var statFigures = []figure{
 	{"waterbear_replayed_entries_total", "Entries replayed.", counter, func(s api.Stats) float64 { return float64(s.Replayed) }},
 	{"waterbear_deltas_total", "Changes of workers' states saved, so that replay need not go back further.", counter, func(s api.Stats) float64 { return float64(s.Deltas) }},
 	{"waterbear_delta_bytes_total", "Bytes of these.", counter, func(s api.Stats) float64 { return float64(s.DeltaBytes) }},
+	{"waterbear_truncations_total", "Oplogs truncated by retention.", counter, func(s api.Stats) float64 { return float64(s.Truncations) }},
+	{"waterbear_truncated_entries_total", "Entries truncated.", counter, func(s api.Stats) float64 { return float64(s.Truncated) }},
 	{"waterbear_images_total", "Whole states of workers saved.", counter, func(s api.Stats) float64 { return float64(s.Images) }},
 	{"waterbear_commits_total", "Flushes of the oplog.", counter, func(s api.Stats) float64 { return float64(s.Commits) }},
 	{"waterbear_commit_bytes_total", "Bytes that flushes wrote.", counter, func(s api.Stats) float64 { return float64(s.CommitBytes) }},

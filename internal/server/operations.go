@@ -14,6 +14,7 @@ const (
 	mediaEvents = "text/event-stream"
 	mediaBytes  = "application/octet-stream"
 	mediaTar    = "application/x-tar"
+	mediaText   = "text/plain"
 )
 
 // Paths that many operations are below.
@@ -31,6 +32,8 @@ type operation struct {
 	needs need
 	// body is the media type of the request's body; "": it has none.
 	body string
+	// bodies are further media types of the request's body, with what they hold.
+	bodies map[string]string
 	// raw operations read their body by themselves.
 	raw bool
 	// files says that the body may have files, and be as long as MaxFiles.
@@ -79,6 +82,11 @@ var operations = byID(
 		summary: "List the revisions of a component, the newest first", codes: []api.Code{api.CodeNoComponent},
 	},
 	operation{
+		id: "get-wit", method: "GET", path: componentPath + "/revisions/{revision}/wit", needs: need{access.LookAtComponent, oneComponent},
+		summary: "Get the interface of a revision, in WIT", codes: []api.Code{api.CodeNoComponent, api.CodeNoRevision, api.CodeNoWIT, api.CodeDamaged},
+		media: map[string]string{mediaText: "A package of WIT with the world of the component, and all packages that it is made of"},
+	},
+	operation{
 		id: "configure", method: "PUT", path: componentPath + "/settings", needs: need{access.Configure, oneComponent},
 		summary: "Set all settings of a component", body: mediaJSON, codes: []api.Code{api.CodeNoComponent, api.CodeDiskFull},
 		about: "What is left out gets the platform's default.",
@@ -120,7 +128,8 @@ var operations = byID(
 	operation{
 		id: "invoke", method: "POST", path: workerPath + "/invoke/{function}", needs: need{access.Invoke, oneComponent},
 		summary: "Invoke a function of a worker", body: mediaJSON, raw: true,
-		about: "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
+		bodies: map[string]string{api.MediaWAVE: `The arguments of a function of a component in WAVE, as in (1, "x", {sku: "x", count: 2})`},
+		about:  "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. A function in an interface of a component is called interface.function, with as much before it as is needed to tell it from others. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
 		codes: []api.Code{
 			api.CodeNoComponent, api.CodeNoFunction, api.CodeBadArguments, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
 			api.CodeInvocationFailed, api.CodeQueueFull, api.CodeDiskFull, api.CodeDamaged,
@@ -130,24 +139,24 @@ var operations = byID(
 	operation{
 		id: "get-invocation", method: "GET", path: workerPath + "/invocations/{key}", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "Get an invocation", about: "With wait=true, once it is done.",
-		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeDamaged},
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeExpired, api.CodeDamaged},
 	},
 	operation{
 		id: "cancel-invocation", method: "DELETE", path: workerPath + "/invocations/{key}", needs: need{access.Invoke, oneComponent},
 		summary: "Cancel an invocation that is not done", about: "One that runs is rolled back.",
-		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeNotCancelable, api.CodeDiskFull},
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeExpired, api.CodeNotCancelable, api.CodeDiskFull},
 	},
 	operation{
 		id: "get-logs", method: "GET", long: true, path: workerPath + "/logs", needs: need{access.LookAtWorkers, oneComponent},
-		summary: "Get the output of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
+		summary: "Get the output of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeExpired, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
-		media: map[string]string{mediaEvents: `Events "log" with a LogChunk, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
+		media: map[string]string{mediaEvents: `Events "log" with a LogChunk, whose index is the id of the event, and "problem" with a Problem where something cannot be read, or is not kept.`},
 	},
 	operation{
 		id: "get-oplog", method: "GET", long: true, path: workerPath + "/oplog", needs: need{access.LookAtWorkers, oneComponent},
-		summary: "Get the oplog of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
+		summary: "Get the oplog of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeExpired, api.CodeDamaged},
 		about: "A page, or with Accept: text/event-stream a stream.",
-		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read.`},
+		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read, or is not kept.`},
 	},
 	operation{
 		id: "list-files", method: "GET", path: workerPath + "/files", needs: need{access.LookAtWorkers, oneComponent},

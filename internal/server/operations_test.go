@@ -20,7 +20,8 @@ import (
 type sample struct {
 	path   string
 	body   string
-	media  string // of the body; "": application/json
+	media  string            // of the body; "": application/json
+	others map[string]string // bodies of other types, by type
 	status int
 	// kinds are the scopes of which each one is enough; nil: no token is needed.
 	kinds []string
@@ -40,6 +41,7 @@ var samples = map[string]sample{
 	"deploy":            {path: shop, body: module + "2", media: "application/wasm", status: 201, kinds: []string{"deploy"}},
 	"delete-component":  {path: shop, status: 204, kinds: []string{"deploy"}, before: "DELETE " + alice},
 	"list-revisions":    {path: shop + "/revisions", status: 200, kinds: []string{"deploy", "invoke", "read"}},
+	"get-wit":           {path: shop + "/revisions/1/wit", status: 200, kinds: []string{"deploy", "invoke", "read"}},
 	"configure":         {path: shop + "/settings", body: `{"limits":{"memory":65536,"cpuTime":"1s"}}`, status: 200, kinds: []string{"deploy"}},
 	"list-workers":      {path: "/v1/workers?component=shop&status=Idle&name=al*&limit=5&createdAfter=2020-01-01T00:00:00Z", status: 200, kinds: []string{"invoke", "read"}},
 	"create-worker":     {path: "/v1/workers/shop/bob", body: `{"args":["a"],"env":["K=V"],"settings":{"retry":{"attempts":3,"initial":"1s"}}}`, status: 201, kinds: []string{"invoke"}},
@@ -48,7 +50,7 @@ var samples = map[string]sample{
 	"interrupt-worker":  {path: alice + "/interrupt", body: `{"reason":"lunch"}`, status: 204, kinds: []string{"invoke"}},
 	"resume-worker":     {path: alice + "/resume", status: 204, kinds: []string{"invoke"}},
 	"retry-worker":      {path: alice + "/retry", status: 204, kinds: []string{"invoke"}},
-	"invoke":            {path: alice + "/invoke/add?timeout=10s", body: `[3]`, status: 200, kinds: []string{"invoke"}},
+	"invoke":            {path: alice + "/invoke/add?timeout=10s", body: `[3]`, others: map[string]string{"text/wave": "(3)", "text/wave; charset=utf-8": " ( 3,\n) "}, status: 200, kinds: []string{"invoke"}},
 	"get-invocation":    {path: alice + "/invocations/i-2?wait=true&timeout=5s", status: 200, kinds: []string{"invoke", "read"}, before: "POST " + alice + "/invoke/add"},
 	"cancel-invocation": {path: alice + "/invocations/i-2", status: 200, kinds: []string{"invoke"}, before: "POST " + alice + "/invoke/forever?async=true"},
 	"get-logs":          {path: alice + "/logs?from=1&to=100&stream=stdout", status: 200, kinds: []string{"invoke", "read"}},
@@ -185,6 +187,22 @@ func TestEveryOperationIsDocumentedAndAnswersAsItSays(t *testing.T) {
 			t.Fatalf("got %d %s, want %d", r.StatusCode, r.body, s.status)
 		}
 		documented(t, c, op, r)
+		if op.RequestBody == nil {
+			return
+		}
+		for media := range op.RequestBody.Content {
+			if s.others[media] == "" && media != orJSON(s.media) {
+				t.Errorf("there is no sample with a body of type %s", media)
+			}
+		}
+		for media, body := range s.others {
+			if bare, _, _ := strings.Cut(media, ";"); op.RequestBody.Content[bare] == nil {
+				t.Errorf("a body of type %s is not documented", bare)
+			}
+			if again := c.do(method, s.path, body, "Content-Type: "+media); again.StatusCode != s.status {
+				t.Errorf("with a body of type %s: got %d %s", media, again.StatusCode, again.body)
+			}
+		}
 	})
 }
 

@@ -21,6 +21,9 @@ type Platform interface {
 	Component(ctx context.Context, component string) (api.Component, error)
 	// Revisions lists them, the newest first.
 	Revisions(ctx context.Context, component string) ([]api.Revision, error)
+	// WIT gives the interface of a revision of a component. That of a core module
+	// is CodeNoWIT.
+	WIT(ctx context.Context, component string, revision uint64) (string, error)
 	// Configure sets a component's settings, all of them.
 	Configure(ctx context.Context, component string, s api.Settings) (api.Component, error)
 	// DeleteComponent is refused while the component has workers.
@@ -52,8 +55,8 @@ type Platform interface {
 	// back.
 	Cancel(ctx context.Context, component, name, key string) (api.Invocation, error)
 
-	// Logs and Oplog yield committed entries alone. After an error the consumer
-	// may go on: damage concerns the entries it names.
+	// Logs and Oplog yield committed entries alone. After a problem of CodeDamaged
+	// or CodeExpired the consumer may go on: it concerns the entries it names.
 	Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error]
 	Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error]
 	// Files lists all files of a worker, by path. File opens one.

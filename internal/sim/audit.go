@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -26,20 +27,25 @@ type audit struct {
 	retries map[oplog.Index]uint64
 	begun   *oplog.InvocationStarted
 	beganAt oplog.Index
-	halted  bool // until a person acts
+	halted  bool                     // until a person acts
+	images  []oplog.Index            // what they cover
+	uses    map[string][]oplog.Index // of each key, also of those that were forgotten since
+	keep    api.Keep                 // of results
 	state   kit
 }
 
-func newAudit() *audit {
+func newAudit(results api.Keep) *audit {
 	return &audit{
+		uses: map[string][]oplog.Index{}, keep: results,
 		accepted: map[oplog.Index]*oplog.InvocationAccepted{}, keys: map[string]oplog.Index{},
 		ends: map[oplog.Index]oplog.Entry{}, retries: map[oplog.Index]uint64{},
 	}
 }
 
-// readAudit audits what the store has of a worker.
-func readAudit(ctx context.Context, logs storage.Logs, w id.Worker) (*audit, error) {
-	a := newAudit()
+// readAudit audits what the store has, and had, of a worker whose results are
+// kept like that.
+func readAudit(ctx context.Context, logs storage.Logs, w id.Worker, results api.Keep) (*audit, error) {
+	a := newAudit(results)
 	for entry, err := range oplog.Read(ctx, logs, w, 1, 0) {
 		if err != nil {
 			return nil, fmt.Errorf("read the oplog of %s: %w", w, err)
@@ -75,6 +81,10 @@ func (a *audit) take(e oplog.Entry) error {
 		if a.begun == nil {
 			return fmt.Errorf("no invocation has begun")
 		}
+	case *oplog.Image:
+		a.images = append(a.images, b.Covers)
+	case *oplog.Archived:
+		return a.archived(b)
 	case *oplog.Interrupted:
 		a.halted = true
 	case *oplog.Resumed:
@@ -93,6 +103,7 @@ func (a *audit) accept(index oplog.Index, b *oplog.InvocationAccepted) error {
 	if before, used := a.keys[b.Key]; used && b.Key != "" {
 		return fmt.Errorf("entry %d has this key already", before)
 	}
+	a.uses[b.Key] = append(a.uses[b.Key], index)
 	kept := *b
 	kept.Args = bytes.Clone(b.Args)
 	a.keys[b.Key] = index
@@ -104,6 +115,33 @@ func (a *audit) accept(index oplog.Index, b *oplog.InvocationAccepted) error {
 func (a *audit) count(queue uint64) error {
 	if int(queue) != len(a.queue) {
 		return fmt.Errorf("there are %d in the queue", len(a.queue))
+	}
+	return nil
+}
+
+// archived checks that what may go is not needed, and forgets keys.
+func (a *audit) archived(b *oplog.Archived) error {
+	covering := 0
+	for _, covers := range a.images {
+		if covers+1 >= b.Below {
+			covering++
+		}
+	}
+	if b.Below > 1 && covering < 2 {
+		return fmt.Errorf("%d images cover what may be truncated", covering)
+	}
+	forgotten := uint64(0)
+	for index, end := range a.ends {
+		if end.Index >= b.Results.Forget {
+			continue
+		}
+		forgotten++
+		if key := a.accepted[index].Key; a.keys[key] == index {
+			delete(a.keys, key)
+		}
+	}
+	if left := uint64(len(a.ends)) - forgotten; forgotten > 0 && (!a.keep.Limited() || left < a.keep.Invocations()) {
+		return fmt.Errorf("%d results are forgotten and %d left", forgotten, left)
 	}
 	return nil
 }

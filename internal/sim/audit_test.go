@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -40,9 +41,22 @@ func TestAuditFindsWhatAWorkerMayNotDo(t *testing.T) {
 		"a lost attempt":    {"attempts before", []oplog.Body{create, accept("", "[2]", 0, 1), start(2, 2, 1)}},
 		"a wrong queue":     {"in the queue", []oplog.Body{create, accept("", "[2]", 0, 2)}},
 		"an idle host call": {"no invocation has begun", []oplog.Body{create, roll}},
-		"a divergence":      {"nothing is wrong", []oplog.Body{create, &oplog.Stuck{Reason: "replay diverged"}}},
+		"a forgotten key": {"", []oplog.Body{
+			create, accept("k", "[2]", 0, 1), start(2, 1, 1), finish(2, 3, "[2]", 0), accept("", "[1]", 0, 1), start(5, 1, 1), finish(5, 6, "[3]", 0),
+			&oplog.Image{Covers: 7}, &oplog.Image{Covers: 7}, &oplog.Archived{Below: 8, Results: oplog.Shelving{Forget: 5}}, accept("k", "[9]", 0, 1),
+		}},
+		"a key forgotten too early": {"1 results are forgotten and 0 left", []oplog.Body{
+			create, accept("k", "[2]", 0, 1), start(2, 1, 1), finish(2, 3, "[2]", 0), &oplog.Archived{Below: 1, Results: oplog.Shelving{Forget: 5}},
+		}},
+		"a key that is not forgotten": {"has this key already", []oplog.Body{
+			create, accept("k", "[2]", 0, 1), start(2, 1, 1), finish(2, 3, "[2]", 0), &oplog.Archived{Below: 1, Results: oplog.Shelving{Forget: 4}}, accept("k", "[2]", 0, 1),
+		}},
+		"a cut that one image alone covers": {"1 images cover", []oplog.Body{
+			create, &oplog.Image{Covers: 1}, &oplog.Image{Covers: 2}, &oplog.Archived{Below: 3},
+		}},
+		"a divergence": {"nothing is wrong", []oplog.Body{create, &oplog.Stuck{Reason: "replay diverged"}}},
 	} {
-		a, got := newAudit(), ""
+		a, got := newAudit(api.KeepInvocations(1)), ""
 		for i, body := range story.log {
 			if err := a.take(oplog.Entry{Index: oplog.Index(i + 1), Body: body}); err != nil {
 				got = err.Error()

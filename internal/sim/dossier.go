@@ -22,6 +22,7 @@ type dossier struct {
 	// fleeting says that clients delete it now and then; then all that there is
 	// to compare with is deeds.
 	fleeting bool
+	results  api.Keep                       // is kept of results
 	known    map[oplog.Index]api.Invocation // acknowledged, as last seen
 	refused  map[string][]api.Call          // under a key that had another call
 	deeds    []*Deed
@@ -29,9 +30,9 @@ type dossier struct {
 	last     *audit // of the oplog that the newest process found
 }
 
-func newDossier(w id.Worker, fleeting bool) *dossier {
+func newDossier(w id.Worker, fleeting bool, results api.Keep) *dossier {
 	return &dossier{
-		worker: w, fleeting: fleeting, history: history{worker: w},
+		worker: w, fleeting: fleeting, results: results, history: history{worker: w},
 		known: map[oplog.Index]api.Invocation{}, refused: map[string][]api.Call{},
 	}
 }
@@ -52,6 +53,7 @@ type Deed struct {
 	call  api.Call
 	index oplog.Index // 0: not known
 	void  bool        // it never had an effect
+	vague bool        // its key stood for several invocations: it is any of them
 }
 
 // learn takes what a client was told of an invocation.
@@ -84,12 +86,17 @@ func told(v api.Invocation) string {
 // refuse notes that a key is said to have another call than this one.
 func (d *dossier) refuse(call api.Call) error {
 	for _, v := range d.known {
-		if v.Key == call.Key && same(v.Function, v.Args, call) {
+		if !d.results.Limited() && v.Key == call.Key && same(v.Function, v.Args, call) {
 			return fmt.Errorf("%s: the key %s is refused for the call it was used for", d.worker, call.Key)
 		}
 	}
 	d.refused[call.Key] = append(d.refused[call.Key], call)
 	return nil
+}
+
+// forgot reports whether err says that a result is not kept any more.
+func (d *dossier) forgot(err error) bool {
+	return d.results.Limited() && isCode(err, api.CodeExpired, api.CodeNoInvocation)
 }
 
 func same(function string, args []byte, call api.Call) bool {
@@ -101,7 +108,7 @@ func same(function string, args []byte, call api.Call) bool {
 
 // check compares the oplog that a new process finds with what is known.
 func (d *dossier) check(ctx context.Context, logs storage.Logs) (err error) {
-	if d.last, err = readAudit(ctx, logs, d.worker); err != nil || d.fleeting {
+	if d.last, err = readAudit(ctx, logs, d.worker, d.results); err != nil || d.fleeting {
 		return err
 	}
 	if err := d.history.check(ctx, logs); err != nil {
@@ -113,6 +120,9 @@ func (d *dossier) check(ctx context.Context, logs storage.Logs) (err error) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.refused)) {
+		if d.results.Limited() {
+			break // the key may have been free since
+		}
 		index, ok := d.last.keys[key]
 		for _, call := range d.refused[key] {
 			if !ok || same(d.last.accepted[index].Function, d.last.accepted[index].Args, call) {
@@ -158,10 +168,13 @@ func (a *audit) has(v api.Invocation) error {
 // effect are left out.
 func (d *dossier) resolve() []Deed {
 	var all []Deed
-	places := map[oplog.Index]int{}
+	places, vague := map[oplog.Index]int{}, map[string]int64{}
 	for _, deed := range d.deeds {
 		if !d.fleeting {
 			d.look(deed)
+		}
+		if began, again := vague[deed.call.Key]; deed.vague && (!again || deed.Began < began) {
+			vague[deed.call.Key] = deed.Began
 		}
 		if deed.void {
 			continue
@@ -175,13 +188,47 @@ func (d *dossier) resolve() []Deed {
 		all[place].Began = min(all[place].Began, deed.Began)
 		all[place].Ended = min(all[place].Ended, deed.Ended)
 	}
+	for i := range all {
+		// Somebody else may have asked for it before.
+		if began, asked := vague[all[i].call.Key]; asked {
+			all[i].Began = min(all[i].Began, began)
+		}
+	}
+	return append(all, d.vague(vague, places)...)
+}
+
+// vague gives deeds for the invocations that are none of places: somebody must
+// have asked for them under a key, no earlier than began says.
+func (d *dossier) vague(began map[string]int64, places map[oplog.Index]int) (all []Deed) {
+	for _, index := range d.last.finished {
+		call := d.last.accepted[index]
+		at, asked := began[call.Key]
+		if _, known := places[index]; known || !asked {
+			continue
+		}
+		in, err := integers(json.RawMessage(call.Args))
+		if err != nil {
+			panic(fmt.Sprintf("sim: arguments that were accepted: %v", err))
+		}
+		deed := Deed{Worker: d.worker, Function: call.Function, Arg: first(in), Began: at, Ended: never, index: index}
+		d.look(&deed)
+		all = append(all, deed)
+	}
 	return all
 }
 
 // look finds in the oplog what a client does not know of its own deed.
 func (d *dossier) look(deed *Deed) {
 	if deed.index == 0 && deed.call.Key != "" {
-		deed.index = d.last.keys[deed.call.Key]
+		uses := d.last.uses[deed.call.Key]
+		switch len(uses) {
+		case 0:
+		case 1:
+			deed.index = uses[0]
+		default:
+			deed.void, deed.vague = true, true
+			return
+		}
 		taken := d.last.accepted[deed.index]
 		deed.void = taken == nil || !same(taken.Function, taken.Args, deed.call)
 	}

@@ -17,7 +17,7 @@ import (
 
 const (
 	clients = 4 // of a Platform
-	errands = 18
+	errands = 30
 	// patience is how long a faulty process lives at most: a store that has
 	// failed may never work again before it is opened anew.
 	patience = time.Minute
@@ -26,17 +26,18 @@ const (
 	soonEnough = 10 * time.Minute
 )
 
-// Platform is a machine whose processes look after the workers of a component,
+// Platform is a machine whose processes look after the workers of two programs,
 // for clients who live longer than any process. What they are told must hold
 // for ever.
 type Platform struct {
 	machine
 	bounds
-	module   []byte
+	guests   Guests
 	clients  []*client
 	dossiers map[id.Worker]*dossier
 	workers  []id.Worker // of dossiers, in order
 	chance   *rand.Rand  // the entropy of the machine
+	past     *past       // what retention has let go of
 	moment   int64       // of what clients do and see
 	settled  bool        // everything has ended
 
@@ -47,11 +48,10 @@ type Platform struct {
 	beside  func(ctx context.Context, n *node)
 }
 
-// NewPlatform makes a world in which clients invoke the functions of module, the
-// guest kit.
-func NewPlatform(host Host, module []byte, o Options) *Platform {
+// NewPlatform makes a world in which clients invoke the functions of guests.
+func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	w := &Platform{
-		machine: newMachine(host, o), module: module, dossiers: map[id.Worker]*dossier{},
+		machine: newMachine(host, o), guests: guests, dossiers: map[id.Worker]*dossier{},
 		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
 	r := rand.New(rand.NewPCG(o.Seed, 0xb0d5))
@@ -60,11 +60,14 @@ func NewPlatform(host Host, module []byte, o Options) *Platform {
 		idleAfter: time.Duration(magnitude(r, 7, 10)), suspendAfter: time.Duration(magnitude(r, 7, 9.5)),
 		imageAfter: []time.Duration{-1, 0, time.Duration(magnitude(r, 4, 7))}[r.IntN(3)],
 		imageSize:  []uint64{0, 1, 1000}[r.IntN(3)],
+		retention:  drawRetention(r), cutAfter: 1 + r.Uint64N(20),
 	}
+	w.past = newPast(&w.machine)
 	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting", ephemeral} {
-		worker := id.Worker{Component: component, Name: name}
-		w.workers = append(w.workers, worker)
-		w.dossiers[worker] = newDossier(worker, name == "fleeting")
+		w.employ(id.Worker{Component: module, Name: name})
+	}
+	for _, name := range []string{"plain", "motley", "keeping", "fleeting", ephemeral} {
+		w.employ(id.Worker{Component: component, Name: name})
 	}
 	for i := range clients {
 		w.clients = append(w.clients, &client{
@@ -72,6 +75,32 @@ func NewPlatform(host Host, module []byte, o Options) *Platform {
 		})
 	}
 	return w
+}
+
+// drawRetention draws how much is kept: little, so that it matters, or all.
+func drawRetention(r *rand.Rand) (keep api.Retention) {
+	draw := func(most uint64) api.Keep {
+		switch r.IntN(4) {
+		case 0:
+			return api.KeepFor(time.Duration(magnitude(r, 6, 12)))
+		case 1, 2:
+			return api.KeepInvocations(1 + r.Uint64N(most))
+		}
+		return api.KeepEverything()
+	}
+	if r.IntN(3) > 0 {
+		keep.Oplog = draw(4)
+	}
+	if r.IntN(2) == 0 {
+		keep.Results, keep.Logs = draw(8), draw(8)
+	}
+	return keep
+}
+
+// employ lets clients know of a worker.
+func (w *Platform) employ(worker id.Worker) {
+	w.workers = append(w.workers, worker)
+	w.dossiers[worker] = newDossier(worker, worker.Name == "fleeting", w.retention.Results)
 }
 
 // Run lets processes come and go until the clients have done all they wanted and
@@ -89,6 +118,9 @@ func (w *Platform) Deeds() []Deed {
 	}
 	return all
 }
+
+// Truncations is how often entries of a worker's oplog have gone.
+func (w *Platform) Truncations() int { return w.past.times }
 
 func (w *Platform) entropy(p []byte) error {
 	for i := range p {
@@ -112,11 +144,11 @@ func (w *Platform) process(p *plan) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("open the store: %w", err)
 	}
-	if err := w.judge(func() error { return w.check(ctx, opened.Logs()) }); err != nil {
+	if err := w.judge(func() error { return w.check(ctx, w.past.complete(opened.Logs())) }); err != nil {
 		return false, err
 	}
 	n := w.node
-	err = n.open(&w.machine, newDisk(opened, p), w.module, w.bounds, w.entropy)
+	err = n.open(&w.machine, newDisk(w.past.over(opened), p), w.guests, w.bounds, w.entropy)
 	if err == nil {
 		done, err = w.serve(p, opened, n)
 	}
@@ -189,7 +221,7 @@ func (w *Platform) serve(p *plan, opened storage.Store, n *node) (done bool, err
 	case w.settled:
 		done, err = true, w.askAll(s)
 	case !p.faulty:
-		if err = w.settle(s, n, opened.Logs()); err == nil {
+		if err = w.settle(s, n, w.past.complete(opened.Logs())); err == nil {
 			w.settled = true
 		}
 	}
@@ -252,7 +284,7 @@ func (w *Platform) await(ctx context.Context, logs storage.Logs) error {
 	end := w.sim.Monotonic() + soonEnough
 	for _, name := range w.workers {
 		for {
-			a, err := readAudit(ctx, logs, name)
+			a, err := readAudit(ctx, logs, name, w.retention.Results)
 			if err != nil {
 				return w.broken("%w", err)
 			}
@@ -286,6 +318,9 @@ func (w *Platform) askAll(s service) error {
 				v, err = s.Invocation(ctx, name, was.Key, true)
 				return err
 			})
+			if d.forgot(err) {
+				continue
+			}
 			if err == nil && !v.State.Done() {
 				err = fmt.Errorf("it is %s", v.State)
 			}
@@ -301,11 +336,11 @@ func (w *Platform) askAll(s service) error {
 }
 
 // insist asks again, as clients should, while the node has too much to do.
-func (w *Platform) insist(ask func() error) error {
-	end := w.sim.Monotonic() + soonEnough
+func (m *machine) insist(ask func() error) error {
+	end := m.sim.Monotonic() + soonEnough
 	err := ask()
-	for isCode(err, api.CodeOverloaded) && w.sim.Monotonic() < end {
-		_ = w.sim.Sleep(context.Background(), time.Second)
+	for isCode(err, api.CodeOverloaded) && m.sim.Monotonic() < end {
+		_ = m.sim.Sleep(context.Background(), time.Second)
 		err = ask()
 	}
 	return err

@@ -23,13 +23,18 @@ func newPlatform(t *testing.T, backing Backing, seed uint64) *Platform {
 	if *oneSeed != "" {
 		o.Trace = func(event string) { fmt.Println(event) }
 	}
-	return NewPlatform(host(), guests.Wasm(t, component), o)
+	return NewPlatform(host(), platformGuests(t), o)
+}
+
+func platformGuests(t *testing.T) Guests {
+	t.Helper()
+	return Guests{module: guests.Wasm(t, "kit"), component: guests.Wasm(t, "components/keeper")}
 }
 
 func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(backings)) {
 		t.Run(name, func(t *testing.T) {
-			crashes, deeds := 0, 0
+			crashes, deeds, truncations := 0, 0, 0
 			for _, seed := range chosen(t) {
 				w := newPlatform(t, backings[name](seed), seed)
 				if err := w.Run(); err != nil {
@@ -44,8 +49,12 @@ func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {
 				}
 				crashes += w.Crashes()
 				deeds += len(w.Deeds())
+				truncations += w.Truncations()
 			}
-			t.Logf("%d processes did not end by themselves; %d deeds of clients", crashes, deeds)
+			t.Logf("%d processes did not end by themselves; %d deeds of clients; %d times an oplog was truncated", crashes, deeds, truncations)
+			if truncations == 0 && *oneSeed == "" {
+				t.Error("no oplog was truncated")
+			}
 		})
 	}
 }

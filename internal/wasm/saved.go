@@ -71,6 +71,14 @@ func (s *Saved) Pages() int {
 	return len(s.slots)
 }
 
+// Kept is about how many bytes are kept for it outside of the base.
+func (s *Saved) Kept() uint64 {
+	if s.file != nil {
+		return s.file.reach
+	}
+	return uint64(len(s.slots)) * PageSize
+}
+
 // Resize makes the memory longer. What is new is zero.
 func (s *Saved) Resize(size uint64) error {
 	if s.err != nil {

@@ -38,7 +38,11 @@ func (r *resident) activate(ctx context.Context, a call) outcome {
 	}
 	out, done := replay.run(ctx)
 	if replay.entries > 0 {
-		r.ws.stats.recovered(replay.lived-began, r.body.session.Replayed())
+		took := replay.lived - began
+		r.ws.stats.recovered(took, r.body.session.Replayed())
+		r.mu.Lock()
+		r.computed += max(took, 0) // what it would take again
+		r.mu.Unlock()
 	}
 	if done {
 		return out
@@ -172,6 +176,9 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 				return call{accepted: accepted, function: b.Function, args: slices.Clone(b.Args)}, nil
 			}
 		}
+		if c, err := p.r.acceptedBefore(ctx, accepted); err != nil || c.accepted != 0 {
+			return c, err
+		}
 	}
 	return call{}, &storage.CorruptError{
 		Worker: p.r.worker, From: index, To: index, Where: "an invocation",
@@ -261,7 +268,7 @@ func trouble(err error) outcome {
 	if isFault(err) {
 		return outcome{fault: err}
 	}
-	if errors.As(err, &divergence) || errors.As(err, &corrupt) || errors.As(err, &problem) || errors.As(err, &program) || errors.Is(err, storage.ErrNotFound) {
+	if errors.As(err, &divergence) || errors.As(err, &corrupt) || oplog.IsTruncated(err) || errors.As(err, &problem) || errors.As(err, &program) || errors.Is(err, storage.ErrNotFound) {
 		return outcome{broken: err}
 	}
 	return outcome{fault: err}

@@ -290,11 +290,7 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	if err := b.openSystem(argv, nil); err != nil {
 		return nil, err
 	}
-	run := b.runModule
-	if b.program.Component() != nil {
-		run = b.runComponent
-	}
-	code, err := run(b.session.Context())
+	code, err := b.run(b.session.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -302,18 +298,18 @@ func (b *body) runCommand(args json.RawMessage) (json.RawMessage, error) {
 	return fmt.Appendf(nil, "[%d]", code), nil
 }
 
-// runModule starts a core module that is a command and gives its exit code.
-func (b *body) runModule(ctx context.Context) (code uint32, err error) {
-	if err := b.newModule(); err != nil {
-		return 0, err
+// run makes an instance of a command, runs it and gives its exit code.
+func (b *body) run(ctx context.Context) (code uint32, err error) {
+	if b.program.Component() == nil {
+		if err := b.newModule(); err != nil {
+			return 0, err
+		}
+		return runModule(ctx, b.guest.module)
 	}
-	if err = b.guest.module.Start(ctx); err == nil {
-		err = b.guest.module.Call(ctx, entryPoint, nil)
-	}
-	if err != nil {
+	if err := b.newComponent(true); err != nil {
 		return exitCode(err)
 	}
-	return 0, nil
+	return runComponent(ctx, b.guest.component, b.program.RunExport())
 }
 
 // memory is how many bytes of linear memory the instance has.

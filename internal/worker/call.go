@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -106,11 +105,8 @@ func keyOf(a *oplog.InvocationAccepted, index oplog.Index) string {
 	return KeyPrefix + strconv.FormatUint(index, 10)
 }
 
-// findFunction finds an export by its whole name or a shorter one: the function
-// add-item of the interface shop:cart/cart@1.0.0 is
-// shop:cart/cart@1.0.0#add-item, and also cart.add-item, shop:cart/cart.add-item
-// and shop:cart/cart@1.0.0.add-item, and each of these with # in place of the dot,
-// as long as no other function has the same shorter name.
+// findFunction finds an export by its whole name, or by a shorter one that no
+// other function has.
 func findFunction(revision api.Revision, name string) (*api.Function, error) {
 	var found []*api.Function
 	for i := range revision.Exports {
@@ -118,7 +114,7 @@ func findFunction(revision api.Revision, name string) (*api.Function, error) {
 		if f.Name == name {
 			return f, nil
 		}
-		if slices.Contains(shorterNames(f.Name), name) {
+		if f.Named(name) {
 			found = append(found, f)
 		}
 	}
@@ -131,21 +127,6 @@ func findFunction(revision api.Revision, name string) (*api.Function, error) {
 	}
 	return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports more than one function %q: write %s or %s",
 		revision.Number, revision.Component, name, found[0].Name, found[1].Name))
-}
-
-// shorterNames are the other names of a function of an interface.
-func shorterNames(name string) []string {
-	id, function, ok := strings.Cut(name, "#")
-	if !ok {
-		return nil
-	}
-	bare, _, _ := strings.Cut(id, "@")
-	short := bare[strings.LastIndexByte(bare, '/')+1:]
-	var names []string
-	for _, of := range []string{id, bare, short} {
-		names = append(names, of+"."+function, of+"#"+function)
-	}
-	return names
 }
 
 // checkTyped is CheckCall for a function of a component.

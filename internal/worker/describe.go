@@ -25,7 +25,7 @@ func (r *resident) mode() string {
 	mode := replayMode
 	switch {
 	case r.machine.ephemeral:
-		return "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
+		mode = "ephemeral: each invocation has an instance of its own, and begins anew after a crash"
 	case r.image != nil || len(r.machine.life.Deltas) > 0:
 		mode = "image: recovery begins at the newest saved state, and replays what is behind it"
 	}
@@ -34,6 +34,14 @@ func (r *resident) mode() string {
 	}
 	if r.imageNote != "" {
 		mode += "; " + r.imageNote
+	}
+	switch {
+	case r.why != "":
+		mode += "; retention stands still: " + r.why
+	case r.settings().Retention.Oplog.Limited() && r.imageAfter() < 0:
+		mode += "; retention does not truncate the oplog, as images.after takes no image"
+	case r.settings().Retention.Oplog.Limited() && len(r.unimageable) > 0:
+		mode += "; retention does not truncate the oplog any more"
 	}
 	return mode
 }
@@ -86,6 +94,9 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	if v.Bytes, err = r.size(ctx); err != nil {
 		return v, err
 	}
+	if v.First, _, err = ws.Store.Logs().Bounds(ctx, w); err != nil {
+		return v, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	life := r.machine.life
@@ -93,7 +104,7 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	v.Settings = r.settings()
 	v.Settings.Images.After = api.Duration(r.imageAfter())
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files
-	v.Mode, v.Image, v.Saved = r.mode(), r.shownImage(), r.shownSaved()
+	v.Mode, v.Image, v.Saved, v.Archived = r.mode(), r.shownImage(), r.shownSaved(), r.shownArchived()
 	if v.Resident = r.body != nil; v.Resident && !r.driving {
 		v.Memory = r.body.memory()
 	}
@@ -265,6 +276,12 @@ func (ws *Workers) glance(ctx context.Context, w id.Worker) (api.Worker, error) 
 		r.mu.Unlock()
 	}
 	s, err := oplog.ReadStatus(ctx, ws.Store.Logs(), w)
+	if oplog.IsTruncated(err) {
+		var life *oplog.Life
+		if life, _, _, err = ws.readLife(ctx, w, 0); err == nil {
+			s = &life.Status
+		}
+	}
 	var corrupt *storage.CorruptError
 	if errors.As(err, &corrupt) {
 		return ws.damaged(ctx, w, err), nil

@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -264,24 +265,23 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	if err != nil {
 		return nil, fmt.Errorf("read the program of %s: %w", s.Worker, err)
 	}
-	module, err := rt.compile(ctx, program)
+	compiled, err := rt.compile(ctx, program)
 	if err != nil {
 		return nil, err
 	}
-	defer module.Close()
+	defer compiled.Close()
 	session := durable.NewSession(ctx, durable.Config{
 		Worker: s.Worker, Cursor: oplog.NewCursor(rt.Store.Logs(), s.Worker, 2, s.Last),
 	})
-	p, err := rt.build(ctx, module, &s.Create, session, nil)
+	p, err := rt.build(ctx, compiled, &s.Create, session, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	err = p.main(ctx)
+	_, err = p.main(ctx)
 	p.over = true
-	var exit *wasi.ExitError
 	var trap *wasm.Trap
-	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &exit) || errors.As(err, &trap) {
+	if err == nil || errors.Is(err, durable.ErrEndOfLog) || errors.As(err, &trap) {
 		return p, nil
 	}
 	return nil, err
@@ -305,7 +305,9 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 			return []storage.Hash{h}, nil
 		}
 	case *oplog.Image:
-		return rt.imageBlobs(ctx, b)
+		return rt.blobsFrom(ctx, b)
+	case *oplog.Archived:
+		return archivedBlobs(b), nil
 	case *oplog.Delta:
 		return deltaBlobs(b)
 	case *oplog.Exited:
@@ -314,6 +316,33 @@ func (rt *Runtime) Blobs(ctx context.Context, b oplog.Body) ([]storage.Hash, err
 		return rt.filesBlobs(ctx, b.Files)
 	}
 	return nil, nil
+}
+
+// blobsFrom lists the blobs of an image, and those that entries before refer to
+// that may be truncated.
+func (rt *Runtime) blobsFrom(ctx context.Context, e *oplog.Image) ([]storage.Hash, error) {
+	all, err := rt.imageBlobs(ctx, e)
+	if err != nil || len(all) == 0 {
+		return all, err
+	}
+	life, err := rt.lifeOf(ctx, id.Worker{}, e)
+	if err != nil {
+		return nil, err
+	}
+	first, err := rt.Blobs(ctx, &life.Create)
+	needed, _ := life.Retained.Blobs()
+	return slices.Concat(all, first, needed), err
+}
+
+// archivedBlobs are the blobs that an entry adds to those of its worker.
+func archivedBlobs(e *oplog.Archived) (all []storage.Hash) {
+	if e.Open != (storage.Hash{}) {
+		all = append(all, e.Open)
+	}
+	for _, a := range slices.Concat(e.Results.Added, e.Logs.Added) {
+		all = append(all, a.Blob)
+	}
+	return all
 }
 
 func (rt *Runtime) filesBlobs(ctx context.Context, h storage.Hash) ([]storage.Hash, error) {

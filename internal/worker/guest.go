@@ -164,12 +164,19 @@ func (b *body) callComponent(function string, args json.RawMessage) (json.RawMes
 // maxResult bounds a result in bytes of JSON: it is part of one oplog entry.
 const maxResult = 768 << 10
 
-// runComponent starts a component that is a command and gives its exit code.
-func (b *body) runComponent(ctx context.Context) (code uint32, err error) {
-	if err := b.newComponent(true); err != nil {
-		return exitCode(err)
+// runModule runs an instance of a core module that is a command, to its end, and
+// gives the exit code.
+func runModule(ctx context.Context, in *wasm.Instance) (code uint32, err error) {
+	if err = in.Start(ctx); err == nil {
+		err = in.Call(ctx, entryPoint, nil)
 	}
-	result, err := b.guest.component.Call(ctx, b.program.RunExport(), nil)
+	return exitCode(err)
+}
+
+// runComponent calls the export that runs a component which is a command, and
+// gives the exit code.
+func runComponent(ctx context.Context, in *component.Instance, export string) (code uint32, err error) {
+	result, err := in.Call(ctx, export, nil)
 	if err != nil {
 		return exitCode(err)
 	}
@@ -179,8 +186,8 @@ func (b *body) runComponent(ctx context.Context) (code uint32, err error) {
 	return code, nil
 }
 
-// exitCode is that of a program that has ended with err; other errors it gives
-// back.
+// exitCode is that of a program whose call has ended with err; what no program
+// ends with it gives back.
 func exitCode(err error) (uint32, error) {
 	var exit *wasi.ExitError
 	if errors.As(err, &exit) {

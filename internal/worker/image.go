@@ -97,6 +97,17 @@ func (rt *Runtime) openImage(ctx context.Context, e *oplog.Image) (*image.Reader
 // before on where there is one that can be used; 0 stands for the end. note says
 // why an image was left out.
 func (ws *Workers) readLife(ctx context.Context, w id.Worker, before oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
+	for range 4 {
+		life, at, note, err = ws.readLifeOnce(ctx, w, before)
+		if !oplog.IsTruncated(err) {
+			break
+		}
+		// It happened meanwhile, so there is a newer image.
+	}
+	return life, at, note, err
+}
+
+func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
 	for {
 		e, index, err := oplog.FindImage(ctx, ws.Store.Logs(), w, before)
 		if err != nil {
@@ -121,12 +132,16 @@ func (ws *Workers) readLife(ctx context.Context, w id.Worker, before oplog.Index
 		before = index
 	}
 	life, err = oplog.ReadLife(ctx, ws.Store.Logs(), w)
+	var truncated *oplog.TruncatedError
+	if errors.As(err, &truncated) {
+		err = beyond(w, truncated, note)
+	}
 	return life, nil, note, err
 }
 
 // lifeOf reads the life that an image has kept.
-func (ws *Workers) lifeOf(ctx context.Context, w id.Worker, e *oplog.Image) (*oplog.Life, error) {
-	x, blob, err := ws.openImage(ctx, e)
+func (rt *Runtime) lifeOf(ctx context.Context, w id.Worker, e *oplog.Image) (*oplog.Life, error) {
+	x, blob, err := rt.openImage(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -238,6 +253,7 @@ func (r *resident) fallBack(ctx context.Context, why error) (undone []oplog.Span
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.image, r.imageNote = older, fmt.Sprintf("the image at entry %d cannot be used: %v", at.index, why)
+	r.fellBack(at)
 	r.machine.life.Undone, r.machine.life.Deltas = life.Undone, life.Deltas
 	return slices.Clone(life.Undone), nil
 }
@@ -281,31 +297,36 @@ func (b *body) takeImage(ctx context.Context, s *saved, covers oplog.Index, life
 	return &oplog.Image{At: oplog.At(b.rt.Sched.Now()), Covers: covers, Blob: hash, Size: uint64(size)}, nil
 }
 
-// replaceImage records a new image and deletes what only the one before needed.
-// It is called with r.mu held, which it gives away meanwhile.
-func (r *resident) replaceImage(entry *oplog.Image) {
+// replaceImage records a new image, whose files are in packs, and deletes what
+// nobody needs any more. It is called with r.mu held, which it gives away
+// meanwhile.
+func (r *resident) replaceImage(entry *oplog.Image, packs []storage.Hash) {
 	index, err := r.record(entry)
 	if err != nil {
 		return // the node is closing
 	}
-	old, packs := r.image, r.owned
-	r.image, r.imageNote, r.owned = &imaged{entry, index}, "", r.saved.head.Packs
-	r.saved.entry, r.saved.bytes = index, 0
-	r.ws.stats.images.Add(1)
-	stale := slices.DeleteFunc(packs, func(h storage.Hash) bool { return slices.Contains(r.owned, h) })
-	if old != nil {
-		stale = append(stale, old.Blob)
+	old, owned := r.image, r.owned
+	r.image, r.imageNote, r.owned = &imaged{entry, index}, "", packs
+	if r.saved != nil {
+		r.saved.entry, r.saved.bytes = index, 0
 	}
+	r.ws.stats.images.Add(1)
+	r.deleteOnceDurable(index, r.supersede(old, owned, index))
+	r.askKeeper()
+}
+
+// deleteOnceDurable deletes what nobody needs once the image at entry index is
+// durable. What is left of it after an error, or if the node stops on a full
+// disk, takes room until the node has deleted it another time, and does no harm.
+// It is called with r.mu held, which it gives away meanwhile.
+func (r *resident) deleteOnceDurable(index oplog.Index, stale []*superseded) {
 	if len(stale) == 0 {
 		return
 	}
 	r.mu.Unlock()
 	defer r.mu.Lock()
-	// What was before serves until this one is durable. What is left of it after
-	// an error, or if the node stops on a full disk, takes room, and does no
-	// harm.
 	if r.writer.WaitCommitted(r.ws.writing, index) == nil {
-		_ = r.ws.deleteBlobs(context.Background(), stale)
+		_ = r.deleteSuperseded(context.Background(), stale)
 	}
 }
 
@@ -316,14 +337,31 @@ func (ws *Workers) deleteBlobs(ctx context.Context, blobs []storage.Hash) (err e
 	return err
 }
 
-// ownBlobs are the blobs of the worker's saved state that no other worker has.
-func (ws *Workers) ownBlobs(ctx context.Context, life *oplog.Life, at *imaged) (blobs []storage.Hash, err error) {
+// ownBlobs are the blobs of the worker that no other has: of its saved state, of
+// images before that, and of archives.
+func (ws *Workers) ownBlobs(ctx context.Context, life *oplog.Life, at *imaged, others []*superseded) (blobs []storage.Hash, err error) {
+	for _, s := range others {
+		if s == nil {
+			continue
+		}
+		more := s.blobs
+		if more == nil {
+			if more, err = ws.supersededBlobs(ctx, life.Worker, s); err != nil {
+				return nil, err
+			}
+		}
+		blobs = append(blobs, more...)
+	}
+	needed, loose := life.Retained.Blobs()
+	blobs = slices.Concat(blobs, needed, loose)
 	if at != nil {
-		if blobs, err = ws.imageBlobs(ctx, at.Image); unusable(err) {
-			blobs = []storage.Hash{at.Blob}
+		more, err := ws.imageBlobs(ctx, at.Image)
+		if unusable(err) {
+			more = []storage.Hash{at.Blob}
 		} else if err != nil {
 			return nil, err
 		}
+		blobs = append(blobs, more...)
 	}
 	for _, place := range life.Deltas {
 		for e, err := range oplog.Read(ctx, ws.Store.Logs(), life.Worker, place.Index, place.Index) {

@@ -25,18 +25,28 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 	if err := ws.check(ctx, r, &c); err != nil {
 		return api.Invocation{}, err
 	}
-	index, wait, err := r.accept(&c)
-	if err != nil {
-		return api.Invocation{}, err
+	for {
+		index, wait, err := r.accept(&c)
+		switch {
+		case err != nil:
+			return api.Invocation{}, err
+		case wait == nil:
+			v, err := r.known(ctx, index, &c)
+			if isExpired(err) {
+				continue // the key has just been forgotten
+			}
+			return v, err
+		case c.Async || !c.Due.IsZero():
+			r.leave(wait)
+			return r.asItIs(ctx, index)
+		}
+		return r.await(ctx, wait)
 	}
-	if wait == nil {
-		return r.known(ctx, index, &c)
-	}
-	if c.Async || !c.Due.IsZero() {
-		r.leave(wait)
-		return r.asItIs(ctx, index)
-	}
-	return r.await(ctx, wait)
+}
+
+func isExpired(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Code == api.CodeExpired
 }
 
 // check refuses a call that the worker's program cannot take, and gives its
@@ -99,8 +109,8 @@ func (r *resident) accept(c *api.Call) (oplog.Index, *waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	life := r.machine.life
-	if index, ok := life.Keys[c.Key]; ok && c.Key != "" {
-		return index, nil, nil
+	if key, ok := life.Keys[c.Key]; ok && c.Key != "" {
+		return key.Accepted, nil, nil
 	}
 	if err := r.acceptable(); err != nil {
 		return 0, nil, err
@@ -263,13 +273,19 @@ func (r *resident) pending(index oplog.Index) (api.Invocation, error) {
 	defer r.mu.Unlock()
 	p := r.machine.life.Find(index)
 	if p == nil {
-		return api.Invocation{}, r.unknown(keyOf(&oplog.InvocationAccepted{}, index))
+		return api.Invocation{}, r.unknown(keyOf(&oplog.InvocationAccepted{}, index), 0)
 	}
 	return r.describe(p), nil
 }
 
-func (r *resident) unknown(key string) *api.Problem {
-	return api.NewProblem(api.CodeNoInvocation, fmt.Sprintf("%s has no invocation with the key %q", r.worker, key))
+// unknown says that there is no invocation with a key, where what ended before
+// entry forgotten is not known any more.
+func (r *resident) unknown(key string, forgotten oplog.Index) *api.Problem {
+	detail := fmt.Sprintf("%s has no invocation with the key %q", r.worker, key)
+	if forgotten > 0 {
+		detail += fmt.Sprintf("; its retention has let go of those that ended before entry %d", forgotten)
+	}
+	return api.NewProblem(api.CodeNoInvocation, detail)
 }
 
 // describe says how far a pending invocation is. It is called with r.mu held.
@@ -343,12 +359,12 @@ func (ws *Workers) Invocation(ctx context.Context, w id.Worker, key string, wait
 func (r *resident) find(key string) (oplog.Index, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if index, ok := r.machine.life.Keys[key]; ok {
-		return index, nil
+	if known, ok := r.machine.life.Keys[key]; ok {
+		return known.Accepted, nil
 	}
 	index := madeKey(key)
 	if index == 0 || index > r.machine.life.Last {
-		return 0, r.unknown(key)
+		return 0, r.unknown(key, r.machine.life.Retained.Results.Forgotten)
 	}
 	return index, nil
 }
@@ -408,55 +424,6 @@ func clipArgs(args json.RawMessage) string {
 		return string(bytes.ToValidUTF8(args[:100], nil)) + "…"
 	}
 	return string(args)
-}
-
-// past reads from the oplog how an invocation ended.
-func (r *resident) past(ctx context.Context, index oplog.Index) (api.Invocation, error) {
-	var v api.Invocation
-	for entry, err := range oplog.Read(ctx, r.ws.Store.Logs(), r.worker, index, 0) {
-		if err != nil {
-			return v, err
-		}
-		switch b := entry.Body.(type) {
-		case *oplog.InvocationAccepted:
-			if entry.Index == index {
-				b.Args = bytes.Clone(b.Args)
-				v = accepted(r.worker, b, index)
-			}
-		case *oplog.InvocationStarted:
-			if b.Accepted == index {
-				v.Attempts = b.Attempt
-			}
-		default:
-			if endOf(entry.Body) == index {
-				ending(&v, entry)
-				return v, nil
-			}
-			// One that a crash cut short, of an ephemeral worker, does not count.
-			if f, ok := entry.Body.(*oplog.InvocationFailed); ok && f.Accepted == index {
-				v.Attempts = f.Attempt
-			}
-		}
-		if v.Index == 0 {
-			break // it accepts nothing
-		}
-	}
-	return v, r.unknown(keyOf(&oplog.InvocationAccepted{}, index))
-}
-
-// endOf is the entry that accepted the invocation that body ends, or 0.
-func endOf(body oplog.Body) oplog.Index {
-	switch b := body.(type) {
-	case *oplog.InvocationFinished:
-		return b.Accepted
-	case *oplog.InvocationFailed:
-		if b.Retry == 0 {
-			return b.Accepted
-		}
-	case *oplog.InvocationCanceled:
-		return b.Accepted
-	}
-	return 0
 }
 
 // Cancel takes back an invocation that has not ended. One that runs is rolled

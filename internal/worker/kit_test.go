@@ -153,3 +153,21 @@ func TestAFunctionOfAComponentIsCalledByShorterNames(t *testing.T) {
 		t.Errorf("got %v, want one with %q", err, want)
 	}
 }
+
+func TestFunctionsOfHandlesAreNotOffered(t *testing.T) {
+	p := newPlatform(t, nil)
+	p.deploy("kit-c", guests.Wasm(t, "kit/c"))
+	program, err := p.catalog.Acquire(t.Context(), "kit-c", 0)
+	must(t, err)
+	defer program.Release()
+	for _, f := range program.Revision.Exports {
+		typed, _ := program.Typed(f.Name)
+		if hasHandles(typed.Result) || slices.ContainsFunc(typed.Params, func(p wit.Param) bool { return hasHandles(p.Type) }) {
+			t.Errorf("%s is offered", f.Name)
+		}
+	}
+	for _, name := range []string{"counters.difference", "waterbear:kit/counters#[constructor]counter"} {
+		_, err = p.Invoke(t.Context(), id.Worker{Component: "kit-c", Name: "a"}, api.Call{Function: name, Args: []byte("[5]")})
+		p.refused(err, api.CodeNoFunction)
+	}
+}

@@ -39,19 +39,27 @@ func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Inde
 		return nil, err
 	}
 	defer ws.slots.release()
-	life, at, _, err := ws.readLife(ctx, w, 0)
-	if err != nil {
-		return nil, err
+	for {
+		life, at, _, err := ws.readLife(ctx, w, 0)
+		if err != nil {
+			return nil, err
+		}
+		if life.Create.Ephemeral {
+			at, last = nil, 1 // it begins anew each time
+		}
+		b, err := ws.rebuild(ctx, life, at, last)
+		if err == nil {
+			defer b.close()
+			return b.files.View(), nil
+		}
+		if at == nil || ctx.Err() != nil || !unusable(err) && !oplog.IsTruncated(err) {
+			return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+		}
+		// What there was may have gone meanwhile, for something newer.
+		if _, newest, findErr := oplog.FindImage(ctx, ws.Store.Logs(), w, 0); findErr != nil || newest == at.index {
+			return nil, fmt.Errorf("replay %s for its files: %w", w, errors.Join(err, findErr))
+		}
 	}
-	if life.Create.Ephemeral {
-		last = 1 // it begins anew each time
-	}
-	b, err := ws.rebuild(ctx, life, at, last)
-	if err != nil {
-		return nil, fmt.Errorf("replay %s for its files: %w", w, err)
-	}
-	defer b.close()
-	return b.files.View(), nil
 }
 
 // rebuild makes a worker's state as of entry last, beside the worker itself and

@@ -138,7 +138,7 @@ func (g *rig) play(words []string) error {
 	case "resume":
 		g.do(resumed{})
 	case "cancel":
-		g.do(canceled{g.m.life.Keys[more[0]]})
+		g.do(canceled{g.m.life.Keys[more[0]].Accepted})
 	case "evict":
 		g.do(evicted{})
 	case "drain":

@@ -275,6 +275,8 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	i.After = cmp.Or(i.After, d.After)
 	i.Size = cmp.Or(i.Size, d.Size)
 	i.Age = cmp.Or(i.Age, d.Age)
+	k, q := &s.Retention, &otherwise.Retention
+	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)
 	return s
 }
 
@@ -371,118 +373,4 @@ func (ws *Workers) goOn(ctx context.Context, w id.Worker, refuse func(*machine) 
 		return api.NewProblem(code, fmt.Sprintf("%s cannot be let go on: %s", w, why))
 	}
 	return r.commit(ctx)
-}
-
-// Delete forgets a worker, whatever it does.
-func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
-	r, err := ws.open(ctx, w)
-	var corrupt *storage.CorruptError
-	if errors.As(err, &corrupt) {
-		return ws.deleteDamaged(ctx, w)
-	}
-	if err != nil {
-		return err
-	}
-	defer ws.release(r)
-	r.mu.Lock()
-	if r.gone {
-		// Somebody else is deleting it. Whether that comes to an end shows when
-		// the worker is looked for again.
-		r.mu.Unlock()
-		return ws.Delete(ctx, w)
-	}
-	if !r.exists() {
-		r.mu.Unlock()
-		return noWorker(w)
-	}
-	// Nothing may follow what is deleted, so that is committed first.
-	if err := ws.Committer.Stalled(); err != nil && (r.driving || r.writer.Committed() < r.writer.Last()) {
-		r.mu.Unlock()
-		return Unavailable(err)
-	}
-	r.gone = true
-	r.apply(closed{&halt{reason: "it was deleted"}})
-	r.mu.Unlock()
-	// From here on it is deleted, also if the caller does not wait for that.
-	ctx = context.WithoutCancel(ctx)
-	if err := r.stands(ctx); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.drop()
-	r.forgetSaved()
-	life, image := *r.machine.life, r.image
-	r.mu.Unlock()
-	err = r.commit(ctx)
-	var own []storage.Hash
-	if err == nil {
-		own, err = ws.ownBlobs(ctx, &life, image)
-	}
-	if err == nil {
-		err = ws.erase(ctx, w)
-	}
-	// Those who wait are told once it is so.
-	told := api.NewProblem(api.CodeNoWorker, w.String()+" was deleted before the invocation had ended")
-	if err != nil {
-		told = Unavailable(err)
-	}
-	r.mu.Lock()
-	r.settleAll(told)
-	r.mu.Unlock()
-	if err == nil {
-		err = ws.deleteBlobs(ctx, own)
-	}
-	ws.leave(r)
-	return err
-}
-
-// leave puts r out of mind.
-func (ws *Workers) leave(r *resident) {
-	ws.mu.Lock()
-	if ws.residents[r.worker] == r {
-		delete(ws.residents, r.worker)
-	}
-	ws.mu.Unlock()
-	ws.changed.Wake()
-}
-
-// deleteDamaged deletes a worker that cannot be read, unless somebody else has
-// done so already.
-func (ws *Workers) deleteDamaged(ctx context.Context, w id.Worker) error {
-	// Whoever asks for the worker meanwhile waits until it is gone.
-	r := &resident{ws: ws, worker: w, changed: ws.Sched.NewCondition(), loaded: true, gone: true, machine: machine{life: oplog.NewLife(w)}}
-	if err := ws.changed.Wait(ctx, func() bool {
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
-		if ws.residents[w] != nil {
-			return false
-		}
-		ws.residents[w] = r
-		return true
-	}); err != nil {
-		return err
-	}
-	life, err := oplog.ReadLife(ctx, ws.Store.Logs(), w)
-	var corrupt *storage.CorruptError
-	if errors.As(err, &corrupt) {
-		err = ws.erase(context.WithoutCancel(ctx), w)
-		ws.leave(r)
-		return err
-	}
-	ws.leave(r)
-	switch {
-	case err != nil:
-		return err
-	case life.Last == 0:
-		return noWorker(w)
-	}
-	return ws.Delete(ctx, w) // it could not be read for a moment only
-}
-
-func (ws *Workers) erase(ctx context.Context, w id.Worker) error {
-	if err := ws.Store.Logs().Delete(ctx, ws.Committer.Shard(), ws.Committer.Epoch(), w); err != nil {
-		return fmt.Errorf("delete the oplog of %s: %w", w, err)
-	}
-	ws.Agenda.Set(w, 0)
-	return nil
 }

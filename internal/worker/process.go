@@ -2,13 +2,17 @@ package worker
 
 import (
 	"context"
+	"errors"
 
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -16,17 +20,19 @@ import (
 
 // process is an instance of a program and all that surrounds it.
 type process struct {
-	instance *wasm.Instance
-	system   *wasip1.System
-	files    *filesystem.FS
-	mounts   []mounted // by their number in the Create entry
-	blobs    storage.Blobs
-	over     bool // the program does nothing more: only its files are looked at
+	program *catalog.Compiled
+	guest   guest // empty for a component that has not begun
+	system  system
+	files   *filesystem.FS
+	mounts  []mounted // by their number in the Create entry
+	memory  uint64    // its limit, in bytes
+	blobs   storage.Blobs
+	over    bool // the program does nothing more: only its files are looked at
 }
 
 // build makes an instance whose every observation goes through session.
-func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
-	p := &process{blobs: rt.Store.Blobs()}
+func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
+	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs()}
 	for i, d := range c.Dirs {
 		p.mounts = append(p.mounts, mounted{Shown: &hostdir.Shown{
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,
@@ -44,14 +50,17 @@ func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Crea
 	if err != nil {
 		return nil, err
 	}
-	p.system, err = wasip1.New(wasi.Config{
+	p.system, err = newSystem(program.Component != nil, wasi.Config{
 		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.instance, err = module.Instantiate(ctx, wasm.InstanceConfig{
+	if program.Component != nil {
+		return p, p.tryComponent(ctx)
+	}
+	p.guest.module, err = program.Module.Instantiate(ctx, wasm.InstanceConfig{
 		Hosts: []*wasm.Host{rt.WASI}, State: p, MaxMemory: c.Memory,
 	})
 	if err != nil {
@@ -60,15 +69,46 @@ func (rt *Runtime) build(ctx context.Context, module *wasm.Module, c *oplog.Crea
 	return p, nil
 }
 
-// WASIP1 gives the host functions of WASI 0.1 their state.
-func (p *process) WASIP1() *wasip1.System { return p.system }
-
-func (p *process) close() { _ = p.instance.Close() }
-
-// main runs the program until it ends or ctx is done.
-func (p *process) main(ctx context.Context) error {
-	if err := p.instance.Start(ctx); err != nil {
-		return err
+// tryComponent finds out whether an instance of the component can be made, while
+// nothing of the program runs and no worker has been created. That a start would
+// trap is for the worker to record.
+func (p *process) tryComponent(ctx context.Context) error {
+	in, err := p.program.Component.Blank(ctx, p.componentConfig())
+	var trap *wasm.Trap
+	switch {
+	case errors.As(err, &trap):
+		return nil
+	case err != nil:
+		return refused(ctx, err)
 	}
-	return p.instance.Call(ctx, entryPoint, nil)
+	return in.Close()
+}
+
+func (p *process) componentConfig() component.Config {
+	return component.Config{State: p, MaxMemory: p.memory}
+}
+
+// WASIP1 gives the host functions of WASI 0.1 their state.
+func (p *process) WASIP1() *wasip1.System { return p.system.preview1 }
+
+// WASIP2 gives the host functions of WASI 0.2 their state.
+func (p *process) WASIP2() *wasip2.System { return p.system.preview2 }
+
+func (p *process) close() {
+	if p.guest != (guest{}) {
+		_ = p.guest.close() // refused only during a call, which is over
+	}
+}
+
+// main runs the program until it ends, and gives its exit code, or until ctx is
+// done.
+func (p *process) main(ctx context.Context) (code uint32, err error) {
+	if p.program.Component == nil {
+		return runModule(ctx, p.guest.module)
+	}
+	p.guest.component, err = p.program.Component.Instantiate(ctx, p.componentConfig())
+	if err != nil {
+		return exitCode(err)
+	}
+	return runComponent(ctx, p.guest.component, p.program.RunExport())
 }

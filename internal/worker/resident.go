@@ -40,6 +40,7 @@ type resident struct {
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
 	imaging
+	retention
 
 	counted oplog.Index // entries whose bytes are in bytes
 	bytes   uint64
@@ -79,12 +80,15 @@ func (r *resident) load(ctx context.Context) {
 		r.image, r.imageNote = image, note
 		r.savedAt = r.ws.Sched.Monotonic()
 		r.adopt(revision)
+		r.adoptImages()
+		r.unsettled = life.Retained.Below > 1 || len(life.Retained.Loose) > 0
 	}
 	if r.ws.isClosing() {
 		r.machine.over = errClosing
 	}
 	if err == nil && life.Last > 0 {
 		r.apply(tick{}) // something may have become due since it was last in mind
+		r.askKeeper()
 	}
 	r.changed.Wake()
 }
@@ -201,10 +205,14 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 	case *oplog.InvocationStarted, *oplog.InvocationAccepted:
 		return index, nil // who needs them durable asks for it
 	}
-	if _, ok := body.(*oplog.InvocationFinished); ok {
-		if err := r.ends(index); err != nil {
-			return 0, err
-		}
+	switch body.(type) {
+	case *oplog.InvocationFinished:
+		err = r.ends(index)
+	case *oplog.InvocationFailed:
+		err = r.fails(index)
+	}
+	if err != nil {
+		return 0, err
 	}
 	if !r.settle(ended, entry, nil) {
 		r.writer.Request()

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
-	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -73,13 +73,13 @@ func (rt *Runtime) Run(ctx context.Context, l Launch) (*Outcome, error) {
 			return &Outcome{Exited: status.Exited, Error: status.Error, Finished: true}, nil
 		}
 	}
-	module, err := rt.compile(ctx, l.Program)
+	program, err := rt.compile(ctx, l.Program)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{rt: rt, launch: l, began: rt.Sched.Monotonic()}
-	outcome, err := r.run(ctx, module, status)
-	return outcome, errors.Join(err, module.Close())
+	r := &run{rt: rt, launch: l, program: program, began: rt.Sched.Monotonic()}
+	outcome, err := r.run(ctx, status)
+	return outcome, errors.Join(err, program.Close())
 }
 
 // matches says how l differs from what the worker was created with.
@@ -142,6 +142,7 @@ func (rt *Runtime) replaying(done float64) {
 type run struct {
 	rt      *Runtime
 	launch  Launch
+	program *catalog.Compiled
 	began   time.Duration
 	live    time.Duration // when replay was over
 	writer  *oplog.Writer
@@ -149,7 +150,7 @@ type run struct {
 	session *durable.Session
 }
 
-func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status) (*Outcome, error) {
+func (r *run) run(ctx context.Context, status *oplog.Status) (*Outcome, error) {
 	create, last := (*oplog.Create)(nil), oplog.Index(0)
 	if status != nil {
 		create, last = &status.Create, status.Last
@@ -180,7 +181,7 @@ func (r *run) run(ctx context.Context, module *wasm.Module, status *oplog.Status
 		r.rt.replaying(0)
 	}
 	outcome := &Outcome{}
-	err := r.execute(ctx, module, create, last == 0, outcome)
+	err := r.execute(ctx, create, last == 0, outcome)
 	outcome.Replayed, outcome.Recorded, outcome.Recovery = r.session.Replayed(), r.writer.Last()-last, max(0, r.live-r.began)
 	// Whatever happened, what was recorded so far is worth keeping, and what is
 	// durable is to be seen.
@@ -227,8 +228,8 @@ func (r *run) begin(ctx context.Context, create *oplog.Create, fresh bool) error
 }
 
 // execute builds the instance, runs it and records how it ended.
-func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Create, fresh bool, outcome *Outcome) error {
-	p, err := r.rt.build(ctx, module, create, r.session, r.launch.Input)
+func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, outcome *Outcome) error {
+	p, err := r.rt.build(ctx, r.program, create, r.session, r.launch.Input)
 	if err != nil {
 		return err
 	}
@@ -236,15 +237,11 @@ func (r *run) execute(ctx context.Context, module *wasm.Module, create *oplog.Cr
 	if err := r.begin(ctx, create, fresh); err != nil {
 		return err
 	}
-	err = p.main(ctx)
-	var exit *wasi.ExitError
+	code, err := p.main(ctx)
 	var trap *wasm.Trap
 	switch {
-	case err == nil, errors.As(err, &exit):
-		outcome.Exited = &oplog.Exited{}
-		if exit != nil {
-			outcome.Exited.Code = uint64(exit.Code)
-		}
+	case err == nil:
+		outcome.Exited = &oplog.Exited{Code: uint64(code)}
 		err = r.finish(ctx, p, outcome)
 	case errors.As(err, &trap):
 		outcome.Error = &oplog.Error{Reason: trap.Reason, Stack: trap.Stack}

@@ -48,6 +48,17 @@ func (s *saved) fresh() []*wasm.Saved {
 	return states
 }
 
+// kept is about how many bytes are kept for the memories.
+func (s *saved) kept() (bytes uint64) {
+	if s == nil {
+		return 0
+	}
+	for _, state := range s.states {
+		bytes += state.Kept()
+	}
+	return bytes
+}
+
 func closeStates(states []*wasm.Saved) {
 	for _, state := range states {
 		_ = state.Close() // nothing else can be done with it

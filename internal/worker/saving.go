@@ -68,10 +68,10 @@ func (r *resident) savingDue(leaving bool) saving {
 	if last <= max(covered, r.tried) {
 		return saveNothing // nothing has happened since
 	}
-	if !leaving && !r.tooDear(after) && !r.tooOld() {
+	if !leaving && !r.tooDear(after) && !r.tooOld() && !r.wantsImage() {
 		return saveNothing
 	}
-	if r.saved == nil || r.imageDue(last) {
+	if r.saved == nil || r.imageDue(last) || r.wantsImage() {
 		return saveImage
 	}
 	return saveDelta
@@ -117,13 +117,19 @@ type prepared struct {
 	encoded []byte       // the delta, or what the oplog says up to covers
 	covers  oplog.Index  // the end of the invocation, once it is recorded
 	index   oplog.Index  // of the delta's entry
+	beside  *beside      // of an image, if the invocation has failed
 }
 
 // prepareSaving prepares saving at the end of a job if that is due. It is called
 // with r.mu held, which it gives away meanwhile, by who carries out the worker's
 // jobs.
 func (r *resident) prepareSaving(out *outcome) {
+	if r.lifeDue(out) {
+		r.prepared = &prepared{}
+		return
+	}
 	if !out.alive || out.result == nil {
+		r.prepareBeside(out)
 		return
 	}
 	switch r.savingDue(false) {
@@ -189,6 +195,10 @@ func (r *resident) finishSaving() {
 	r.prepared = nil
 	switch {
 	case p == nil:
+	case r.machine.ephemeral && p.covers != 0:
+		r.saveLife(p)
+	case p.beside != nil && p.covers != 0:
+		r.saveBeside(p)
 	case p.covers == 0 || r.body == nil: // the invocation has not ended like that
 		if p.delta != nil {
 			r.forgetSaved()
@@ -250,6 +260,7 @@ func (r *resident) adoptDelta(p *prepared) {
 
 // makeImage saves the state as an image.
 func (r *resident) makeImage(p *prepared) {
+	began := r.ws.Sched.Monotonic()
 	var entry *oplog.Image
 	err := r.unlocked(func() (err error) {
 		if r.saved == nil {
@@ -266,7 +277,8 @@ func (r *resident) makeImage(p *prepared) {
 		return
 	}
 	r.computed, r.savedAt = 0, r.ws.Sched.Monotonic()
-	r.replaceImage(entry)
+	r.imageTook, r.imageAt = r.savedAt-began, r.savedAt
+	r.replaceImage(entry, r.saved.head.Packs)
 }
 
 // saveAndLeave saves the state of an instance at rest that is to be dropped. It
@@ -308,6 +320,6 @@ func (r *resident) saveAndLeave() bool {
 // entries, if that is wanted.
 func (r *resident) verified(covers oplog.Index) {
 	if r.ws.Verify != nil {
-		r.ws.Verify(r.worker, r.verify(context.Background(), covers))
+		r.ws.Verify(r.worker, r.verify(r.ws.writing, covers))
 	}
 }

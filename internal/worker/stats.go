@@ -15,6 +15,7 @@ type stats struct {
 	suspended, evictions, recoveries, images atomic.Uint64
 	recoveryNanoseconds, replayed, refused   atomic.Uint64
 	deltas, deltaBytes                       atomic.Uint64
+	truncations, truncated                   atomic.Uint64
 }
 
 func (s *stats) count(body oplog.Body) {
@@ -49,7 +50,7 @@ func (ws *Workers) Stats() api.Stats {
 		Running: uint64(max(s.running.Load(), 0)), Waiting: uint64(ws.slots.waiting()), Sleeping: uint64(ws.Agenda.Waiting()),
 		Accepted: s.accepted.Load(), Finished: s.finished.Load(), Failed: s.failed.Load(), Retried: s.retried.Load(),
 		Suspended: s.suspended.Load(), Evictions: s.evictions.Load(), Recoveries: s.recoveries.Load(),
-		Recovery: time.Duration(s.recoveryNanoseconds.Load()).Seconds(), Replayed: s.replayed.Load(), Images: s.images.Load(), Deltas: s.deltas.Load(), DeltaBytes: s.deltaBytes.Load(), Refused: s.refused.Load(),
+		Recovery: time.Duration(s.recoveryNanoseconds.Load()).Seconds(), Replayed: s.replayed.Load(), Images: s.images.Load(), Truncations: s.truncations.Load(), Truncated: s.truncated.Load(), Deltas: s.deltas.Load(), DeltaBytes: s.deltaBytes.Load(), Refused: s.refused.Load(),
 	}
 	for _, r := range ws.all() {
 		r.mu.Lock()

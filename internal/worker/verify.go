@@ -28,6 +28,9 @@ func (r *resident) verify(ctx context.Context, covers oplog.Index) error {
 		return err
 	}
 	life, err := oplog.ReadLife(ctx, r.ws.Store.Logs(), r.worker)
+	if oplog.IsTruncated(err) {
+		return nil // nobody can tell any more
+	}
 	if err != nil {
 		return err
 	}

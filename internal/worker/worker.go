@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -22,22 +24,24 @@ type Runtime struct {
 	Store       storage.Store
 	Committer   *oplog.Committer // nil where nothing may be written
 	Engine      *wasm.Engine
-	WASI        *wasm.Host // wasip1.Module
+	WASI        *wasm.Host                 // wasip1.Module
+	Interfaces  []*component.HostInterface // what components may import
 	Directories hostdir.Host
 	Entropy     func([]byte) error // for the seeds of new workers
 	// Progress hears of work that somebody waits for: a stage, and 0 to 1.
 	Progress func(stage string, done float64)
 }
 
-// entryPoint is the export that runs a program (WASI 0.1, "command").
+// entryPoint is the export that runs a core module (WASI 0.1, "command").
 const entryPoint = "_start"
 
 // ErrProgram refuses what cannot be run as a program, whatever the world does.
-var ErrProgram = errors.New("this module cannot be run")
+var ErrProgram = errors.New("this program cannot be run")
 
 var (
 	errNotCommand = fmt.Errorf(`%w: it exports no "_start": it is a library, not a program; build it as a command, or deploy it to a server (waterbear deploy)`, ErrProgram)
 	errEntryPoint = fmt.Errorf(`%w: its "_start" takes or returns values, and that of a program does not; build it as a command`, ErrProgram)
+	errNotRun     = fmt.Errorf(`%w: it exports no wasi:cli/run: it is a library, not a program; build it as a command, or deploy it to a server (waterbear deploy)`, ErrProgram)
 )
 
 // MismatchError refuses to go on with a worker that was created otherwise.
@@ -59,20 +63,34 @@ func refused(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrProgram, err)
 }
 
-// compile makes a module of a program.
-func (rt *Runtime) compile(ctx context.Context, program []byte) (*wasm.Module, error) {
-	m, err := rt.Engine.Compile(ctx, program, rt.Progress)
+// compile makes the code of a program, which must be a command.
+func (rt *Runtime) compile(ctx context.Context, program []byte) (*catalog.Compiled, error) {
+	c, err := catalog.Compile(ctx, rt.Engine, rt.Interfaces, program, rt.Progress)
 	if err != nil {
 		return nil, refused(ctx, err)
 	}
-	for _, e := range m.Exports() {
+	if err := checkCommand(c); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// checkCommand refuses what has no entry point.
+func checkCommand(c *catalog.Compiled) error {
+	if c.Component != nil {
+		if c.RunExport() == "" {
+			return errNotRun
+		}
+		return nil
+	}
+	for _, e := range c.Module.Exports() {
 		if e.Name != entryPoint {
 			continue
 		}
 		if len(e.Params)+len(e.Results) > 0 {
-			return nil, errors.Join(errEntryPoint, m.Close())
+			return errEntryPoint
 		}
-		return m, nil
+		return nil
 	}
-	return nil, errors.Join(errNotCommand, m.Close())
+	return errNotCommand
 }

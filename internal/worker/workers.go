@@ -39,6 +39,9 @@ type Config struct {
 	// the time it would take; 0 takes one after every invocation, and less than
 	// that none ever.
 	ImageAfter time.Duration
+	// CutAfter is for how many entries an oplog is truncated; 0 for what is worth
+	// the work.
+	CutAfter oplog.Index
 	// Verify, if set, hears of every time that a worker's state is saved, and
 	// how it differs from a replay of all entries: nil if it does not, an
 	// ErrDiffers if it does, and any other error if that is not known. It takes
@@ -56,6 +59,7 @@ type Workers struct {
 	origins origins // what these begin with
 	drivers gate    // workers whose jobs are carried out
 	crew    *crew   // by these
+	keeper  keeper
 	stats   stats
 	tasks   []sched.Task
 	end     context.CancelCauseFunc // of the tasks
@@ -94,7 +98,7 @@ func NewWorkers(c Config) *Workers {
 		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
-	ws.drivers.changed = c.Sched.NewCondition()
+	ws.drivers.changed, ws.keeper.changed = c.Sched.NewCondition(), c.Sched.NewCondition()
 	ws.origins.limits = c.Defaults.Limits
 	ctx, end := context.WithCancelCause(context.Background())
 	ws.end = end
@@ -102,7 +106,7 @@ func NewWorkers(c Config) *Workers {
 	for range wakers {
 		ws.tasks = append(ws.tasks, c.Sched.Go("wake", func() { ws.wakeDue(ctx) }))
 	}
-	ws.tasks = append(ws.tasks, c.Sched.Go("evict", func() { ws.evictIdle(ctx) }))
+	ws.tasks = append(ws.tasks, c.Sched.Go("evict", func() { ws.evictIdle(ctx) }), c.Sched.Go("keep", func() { ws.keep(ctx) }))
 	return ws
 }
 
@@ -114,13 +118,18 @@ func (ws *Workers) Close(grace context.Context) {
 	ws.closing = true
 	ws.mu.Unlock()
 	ws.end(errClosing)
+	hope, end := context.WithCancel(context.Background())
+	watch := ws.Sched.Go("close", func() { ws.watchDisk(hope) })
 	for _, t := range ws.tasks {
 		t.Wait()
 	}
 	ws.tell(drained{errClosing})
 	_ = ws.drivers.wait(grace)
 	ws.tell(closed{errClosing})
-	ws.waitForDrivers()
+	_ = ws.drivers.wait(context.Background())
+	end()
+	watch.Wait()
+	ws.giveUp(errClosing)
 	ws.crew.close()
 	for _, r := range ws.all() {
 		r.mu.Lock()
@@ -133,21 +142,14 @@ func (ws *Workers) Close(grace context.Context) {
 	ws.origins.close()
 }
 
-// waitForDrivers waits until no job is under way. Those that wait for the disk
-// to have room may do so as long as there is hope.
-func (ws *Workers) waitForDrivers() {
-	ctx, end := context.WithCancel(context.Background())
-	watch := ws.Sched.Go("close", func() {
-		for ws.Sched.Sleep(ctx, stalledPause) == nil {
-			if ws.Committer.Stalled() != nil {
-				ws.giveUp(errClosing)
-			}
+// watchDisk ends waiting for what is not going to be durable. Whoever waits for
+// the disk to have room may do so as long as there is hope.
+func (ws *Workers) watchDisk(ctx context.Context) {
+	for ws.Sched.Sleep(ctx, stalledPause) == nil {
+		if ws.Committer.Stalled() != nil {
+			ws.giveUp(errClosing)
 		}
-	})
-	_ = ws.drivers.wait(context.Background())
-	end()
-	watch.Wait()
-	ws.giveUp(errClosing)
+	}
 }
 
 // stalledPause is how often a node that stops looks whether the disk is full.
@@ -279,15 +281,17 @@ func (ws *Workers) forget(r *resident) bool {
 		return false
 	}
 	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if r.users > 0 || ws.residents[r.worker] != r {
-		return false
+	gone := r.users == 0 && ws.residents[r.worker] == r
+	if gone {
+		ws.Agenda.Set(r.worker, at)
+		delete(ws.residents, r.worker)
+		ws.changed.Wake()
 	}
-	ws.Agenda.Set(r.worker, at)
-	delete(ws.residents, r.worker)
-	r.forgetSaved()
-	ws.changed.Wake()
-	return true
+	ws.mu.Unlock()
+	if gone {
+		r.forgetSaved()
+	}
+	return gone
 }
 
 // wakeDue looks after the workers whose time has come.
@@ -329,135 +333,10 @@ func (ws *Workers) wakeDue(ctx context.Context) {
 // wakeAgain is when a worker is looked at again that could not be read.
 const wakeAgain = 2 * time.Second
 
-// evictIdle drops instances and records that have had nothing to do for a
-// while, and records at once while there are as many as there may be.
-func (ws *Workers) evictIdle(ctx context.Context) {
-	every := min(max(ws.IdleAfter/4, 10*time.Millisecond), time.Second)
-	for pause := every; ws.Sched.Sleep(ctx, pause) == nil; {
-		now := ws.Sched.Monotonic()
-		all := ws.all()
-		pressing := len(all) >= ws.MaxResident
-		for _, r := range all {
-			r.mu.Lock()
-			idle := now - r.lastUsed
-			old := r.loaded && idle >= ws.IdleAfter
-			bare := r.loaded && r.body == nil && (r.saved == nil || len(all) > maxSaved) && idle >= min(bareAfter, ws.IdleAfter)
-			r.tickIfDue()
-			r.mu.Unlock()
-			if old {
-				ws.evict(r)
-			}
-			if old || bare || pressing {
-				ws.forget(r)
-			}
-		}
-		if pause = every; pressing {
-			pause = min(every, pressedPause)
-		}
-	}
-}
-
-// tickIfDue begins what has become due of a worker in mind. The wakers see to
-// that too, but may all be waiting for room. It is called with r.mu held.
-func (r *resident) tickIfDue() {
-	if !r.loaded || r.damage != nil || r.driving || !r.exists() {
-		return
-	}
-	now := oplog.At(r.ws.Sched.Now())
-	if at := r.machine.wake(now); at != 0 && at <= now {
-		r.apply(tick{})
-	}
-}
-
-// bareAfter is how long a worker without an instance is kept in mind: those who
-// go to sleep for long do so one after the other.
-const bareAfter = time.Second
-
-// maxSaved is how many workers with a saved state at hand are kept in mind
-// although they have no instance.
-const maxSaved = 16 << 10
-
-// pressedPause is how long evictIdle rests while there are too many records.
-const pressedPause = 50 * time.Millisecond
-
-// relieve drops an eighth of the instances at rest, those that have rested
-// longest, and all that no worker has, because there is no memory left. It
-// reports whether there were any.
-func (ws *Workers) relieve() bool {
-	freed := ws.shells.empty()
-	ws.mu.Lock()
-	n := (ws.idle.Len() + 7) / 8
-	var oldest []*resident
-	for e := ws.idle.Front(); e != nil && len(oldest) < n; e = e.Next() {
-		oldest = append(oldest, e.Value.(*resident))
-	}
-	ws.mu.Unlock()
-	for _, r := range oldest {
-		ws.evict(r)
-	}
-	return ws.shells.empty() || freed || len(oldest) > 0
-}
-
-// evict drops an instance if it is at rest.
-func (ws *Workers) evict(r *resident) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	used := r.lastUsed
-	if !r.saveAndLeave() {
-		ws.busy(r)
-		return
-	}
-	r.apply(evicted{})
-	r.lastUsed = used // being evicted is no use
-	if r.machine.phase == absent {
-		ws.stats.evictions.Add(1)
-	}
-}
-
-// room waits until there may be one instance more, and counts it.
-func (ws *Workers) room(ctx context.Context) error { return ws.bodies.acquire(ctx, ws.makeRoom) }
-
-// makeRoom drops instances at rest as long as somebody waits for their place.
-func (ws *Workers) makeRoom() {
-	for ws.bodies.waiting() > 0 {
-		ws.mu.Lock()
-		oldest := ws.idle.Front()
-		ws.mu.Unlock()
-		if oldest == nil {
-			return
-		}
-		ws.evict(oldest.Value.(*resident))
-	}
-}
-
 // newBody makes a worker's surroundings; instances come from the shells.
 func (ws *Workers) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	c.shells, c.origins = &ws.shells, &ws.origins
 	return ws.Runtime.newBody(ctx, c)
-}
-
-// rested notes that an instance has nothing to do, busy that it has again, and
-// dropped that it is gone. The first two are called with r.mu held.
-func (ws *Workers) rested(r *resident) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.places[r] == nil {
-		ws.places[r] = ws.idle.PushBack(r)
-	}
-}
-
-func (ws *Workers) busy(r *resident) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if e := ws.places[r]; e != nil {
-		ws.idle.Remove(e)
-		delete(ws.places, r)
-	}
-}
-
-func (ws *Workers) dropped(r *resident) {
-	ws.busy(r)
-	ws.bodies.release()
 }
 
 // revisionOf gives the revision that a worker was made of.

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -137,7 +138,7 @@ func (w *world) runtime() *Runtime {
 		w.t.Error(err)
 	}
 	return &Runtime{
-		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Directories: w.hosts,
+		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Interfaces: wasip2.Interfaces(), Directories: w.hosts,
 		Entropy: func(p []byte) error {
 			p[0] = 42
 			return nil

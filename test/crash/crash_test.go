@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestKilledProgramsEndAsIfNothingHadHappened(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	for i, example := range guests.Examples(t) {
+	for i, example := range slices.Concat(guests.Examples(t), guests.Components(t)) {
 		t.Run(example.Name, func(t *testing.T) {
 			module := filepath.Join(t.TempDir(), example.Name+".wasm")
 			if err := os.WriteFile(module, example.Program(t), 0o644); err != nil {

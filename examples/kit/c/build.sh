@@ -11,7 +11,10 @@ set -eu
 cd "$(dirname "$0")"
 out=${1:-..}
 mkdir -p build "$out"
-PATH=$PWD/../build/cargo/bin:$PWD/../node_modules/.bin:$PATH
+# clang would run a wasm-opt that it found in PATH, which therefore stays as it
+# is.
+wit_bindgen=../build/cargo/bin/wit-bindgen
+jco=../node_modules/.bin/jco
 
 # build NAME WORLD ENCODING SOURCES... The bindings are called kit whatever the
 # world is.
@@ -20,11 +23,11 @@ build() {
 	shift 3
 	generated=build/$name
 	rm -rf "$generated"
-	wit-bindgen c ../wit --world "$world" --rename-world kit --string-encoding "$encoding" --out-dir "$generated" >/dev/null
+	"$wit_bindgen" c ../wit --world "$world" --rename-world kit --string-encoding "$encoding" --out-dir "$generated" >/dev/null
 	clang-19 --target=wasm32-wasi -mexec-model=reactor -O2 -Wall "-I$generated" -I. \
 		"$@" kit.c values.c text.c "$generated/kit.c" "$generated/kit_component_type.o" \
 		-Wl,--strip-all -o "$generated/core.wasm"
-	jco new "$generated/core.wasm" --wasi-reactor -o "$out/$name.wasm" >/dev/null
+	"$jco" new "$generated/core.wasm" --wasi-reactor -o "$out/$name.wasm" >/dev/null
 }
 build c kit utf8
 build c-utf16 kit utf16 -DUTF16

@@ -20,6 +20,21 @@ cp -r "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/wit-bindgen-go-"$version"/src
 chmod -R u+w build/pkg
 (cd build/pkg && go mod edit -go=1.26)
 
+# While arguments are laid into memory, a component must call nobody; a garbage
+# collection does. So it has to wait, which is what later versions do too.
+sed -i 's/adapterMonotonicClockSetPaused(true)/procPin(); &/; s/adapterMonotonicClockSetPaused(false)/&; procUnpin()/' build/pkg/wit/runtime/runtime.go
+cat >build/pkg/wit/runtime/pin.go <<'END'
+package runtime
+
+import _ "unsafe"
+
+//go:linkname procPin runtime.procPin
+func procPin() int
+
+//go:linkname procUnpin runtime.procUnpin
+func procUnpin()
+END
+
 # build NAME WORLD FLAGS...
 build() {
 	name=$1 world=$2

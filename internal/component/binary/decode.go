@@ -82,7 +82,21 @@ func Decode(source []byte) (*Component, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
+	nameResources(c.Exports)
 	return c, nil
+}
+
+// nameResources gives resource types that have no name, those that the component
+// makes itself, the one that they are exported by.
+func nameResources(exports []Extern) {
+	for _, e := range exports {
+		switch {
+		case e.Resource != nil && e.Resource.Name == "":
+			e.Resource.Name = e.Name
+		case e.Instance != nil:
+			nameResources(e.Instance.Exports)
+		}
+	}
 }
 
 // component reads a component from its preamble to the end of the section, and

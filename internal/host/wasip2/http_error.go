@@ -2,6 +2,7 @@ package wasip2
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
@@ -106,14 +107,11 @@ func showValue(t *wit.Type, v wit.Value) string {
 		}
 		return showValue(t.Elem, v.Payload)
 	case []wit.Value:
-		text := ""
+		var parts []string
 		for i, f := range t.Fields {
-			if i > 0 {
-				text += ", "
-			}
-			text += f.Name + " " + showValue(f.Type, v[i])
+			parts = append(parts, f.Name+" "+showValue(f.Type, v[i]))
 		}
-		return text
+		return strings.Join(parts, ", ")
 	}
 	return fmt.Sprint(v)
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -372,6 +373,20 @@ func TestEveryKindOfResourceIsKept(t *testing.T) {
 	must(t, other.sys.Close())
 	other.empty()
 	r.equal(other.sys.AppendState(nil), []byte{1, 0, 0})
+}
+
+// The golden state is never edited: what was written once stays readable, and a
+// state of today is written as FORMAT.md says.
+func TestStateHasTheFormatThatIsSpecified(t *testing.T) {
+	r := everything(t)
+	golden, err := os.ReadFile("testdata/state-1.golden")
+	must(t, err)
+	if state := r.sys.AppendState(nil); string(state) != string(golden) {
+		t.Errorf("got state\n%x\nwant\n%x", state, golden)
+	}
+	s, err := New(wasi.Config{FS: r.fs.Clone(), MaxFiles: 20, Open: golden})
+	must(t, err)
+	r.equal(s.resources.Len(), r.sys.resources.Len())
 }
 
 func TestDamagedStateIsRefused(t *testing.T) {

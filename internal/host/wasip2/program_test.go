@@ -24,20 +24,20 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// live is the world as it is, unrecorded.
-type live struct {
+// unrecorded is the world as it is.
+type unrecorded struct {
 	start          time.Time
 	stdin          io.Reader
 	stdout, stderr bytes.Buffer
 }
 
-func (l *live) Realtime() (uint64, error)  { return uint64(time.Now().UnixNano()), nil }
-func (l *live) Monotonic() (uint64, error) { return uint64(time.Since(l.start)) + 1, nil }
-func (l *live) Touch() error               { return nil }
-func (l *live) Fill(p []byte) error        { _, err := rand.Read(p); return err }
-func (l *live) stamp() uint64              { return uint64(time.Now().UnixNano()) }
+func (l *unrecorded) Realtime() (uint64, error)  { return uint64(time.Now().UnixNano()), nil }
+func (l *unrecorded) Monotonic() (uint64, error) { return uint64(time.Since(l.start)) + 1, nil }
+func (l *unrecorded) Touch() error               { return nil }
+func (l *unrecorded) Fill(p []byte) error        { _, err := rand.Read(p); return err }
+func (l *unrecorded) stamp() uint64              { return uint64(time.Now().UnixNano()) }
 
-func (l *live) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
+func (l *unrecorded) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
 	if !stdin {
 		now, _ := l.Monotonic()
 		if now < deadline {
@@ -48,7 +48,7 @@ func (l *live) Wait(deadline uint64, stdin bool) (ambient.Readiness, error) {
 	return ambient.Readiness{Now: now, Stdin: stdin, Bytes: 1}, err
 }
 
-func (l *live) Read(limit int) ([]byte, error) {
+func (l *unrecorded) Read(limit int) ([]byte, error) {
 	if l.stdin == nil {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (l *live) Read(limit int) ([]byte, error) {
 	return p[:n], err
 }
 
-func (l *live) Write(stream int, p []byte) error {
+func (l *unrecorded) Write(stream int, p []byte) error {
 	if stream == stdout {
 		l.stdout.Write(p)
 	} else {
@@ -114,7 +114,7 @@ func entryOf(t testing.TB, p *component.Program) string {
 // run runs a command to its end.
 func run(t testing.TB, p *component.Program, c command) outcome {
 	t.Helper()
-	l := &live{start: time.Now(), stdin: strings.NewReader(c.stdin)}
+	l := &unrecorded{start: time.Now(), stdin: strings.NewReader(c.stdin)}
 	files := filesystem.New(filesystem.Config{Now: l.stamp, Load: func(o filesystem.Origin) (io.ReadCloser, error) {
 		return os.Open(filepath.Join(c.root, o.Path))
 	}})
@@ -184,6 +184,79 @@ func TestCommandFindsWhatItAsksFor(t *testing.T) {
 	}
 }
 
+func TestCommandInRustFindsWhatItAsksFor(t *testing.T) {
+	o := run(t, compile(t, guests.Wasm(t, "components/tour")), command{
+		args: []string{"tour", "5", "3"}, env: []string{"A=b"}, root: t.TempDir(), stdin: "one\ntwo\n",
+	})
+	want := `arguments: ["5", "3"]
+environment: [("A", "b")]
+line 1: one
+line 2: two
+input: 8 bytes
+tail: "line\n", length 23
+one: "first LINE\n"
+tour: [Ok("deep"), Ok("three")]
+tour/deep: [Ok("two")]
+missing: Err(NotFound)
+outside: true
+not empty: true
+modified plausibly: true
+wall clock plausible: true
+slept long enough: true
+never goes back: true
+random numbers: 100
+`
+	if o.stdout != want || o.stderr != "tour: done\n" || o.code != 1 {
+		t.Errorf("got code %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
+func TestHandlerOfRequestsAnswers(t *testing.T) {
+	p := compile(t, guests.Wasm(t, "components/http"))
+	entry := ""
+	for _, e := range p.Exports() {
+		if strings.HasPrefix(e.Name, "wasi:http/incoming-handler@0.2.") {
+			entry = e.Name
+		}
+	}
+	long := strings.Repeat("0123456789abcdef", 1000)
+	r := newRig(t, wasi.Config{})
+	in, err := p.Instantiate(context.Background(), component.Config{State: r.sys})
+	must(t, err)
+	defer in.Close()
+	for _, c := range []struct {
+		path, body string
+		status     uint16
+		want       string
+	}{
+		{"/?a=b", "", 200, "request 1: POST a=b\n"},
+		{"/echo", long, 200, long},
+		{"/none", "", 404, "not found\n"},
+		{"/fetch", "127.0.0.1:80/x", 502, "ErrorCode::HttpRequestDenied"},
+		{"/fetch", "", 502, "bad authority"},
+		{"/", "", 200, "request 6: POST \n"},
+	} {
+		request := incomingExample()
+		request.parts[partPath], request.content.data = some(c.path), []byte(c.body)
+		request.headers = append(request.headers, field{"content-type", []byte("text/x")})
+		rep, err := r.sys.add(request, 0)
+		must(t, err)
+		out, err := r.sys.add(&outparam{}, 0)
+		must(t, err)
+		_, err = in.Call(context.Background(), entry, []wit.Value{rep, out})
+		must(t, err)
+		a, err := get[*answer](r.sys, out)
+		must(t, err)
+		b, err := get[*outgoingBody](r.sys, a.body)
+		must(t, err)
+		if a.status != c.status || string(b.data) != c.want || !b.finished || len(a.headers) != 1 {
+			t.Errorf("%s: got %d, %v, %.100q, finished %t", c.path, a.status, a.headers, b.data, b.finished)
+		}
+		r.drop(out)
+		r.empty()
+	}
+}
+
 // library is an instance of the component steps, and what it runs in.
 type library struct {
 	t        testing.TB
@@ -222,9 +295,9 @@ func (l *library) move() {
 		must(l.t, to.Cores()[i].Restore(saved))
 		must(l.t, saved.Close())
 	}
-	handles, err := l.instance.Handles()
+	handles, err := l.instance.AppendHandles(nil)
 	must(l.t, err)
-	must(l.t, to.SetHandles(handles))
+	must(l.t, to.ReadHandles(handles))
 	must(l.t, l.instance.Close())
 	l.rig, l.instance = rig, to
 }
@@ -232,6 +305,9 @@ func (l *library) move() {
 func TestRestoredComponentGoesOnWithWhatItHasOpen(t *testing.T) {
 	p := compile(t, guests.Wasm(t, "components/steps"))
 	steady, moving := newLibrary(t, p), newLibrary(t, p)
+	if why := moving.instance.Unimageable(); len(why) > 0 {
+		t.Fatal(why)
+	}
 	for i, step := range []struct {
 		name string
 		args []wit.Value

@@ -150,11 +150,12 @@ func showType(t *wit.Type) string {
 	case wit.Own, wit.Borrow:
 		return fmt.Sprintf("%s<%s>", t.Kind, t.Resource.Name)
 	}
-	text := t.Kind.String()
+	var text strings.Builder
+	text.WriteString(t.Kind.String())
 	for _, f := range t.Fields {
-		text += " (" + f.Name + " " + showType(f.Type) + ")"
+		fmt.Fprintf(&text, " (%s %s)", f.Name, showType(f.Type))
 	}
-	return text
+	return text.String()
 }
 
 func must(t rapid.TB, err error) {

@@ -142,7 +142,16 @@ func (l logs) read(ctx context.Context, w id.Worker, from, to uint64, yield func
 		return err
 	}
 	defer r.close()
-	from = max(from, r.below)
+	if from < r.below {
+		c, ok, _, err := r.at(r.below)
+		if err != nil {
+			return err
+		}
+		// The chunk that has the first entry to be kept may begin before it.
+		if from = max(from, c.first); !ok {
+			from = r.below
+		}
+	}
 	if to == 0 || to > r.last {
 		to = r.last
 	}

@@ -401,41 +401,6 @@ func shardsAreIndependent(_ *testing.T, f *fixture) {
 	})
 }
 
-func truncationKeepsTheRest(_ *testing.T, f *fixture) {
-	a := worker("a")
-	f.acquire(0, 1)
-	for i := range uint64(4) {
-		f.append(0, 1, chunk(a, 1+3*i, 3))
-	}
-	f.must(f.store.Logs().Truncate(ctx, 0, 1, a, 5))
-	f.must(f.store.Logs().Truncate(ctx, 0, 1, a, 2))
-	f.must(f.store.Logs().Truncate(ctx, 0, 1, worker("b"), 2))
-	f.andReopened(func() {
-		equal(f, "entries", f.read(a, 5, 0), "4-6 7-9 10-12")
-		first, last, err := f.store.Logs().Bounds(ctx, a)
-		f.must(err)
-		if first > 5 || last != 12 {
-			f.Fatalf("bounds %d and %d", first, last)
-		}
-	})
-	f.append(0, 1, chunk(a, 13, 1))
-}
-
-func truncationOfAllKeepsThePlace(_ *testing.T, f *fixture) {
-	a := worker("a")
-	f.acquire(0, 1)
-	f.append(0, 1, chunk(a, 1, 3))
-	f.must(f.store.Logs().Truncate(ctx, 0, 1, a, 99))
-	f.andReopened(func() {
-		f.bounds(a, 4, 3)
-		equal(f, "entries", f.read(a, 0, 0), "")
-		equal(f, "workers", f.workers(id.Worker{}), "")
-		f.want(f.store.Logs().Append(ctx, 0, 1, 1, []storage.Chunk{chunk(a, 1, 1)}), storage.ErrGap)
-	})
-	f.append(0, 1, chunk(a, 4, 2))
-	f.andReopened(func() { f.bounds(a, 4, 5) })
-}
-
 func aDeletedLogBeginsAgain(_ *testing.T, f *fixture) {
 	a, b := worker("a"), worker("b")
 	f.acquire(0, 1)
