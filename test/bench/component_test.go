@@ -241,6 +241,26 @@ func BenchmarkReturn(b *testing.B) {
 	})
 }
 
+// BenchmarkComponentInvoke invokes a worker of a component and one of a core
+// module, both in C and in their instances all the time, in turns, and gives the
+// computing for an invocation.
+func BenchmarkComponentInvoke(b *testing.B) {
+	p := newEmbedded(b, b.TempDir(), waterbear.PlatformOptions{}, map[string][]byte{
+		"core": guests.Wasm(b, "kit"), "component": guests.Wasm(b, "kit/c"),
+	})
+	const times = 500
+	invoke := func(program, function string) func() time.Duration {
+		return func() time.Duration {
+			began := processTime(b)
+			for range times {
+				p.invoke(b, program, "a", function, 1)
+			}
+			return processTime(b) - began
+		}
+	}
+	turns(b, times, []string{"component", "core"}, []func() time.Duration{invoke("component", "add"), invoke("core", "inc")})
+}
+
 // returning is how many workers come back in turns.
 const returning = 8
 
