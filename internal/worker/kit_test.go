@@ -53,13 +53,13 @@ func (p *platform) kitSteps(k guests.Kit) []guests.KitStep {
 func (p *platform) follow(k guests.Kit, before func()) {
 	p.t.Helper()
 	w := id.Worker{Component: k.Name, Name: "a"}
-	printed := ""
+	var printed strings.Builder
 	steps := p.kitSteps(k)
 	for i, s := range steps {
 		before()
 		v, err := p.Invoke(p.t.Context(), w, api.Call{Function: s.Call, Args: s.Args})
 		must(p.t, err)
-		printed += s.Prints
+		printed.WriteString(s.Prints)
 		if s.Traps {
 			if v.State != api.StateFailed || v.Failure.Code != api.FailedTrap {
 				p.t.Errorf("step %d, %s%s: got %s %s, want a trap", i, s.Call, s.Args, v.State, v.Result)
@@ -85,8 +85,8 @@ func (p *platform) follow(k guests.Kit, before func()) {
 			logged.Write(l.Bytes)
 		}
 	}
-	if logged.String() != printed {
-		p.t.Errorf("it printed %q, want %q", logged.String(), printed)
+	if logged.String() != printed.String() {
+		p.t.Errorf("it printed %q, want %q", logged.String(), printed.String())
 	}
 	p.open()
 }

@@ -147,3 +147,9 @@ func BenchmarkCompute(b *testing.B) { compare(b, "compute", "60", 0) }
 
 // BenchmarkCalls is the cost of a recorded call that nobody waits for.
 func BenchmarkCalls(b *testing.B) { compare(b, "calls", "400000", 400_000) }
+
+func must(b *testing.B, err error) {
+	if err != nil {
+		b.Fatal(err)
+	}
+}

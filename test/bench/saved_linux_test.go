@@ -80,12 +80,6 @@ func capture(b *testing.B, in *wasm.Instance, s *wasm.Saved) *wasm.Change {
 	return c
 }
 
-func must(b *testing.B, err error) {
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
 // initialized gives an instance that has begun.
 func (s *shell) initialized(b *testing.B) *wasm.Instance {
 	in := s.instance(b)
