@@ -264,22 +264,6 @@ func BenchmarkComponentInvoke(b *testing.B) {
 // returning is how many workers come back in turns.
 const returning = 8
 
-// embedded is a platform in this process.
-type embedded struct{ *waterbear.Platform }
-
-// newEmbedded opens one, and deploys what it does not have yet.
-func newEmbedded(b *testing.B, dir string, options waterbear.PlatformOptions, programs map[string][]byte) embedded {
-	b.Helper()
-	node, err := waterbear.Open(b.Context(), waterbear.Options{Dir: dir, Platform: &options})
-	must(b, err)
-	b.Cleanup(func() { must(b, node.Close()) })
-	for name, program := range programs {
-		_, err := node.Platform().Deploy(b.Context(), name, program, nil)
-		must(b, err)
-	}
-	return embedded{node.Platform()}
-}
-
 // round has each of so many workers add 1, and wants the sum.
 func (e embedded) round(b *testing.B, program, function string, workers, want int) {
 	b.Helper()
