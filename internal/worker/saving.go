@@ -37,7 +37,7 @@ const (
 	// imageEntries is for how many entries there is an image, so that those
 	// behind it are soon read. Keys of clients make an image dearer: each is
 	// counted as keyEntries.
-	imageEntries = 16 << 10
+	imageEntries = 8 << 10
 	keyEntries   = 4
 )
 
