@@ -3,7 +3,8 @@
 #
 #	make crash KILLS=1000     kill -9 of the real binary at random moments
 #	make sim SEED=0x2a        one simulation again; SEEDS=n: n random ones
-#	make soak                 both, for about an hour
+#	make year SEED=0x2a       one simulated year again; YEARS=n: n random ones
+#	make soak                 these, for about an hour
 #	make fuzz FUZZTIME=10m    every fuzz target, one after the other
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
 #	make sleepers SLEEPERS=n  start so many workers that sleep, and kill the server
@@ -16,6 +17,7 @@ export CGO_ENABLED := 0
 KILLS    ?= 40
 SEED     ?=
 SEEDS    ?= 100
+YEARS    ?= 10
 FUZZTIME ?= 1m
 BENCH    ?= .
 COUNT    ?= 6
@@ -26,7 +28,7 @@ concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... .
 	./internal/vfs/... ./internal/wasm/... ./internal/worker/... \
 	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
-.PHONY: build install test lint fmt race ci crash sim soak fuzz bench sleepers kit
+.PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers kit
 
 build:
 	go build -o build/waterbear ./cmd/waterbear
@@ -63,9 +65,14 @@ crash:
 sim:
 	go test ./internal/sim -count=1 -timeout=0 -sim.seeds=$(SEEDS) $(if $(SEED),-v -sim.seed=$(SEED))
 
+# A year of few workers with timers. It takes some seconds.
+year:
+	go test ./internal/sim -run=TestAYear -count=1 -timeout=0 -v $(if $(SEED),-sim.seed=$(SEED),-sim.years=$(YEARS))
+
 soak:
 	$(MAKE) crash KILLS=1000
 	$(MAKE) sim SEEDS=20000
+	$(MAKE) year YEARS=100
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

@@ -66,7 +66,6 @@ func truncated(t *testing.T, dir string, n int, keep api.Retention) *waterbear.N
 	}
 }
 
-
 func TestATruncatedWorkerIsReadWhole(t *testing.T) {
 	const calls = 900
 	dir := t.TempDir()

@@ -204,17 +204,18 @@ func invocationText(b oplog.Body) string {
 
 // archivedText says what has become of truncated entries on one line.
 func archivedText(b *oplog.Archived) string {
-	text := fmt.Sprintf("what is below %d may go", b.Below)
+	var text strings.Builder
+	fmt.Fprintf(&text, "what is below %d may go", b.Below)
 	for _, shelf := range []struct {
 		name string
 		*oplog.Shelving
 	}{{"results", &b.Results}, {"output", &b.Logs}} {
 		for _, a := range shelf.Added {
-			text += fmt.Sprintf(", %s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count)
+			fmt.Fprintf(&text, ", %s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count)
 		}
 		if shelf.Forget > 0 {
-			text += fmt.Sprintf(", %s below %d forgotten", shelf.name, shelf.Forget)
+			fmt.Fprintf(&text, ", %s below %d forgotten", shelf.name, shelf.Forget)
 		}
 	}
-	return text
+	return text.String()
 }

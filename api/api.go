@@ -162,7 +162,7 @@ type Worker struct {
 	Args      []string   `json:"args"`
 	Env       []string   `json:"env" doc:"KEY=VALUE"`
 	Queue     uint64     `json:"queue" doc:"Invocations accepted and not finished"`
-	Entries   uint64     `json:"entries" doc:"In its oplog"`
+	Entries   uint64     `json:"entries" doc:"That its oplog has had, truncated ones included"`
 }
 
 // WorkerDetail is all there is to tell of one worker.

@@ -54,7 +54,7 @@ var imports = map[string][]string{
 		"internal/storage/local", "internal/vfs", "internal/wasm", "internal/worker",
 	},
 	"internal/sim": {
-		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/hostdir", "internal/host/live",
+		"api", "internal/agenda", "internal/catalog", "internal/durable", "internal/host/hostdir", "internal/host/live", "internal/host/wasip2",
 		"internal/id", "internal/oplog", "internal/sched", "internal/storage", "internal/storage/local",
 		"internal/storage/memory", "internal/storage/storagetest", "internal/vfs", "internal/wasm", "internal/worker",
 	},

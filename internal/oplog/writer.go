@@ -44,6 +44,7 @@ type Writer struct {
 	next    Index
 	flying  []byte // the chunk being flushed, reused for the one after the next
 	flown   Index  // its last index
+	bytes   uint64 // of all entries appended
 
 	// Guarded by c.mu.
 	wanted bool // in c.wanted
@@ -133,6 +134,7 @@ func (w *Writer) add(grown []byte, k *kind) (Index, error) {
 	w.pending = grown
 	w.next++
 	w.count++
+	w.bytes += uint64(size - before)
 	w.mu.Unlock()
 	if before < flushAt && size >= flushAt { // at the crossing alone: it stays wanted
 		w.c.want(w)
@@ -145,6 +147,13 @@ func (w *Writer) Last() Index {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.next - 1
+}
+
+// Bytes is how many bytes the entries had that were appended.
+func (w *Writer) Bytes() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes
 }
 
 // Committed is the index of the last durable entry.

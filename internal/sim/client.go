@@ -80,10 +80,12 @@ func (c *client) create(ctx context.Context, s service, d *dossier) bool {
 }
 
 // functions are what clients call: those that a register and a counter have,
-// and all.
+// all of kit, those of keeper that leave something open, and all of keeper.
 var (
-	simple = []string{"inc", "inc", "put", "get"}
-	varied = []string{"inc", "put", "get", "file_inc", "roll", "now", "nap", "flaky", "fail", "steps", "print"}
+	simple  = []string{"inc", "inc", "put", "get"}
+	varied  = []string{"inc", "put", "get", "file_inc", "roll", "now", "nap", "flaky", "fail", "steps", "print"}
+	keeping = []string{"append", "append", "next", "arm", "ring", "mint", "mint", "spend", "fail"}
+	both    = append([]string{"inc", "put", "get", "file-inc", "roll", "now", "nap", "flaky", "steps", "print"}, keeping...)
 )
 
 // call draws a call of a worker.
@@ -114,20 +116,25 @@ func (c *client) keyed(d *dossier) api.Call {
 }
 
 func functionsOf(w id.Worker) []string {
-	if w.Name == "plain" || w.Name == "pair" {
+	switch {
+	case w.Name == "plain" || w.Name == "pair":
 		return simple
+	case w.Component == module:
+		return varied
+	case w.Name == "keeping":
+		return keeping
 	}
-	return varied
+	return both
 }
 
 func draw(r *rand.Rand, functions []string) api.Call {
 	call := api.Call{Function: functions[r.IntN(len(functions))]}
 	switch call.Function {
-	case "inc", "file_inc", "steps", "print":
+	case "inc", "file_inc", "file-inc", "steps", "print", "append", "mint":
 		call.Args = fmt.Appendf(nil, "[%d]", 1+r.IntN(9))
 	case "put":
 		call.Args = fmt.Appendf(nil, "[%d]", 1+r.IntN(1e6))
-	case "nap":
+	case "nap", "arm":
 		call.Args = fmt.Appendf(nil, "[%d]", magnitude(r, 0, 3.7))
 	case "flaky":
 		call.Args = fmt.Appendf(nil, "[%d]", 1+r.IntN(3))

@@ -1,13 +1,32 @@
 package sim
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 )
 
-// kit is the state of a worker of the guest "kit", as its functions have to
-// leave it: what Waterbear runs is compared with it.
-type kit struct{ counter, registered, file int64 }
+// kit is the state of a worker of the guests kit and keeper, as their functions
+// have to leave it: what Waterbear runs is compared with it. It is comparable.
+type kit struct {
+	counter, registered, file int64
+
+	written, tokens string // numbers, as appendNumber has them
+	read            int    // of what is written, in bytes
+	armed           bool
+}
+
+func appendNumber(s string, n int64) string {
+	return string(binary.LittleEndian.AppendUint64([]byte(s), uint64(n)))
+}
+
+// firstNumber is -1 if there is none.
+func firstNumber(s string) int64 {
+	if s == "" {
+		return -1
+	}
+	return int64(binary.LittleEndian.Uint64([]byte(s)))
+}
 
 // after is the state behind a call that was answered with result, or an error
 // if that is the wrong answer. What a function observes is believed: the clock,
@@ -34,7 +53,7 @@ func (k kit) after(function string, args, result []byte) (kit, error) {
 	case "put":
 		want = []int64{k.registered}
 		k.registered = arg
-	case "file_inc":
+	case "file_inc", "file-inc":
 		k.file += arg
 		want = []int64{k.file}
 	case "roll":
@@ -47,12 +66,46 @@ func (k kit) after(function string, args, result []byte) (kit, error) {
 		return k, nil
 	case "print":
 	default:
-		return k, fmt.Errorf("%s has a result, and should have none", function)
+		k, want, err = k.keep(function, arg)
+		if err != nil {
+			return k, err
+		}
 	}
 	if len(want) != len(out) || first(want) != first(out) {
 		return k, fmt.Errorf("%s%s gave %s, want %v", function, args, result, want)
 	}
 	return k, nil
+}
+
+// keep is after for the functions that leave something open, and gives what they
+// have to give.
+func (k kit) keep(function string, arg int64) (kit, []int64, error) {
+	var want int64
+	switch function {
+	case "append":
+		k.written = appendNumber(k.written, arg)
+		want = int64(len(k.written) / 8)
+	case "next":
+		want = firstNumber(k.written[k.read:])
+		k.read = min(k.read+8, len(k.written))
+	case "arm":
+		k.armed = true
+		return k, nil, nil
+	case "ring":
+		if k.armed {
+			want = 1
+		}
+		k.armed = false
+	case "mint":
+		k.tokens = appendNumber(k.tokens, arg)
+		want = int64(len(k.tokens) / 8)
+	case "spend":
+		want = firstNumber(k.tokens)
+		k.tokens = k.tokens[min(8, len(k.tokens)):]
+	default:
+		return k, nil, fmt.Errorf("%s has a result, and should have none", function)
+	}
+	return k, []int64{want}, nil
 }
 
 func integers(array []byte) (all []int64, err error) {

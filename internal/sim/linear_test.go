@@ -45,9 +45,9 @@ func checkLinear(t *testing.T, what string, deeds []Deed) {
 	histories := map[string][]porcupine.Operation{}
 	for i := range deeds {
 		d := &deeds[i]
-		part := d.Worker.Name
+		part := d.Worker.String()
 		switch {
-		case !slices.Contains([]string{"plain", "pair", "fleeting"}, part):
+		case !slices.Contains([]string{"plain", "pair", "fleeting"}, d.Worker.Name):
 			continue
 		case d.Function == "put": // which has nothing to do with the counter
 			part += "'s register"

@@ -4,26 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
-// component is what the workers of a Platform are of, ephemeral the name of the
-// one whose invocations have an instance each.
+// module and component are what the workers of a Platform are of, a core module
+// and a component that keeps resources between two calls. ephemeral is the name
+// of those whose invocations have an instance each.
 const (
-	component = "kit"
+	module    = "kit"
+	component = "keeper"
 	ephemeral = "ephemeral"
 )
 
-// node is a process that looks after the workers of a component.
+// Guests are the programs of a Platform by their names, kit and keeper.
+type Guests map[string][]byte
+
+// node is a process that looks after the workers of some programs.
 type node struct {
 	committer *oplog.Committer
 	catalog   *catalog.Catalog
@@ -51,34 +60,43 @@ type bounds struct {
 	imageSize                     uint64        // as api.Images has it
 	queue                         uint64
 	retention                     api.Retention
-	cutAfter                      uint64 // as worker.Config has it
+	cutAfter                      uint64        // as worker.Config has it
+	grain                         time.Duration // of its timers, if not 0
+	unverified                    bool          // nothing is compared with replay
 }
 
-// open wires a node as the root package does, and deploys kit if that is not
-// there. A node that could not be opened is closed all the same.
-func (n *node) open(m *machine, store storage.Store, module []byte, b bounds, entropy func([]byte) error) (err error) {
+// open wires a node as the root package does, and deploys what is not there
+// yet. A node that could not be opened is closed all the same.
+func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, entropy func([]byte) error) (err error) {
 	ctx := context.Background()
-	if n.committer, err = oplog.NewCommitter(ctx, m.sim, store.Logs(), 0, oplog.Retry); err != nil {
+	var s sched.Scheduler = m.sim
+	if b.grain > 0 {
+		s = drowsy{m.sim, b.grain}
+	}
+	if n.committer, err = oplog.NewCommitter(ctx, s, store.Logs(), 0, oplog.Retry); err != nil {
 		return err
 	}
 	n.catalog, err = catalog.Open(ctx, catalog.Config{
-		Sched: m.sim, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
+		Sched: s, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
+		Interfaces: wasip2.Interfaces(),
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := n.catalog.Deploy(ctx, component, module, nil); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(guests)) {
+		if _, err := n.catalog.Deploy(ctx, name, guests[name], nil); err != nil {
+			return err
+		}
+	}
+	if n.agenda, err = agenda.Open(ctx, agenda.Config{Sched: s, Logs: store.Logs(), Committer: n.committer}); err != nil {
 		return err
 	}
-	if n.agenda, err = agenda.Open(ctx, agenda.Config{Sched: m.sim, Logs: store.Logs(), Committer: n.committer}); err != nil {
+	if err := n.rebuild(ctx, m, store, guests); err != nil {
 		return err
 	}
-	if err := n.rebuild(ctx, m, store); err != nil {
-		return err
-	}
-	n.workers = worker.NewWorkers(worker.Config{
+	config := worker.Config{
 		Runtime: worker.Runtime{
-			Sched: m.sim, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
+			Sched: s, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
 		},
 		Catalog: n.catalog, Agenda: n.agenda,
 		Defaults: api.Settings{
@@ -97,12 +115,16 @@ func (n *node) open(m *machine, store storage.Store, module []byte, b bounds, en
 				_ = m.broken("%s: %w", w, err)
 			}
 		},
-	})
+	}
+	if b.unverified {
+		config.Verify = nil
+	}
+	n.workers = worker.NewWorkers(config)
 	return nil
 }
 
 // rebuild makes an agenda anew that could not be read, as the root package does.
-func (n *node) rebuild(ctx context.Context, m *machine, store storage.Store) error {
+func (n *node) rebuild(ctx context.Context, m *machine, store storage.Store, guests Guests) error {
 	damage := n.agenda.Damaged()
 	switch {
 	case damage == nil:
@@ -114,7 +136,7 @@ func (n *node) rebuild(ctx context.Context, m *machine, store storage.Store) err
 		if err != nil {
 			return err
 		}
-		if w.Component == component {
+		if guests[w.Component] != nil {
 			n.agenda.Set(w, 1)
 		}
 	}

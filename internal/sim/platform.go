@@ -17,7 +17,7 @@ import (
 
 const (
 	clients = 4 // of a Platform
-	errands = 18
+	errands = 30
 	// patience is how long a faulty process lives at most: a store that has
 	// failed may never work again before it is opened anew.
 	patience = time.Minute
@@ -26,13 +26,13 @@ const (
 	soonEnough = 10 * time.Minute
 )
 
-// Platform is a machine whose processes look after the workers of a component,
+// Platform is a machine whose processes look after the workers of two programs,
 // for clients who live longer than any process. What they are told must hold
 // for ever.
 type Platform struct {
 	machine
 	bounds
-	module   []byte
+	guests   Guests
 	clients  []*client
 	dossiers map[id.Worker]*dossier
 	workers  []id.Worker // of dossiers, in order
@@ -48,11 +48,10 @@ type Platform struct {
 	beside  func(ctx context.Context, n *node)
 }
 
-// NewPlatform makes a world in which clients invoke the functions of module, the
-// guest kit.
-func NewPlatform(host Host, module []byte, o Options) *Platform {
+// NewPlatform makes a world in which clients invoke the functions of guests.
+func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	w := &Platform{
-		machine: newMachine(host, o), module: module, dossiers: map[id.Worker]*dossier{},
+		machine: newMachine(host, o), guests: guests, dossiers: map[id.Worker]*dossier{},
 		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
 	r := rand.New(rand.NewPCG(o.Seed, 0xb0d5))
@@ -65,9 +64,10 @@ func NewPlatform(host Host, module []byte, o Options) *Platform {
 	}
 	w.past = newPast(&w.machine)
 	for _, name := range []string{"plain", "pair", "mixed", "motley", "fleeting", ephemeral} {
-		worker := id.Worker{Component: component, Name: name}
-		w.workers = append(w.workers, worker)
-		w.dossiers[worker] = newDossier(worker, name == "fleeting", w.retention.Results)
+		w.employ(id.Worker{Component: module, Name: name})
+	}
+	for _, name := range []string{"plain", "motley", "keeping", "fleeting", ephemeral} {
+		w.employ(id.Worker{Component: component, Name: name})
 	}
 	for i := range clients {
 		w.clients = append(w.clients, &client{
@@ -95,6 +95,12 @@ func drawRetention(r *rand.Rand) (keep api.Retention) {
 		keep.Results, keep.Logs = draw(8), draw(8)
 	}
 	return keep
+}
+
+// employ lets clients know of a worker.
+func (w *Platform) employ(worker id.Worker) {
+	w.workers = append(w.workers, worker)
+	w.dossiers[worker] = newDossier(worker, worker.Name == "fleeting", w.retention.Results)
 }
 
 // Run lets processes come and go until the clients have done all they wanted and
@@ -142,7 +148,7 @@ func (w *Platform) process(p *plan) (done bool, err error) {
 		return false, err
 	}
 	n := w.node
-	err = n.open(&w.machine, newDisk(w.past.over(opened), p), w.module, w.bounds, w.entropy)
+	err = n.open(&w.machine, newDisk(w.past.over(opened), p), w.guests, w.bounds, w.entropy)
 	if err == nil {
 		done, err = w.serve(p, opened, n)
 	}
@@ -330,11 +336,11 @@ func (w *Platform) askAll(s service) error {
 }
 
 // insist asks again, as clients should, while the node has too much to do.
-func (w *Platform) insist(ask func() error) error {
-	end := w.sim.Monotonic() + soonEnough
+func (m *machine) insist(ask func() error) error {
+	end := m.sim.Monotonic() + soonEnough
 	err := ask()
-	for isCode(err, api.CodeOverloaded) && w.sim.Monotonic() < end {
-		_ = w.sim.Sleep(context.Background(), time.Second)
+	for isCode(err, api.CodeOverloaded) && m.sim.Monotonic() < end {
+		_ = m.sim.Sleep(context.Background(), time.Second)
 		err = ask()
 	}
 	return err

@@ -23,7 +23,12 @@ func newPlatform(t *testing.T, backing Backing, seed uint64) *Platform {
 	if *oneSeed != "" {
 		o.Trace = func(event string) { fmt.Println(event) }
 	}
-	return NewPlatform(host(), guests.Wasm(t, component), o)
+	return NewPlatform(host(), platformGuests(t), o)
+}
+
+func platformGuests(t *testing.T) Guests {
+	t.Helper()
+	return Guests{module: guests.Wasm(t, "kit"), component: guests.Wasm(t, "components/keeper")}
 }
 
 func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {

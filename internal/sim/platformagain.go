@@ -23,7 +23,7 @@ func (w *Platform) Again() error {
 		}
 		var seed []byte // of the next worker
 		n := &node{}
-		err = n.open(&m, store, w.module, w.bounds, func(p []byte) error {
+		err = n.open(&m, store, w.guests, w.bounds, func(p []byte) error {
 			copy(p, seed)
 			return nil
 		})
@@ -33,7 +33,7 @@ func (w *Platform) Again() error {
 				continue // an ephemeral worker draws other numbers at other entries
 			}
 			seed = d.last.create.Seed[:]
-			err = d.last.repeat(ctx, n, name)
+			err = d.last.repeat(ctx, &m, n, name)
 		}
 		return true, errors.Join(err, n.close(ctx), store.Close())
 	})
@@ -44,7 +44,7 @@ func (w *Platform) Again() error {
 }
 
 // repeat calls what was finished.
-func (a *audit) repeat(ctx context.Context, n *node, w id.Worker) error {
+func (a *audit) repeat(ctx context.Context, m *machine, n *node, w id.Worker) error {
 	for _, index := range a.finished {
 		call := a.accepted[index]
 		want := a.ends[index].Body.(*oplog.InvocationFinished).Result
@@ -58,7 +58,11 @@ func (a *audit) repeat(ctx context.Context, n *node, w id.Worker) error {
 		case "nap":
 			continue
 		}
-		v, err := n.workers.Invoke(ctx, w, again)
+		var v api.Invocation
+		err := m.insist(func() (err error) {
+			v, err = n.workers.Invoke(ctx, w, again)
+			return err
+		})
 		if err == nil && (v.State != api.StateFinished || want != nil && string(v.Result) != string(want)) {
 			err = fmt.Errorf("it is %s", told(v))
 		}

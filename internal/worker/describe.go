@@ -35,8 +35,13 @@ func (r *resident) mode() string {
 	if r.imageNote != "" {
 		mode += "; " + r.imageNote
 	}
-	if r.why != "" {
+	switch {
+	case r.why != "":
 		mode += "; retention stands still: " + r.why
+	case r.settings().Retention.Oplog.Limited() && r.imageAfter() < 0:
+		mode += "; retention does not truncate the oplog, as images.after takes no image"
+	case r.settings().Retention.Oplog.Limited() && len(r.unimageable) > 0:
+		mode += "; retention does not truncate the oplog any more"
 	}
 	return mode
 }

@@ -195,6 +195,59 @@ func TestANodeOnAFullDiskStops(t *testing.T) {
 	p.want(shop, "[2]", "inc", 1)
 }
 
+// TestANodeWhoseImageWaitsForAFullDiskStops stops it while the task that evicts
+// waits for an image to be durable.
+func TestANodeWhoseImageWaitsForAFullDiskStops(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{
+		options: []oplog.Option{oplog.Retry},
+		change: func(c *worker.Config) {
+			c.IdleAfter, c.ImageAfter, c.Defaults.Images.Size = 40*time.Millisecond, time.Hour, 1
+		},
+	})
+	images := func() uint64 { return p.Stats().Images }
+	// call waits until the state behind the n-th call of a worker is saved.
+	call := func(w id.Worker, n int, then func() error) {
+		saved := images() + p.Stats().Deltas
+		p.want(w, "[0]", "fill", 3000+n)
+		p.want(w, fmt.Sprintf("[%d]", n), "inc", 1)
+		tricks.set(then, nil)
+		p.eventually("its state is saved", func() bool { return images()+p.Stats().Deltas > saved })
+	}
+	calls := 0 // until there is a second image
+	for images() < 2 {
+		calls++
+		call(named("first"), calls, nil)
+	}
+	for n := range calls - 1 {
+		call(shop, n+1, nil)
+	}
+	if call(shop, calls, func() error { return storage.ErrFull }); images() != 4 {
+		t.Fatalf("%d images instead of 4", images())
+	}
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	closed := make(chan struct{})
+	go func() {
+		p.Workers.Close(now)
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("it goes on to wait for the disk")
+		tricks.set(nil, nil)
+		<-closed
+	}
+	p.agenda.Close()
+	if err := p.committer.Close(); !t.Failed() && !errors.Is(err, storage.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	must(t, p.catalog.Close())
+	tricks.set(nil, nil)
+	p.open()
+	p.want(shop, fmt.Sprintf("[%d]", calls), "get")
+}
+
 func TestNoAnswerIsGivenBeforeItIsDurable(t *testing.T) {
 	p, tricks := newTrickyPlatform(t, setup{})
 	p.want(shop, "[1]", "inc", 1)

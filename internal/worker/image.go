@@ -311,6 +311,7 @@ func (r *resident) replaceImage(entry *oplog.Image, packs []storage.Hash) {
 		r.saved.entry, r.saved.bytes = index, 0
 	}
 	r.ws.stats.images.Add(1)
+	r.imagedAt = r.writer.Bytes()
 	r.deleteOnceDurable(index, r.supersede(old, owned, index))
 	r.askKeeper()
 }

@@ -147,6 +147,7 @@ func (r *resident) truncate(ctx context.Context, below oplog.Index) error {
 	r.ws.stats.truncated.Add(is - was)
 	r.mu.Lock()
 	r.counted, r.bytes = 0, 0
+	r.cutAt = r.writer.Bytes()
 	r.mu.Unlock()
 	return nil
 }

@@ -105,6 +105,12 @@ func TestNobodyCanTellHowWorkersAreKept(t *testing.T) {
 			{"saved now and then", func(*testing.T) setup { return setup{change: saving(100*time.Microsecond, 2000, staying)} }, 13},
 			{"restarted after each call", func(*testing.T) setup { return setup{} }, 1},
 			{"saved and restarted now and then", func(*testing.T) setup { return setup{change: saving(0, 1000, evicting)} }, 7},
+			{"truncated and restarted now and then", func(*testing.T) setup {
+				return setup{change: func(c *worker.Config) {
+					evicting(c)
+					keeping(api.Retention{Oplog: api.KeepInvocations(2), Results: api.KeepInvocations(2), Logs: api.KeepInvocations(2)})(c)
+				}}
+			}, 9},
 			{"interpreted", func(*testing.T) setup { return setup{engine: wasm.Config{Interpreter: true}} }, 50},
 			{"on disk", func(t *testing.T) setup { return setup{open: disk(t)} }, 20},
 		}

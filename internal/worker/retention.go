@@ -11,8 +11,10 @@ import (
 // alone.
 const (
 	// cutAfter is for how many entries an oplog is truncated if no configuration
-	// says so; but at least an eighth of what stays.
-	cutAfter = 256
+	// says so, and cutBytes for how many bytes of them; but for no less than an
+	// eighth of the entries that stay. For a quarter of that there is an image.
+	cutAfter = 4096
+	cutBytes = 4 << 20
 	// wishes of retention for an image: so many times longer than the last one
 	// took, and for so many invocations.
 	imagePatience    = 32
@@ -30,6 +32,8 @@ type retention struct {
 	leftover  []*superseded // images that may be there and are not needed
 	imageTook time.Duration // the last image
 	imageAt   time.Duration // when it was taken
+	imagedAt  uint64        // bytes that had been appended when it was
+	cutAt     uint64        // and when the oplog was truncated last
 }
 
 // going is what is to go of a worker's past.
@@ -40,7 +44,7 @@ type going struct {
 	forgets bool
 }
 
-// planRetention says what is to go of a worker's past. Of its oplog nothing goes
+// goingOf says what is to go of a worker's past. Of its oplog nothing goes
 // from entry least on, which recovery needs; 0: nothing may go. slack is how
 // many entries are worth the work.
 func goingOf(life *oplog.Life, keep api.Retention, least, slack oplog.Index, now oplog.Time) going {
@@ -96,7 +100,11 @@ func (r *resident) going() going {
 	if r.before != nil && r.image != nil {
 		least = r.before.Covers + 1
 	}
-	return goingOf(r.machine.life, r.settings().Retention, least, r.ws.cutAfter(), oplog.At(r.ws.Sched.Now()))
+	slack := r.ws.cutAfter()
+	if r.writer.Bytes()-r.cutAt >= cutBytes {
+		slack = 1
+	}
+	return goingOf(r.machine.life, r.settings().Retention, least, slack, oplog.At(r.ws.Sched.Now()))
 }
 
 func (ws *Workers) cutAfter() oplog.Index {
@@ -110,7 +118,7 @@ func (ws *Workers) cutAfter() oplog.Index {
 // can go, at a cost that is small beside the time that has passed. It is called
 // with r.mu held.
 func (r *resident) wantsImage() bool {
-	if r.writer.Last()-r.image.entry() < r.ws.cutAfter() {
+	if r.writer.Last()-r.image.entry() < r.ws.cutAfter()/4 && r.writer.Bytes()-r.imagedAt < cutBytes/4 {
 		return false
 	}
 	keep := r.settings().Retention.Oplog

@@ -39,7 +39,7 @@ func TestRetentionBoundsTheDiskThatABusyWorkerUses(t *testing.T) {
 			disk := vfs.NewMemory(1)
 			s := setup{
 				change: func(c *worker.Config) {
-					c.ImageAfter = 0 // so that images do not depend on what they cost
+					c.ImageAfter, c.CutAfter = 0, 256 // whatever that costs
 					c.Defaults.Retention = api.Retention{Oplog: api.KeepInvocations(kept), Results: api.KeepInvocations(2 * kept), Logs: api.KeepInvocations(2 * kept)}
 				},
 				open: func() storage.Store {

@@ -447,3 +447,16 @@ func TestRecoveryOfATruncatedWorkerHasAnImageToSpare(t *testing.T) {
 		})
 	}
 }
+
+func TestRetentionWithoutImagesSaysWhyNothingGoes(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) {
+		keeping(api.Retention{Oplog: api.KeepInvocations(1)})(c)
+		c.ImageAfter = -1
+	})
+	p.work(shop, 0, 20)
+	d, err := p.Worker(t.Context(), shop)
+	must(t, err)
+	if d.First != 1 || !strings.Contains(d.Mode, "retention does not truncate the oplog, as images.after takes no image") {
+		t.Errorf("the oplog begins with entry %d: %s", d.First, d.Mode)
+	}
+}

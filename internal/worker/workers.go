@@ -118,13 +118,18 @@ func (ws *Workers) Close(grace context.Context) {
 	ws.closing = true
 	ws.mu.Unlock()
 	ws.end(errClosing)
+	hope, end := context.WithCancel(context.Background())
+	watch := ws.Sched.Go("close", func() { ws.watchDisk(hope) })
 	for _, t := range ws.tasks {
 		t.Wait()
 	}
 	ws.tell(drained{errClosing})
 	_ = ws.drivers.wait(grace)
 	ws.tell(closed{errClosing})
-	ws.waitForDrivers()
+	_ = ws.drivers.wait(context.Background())
+	end()
+	watch.Wait()
+	ws.giveUp(errClosing)
 	ws.crew.close()
 	for _, r := range ws.all() {
 		r.mu.Lock()
@@ -137,21 +142,14 @@ func (ws *Workers) Close(grace context.Context) {
 	ws.origins.close()
 }
 
-// waitForDrivers waits until no job is under way. Those that wait for the disk
-// to have room may do so as long as there is hope.
-func (ws *Workers) waitForDrivers() {
-	ctx, end := context.WithCancel(context.Background())
-	watch := ws.Sched.Go("close", func() {
-		for ws.Sched.Sleep(ctx, stalledPause) == nil {
-			if ws.Committer.Stalled() != nil {
-				ws.giveUp(errClosing)
-			}
+// watchDisk ends waiting for what is not going to be durable. Whoever waits for
+// the disk to have room may do so as long as there is hope.
+func (ws *Workers) watchDisk(ctx context.Context) {
+	for ws.Sched.Sleep(ctx, stalledPause) == nil {
+		if ws.Committer.Stalled() != nil {
+			ws.giveUp(errClosing)
 		}
-	})
-	_ = ws.drivers.wait(context.Background())
-	end()
-	watch.Wait()
-	ws.giveUp(errClosing)
+	}
 }
 
 // stalledPause is how often a node that stops looks whether the disk is full.

@@ -103,3 +103,19 @@ func (e embedded) beside(b *testing.B, s beside) (sample, int64) {
 	}
 	return took, calls.Load()
 }
+
+// embedded is a platform in this process.
+type embedded struct{ *waterbear.Platform }
+
+// newEmbedded opens one, and deploys what it does not have yet.
+func newEmbedded(b *testing.B, dir string, options waterbear.PlatformOptions, programs map[string][]byte) embedded {
+	b.Helper()
+	node, err := waterbear.Open(b.Context(), waterbear.Options{Dir: dir, Platform: &options})
+	must(b, err)
+	b.Cleanup(func() { must(b, node.Close()) })
+	for name, program := range programs {
+		_, err := node.Platform().Deploy(b.Context(), name, program, nil)
+		must(b, err)
+	}
+	return embedded{node.Platform()}
+}

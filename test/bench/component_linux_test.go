@@ -241,24 +241,28 @@ func BenchmarkReturn(b *testing.B) {
 	})
 }
 
+// BenchmarkComponentInvoke invokes a worker of a component and one of a core
+// module, both in C and in their instances all the time, in turns, and gives the
+// computing for an invocation.
+func BenchmarkComponentInvoke(b *testing.B) {
+	p := newEmbedded(b, b.TempDir(), waterbear.PlatformOptions{}, map[string][]byte{
+		"core": guests.Wasm(b, "kit"), "component": guests.Wasm(b, "kit/c"),
+	})
+	const times = 500
+	invoke := func(program, function string) func() time.Duration {
+		return func() time.Duration {
+			began := processTime(b)
+			for range times {
+				p.invoke(b, program, "a", function, 1)
+			}
+			return processTime(b) - began
+		}
+	}
+	turns(b, times, []string{"component", "core"}, []func() time.Duration{invoke("component", "add"), invoke("core", "inc")})
+}
+
 // returning is how many workers come back in turns.
 const returning = 8
-
-// embedded is a platform in this process.
-type embedded struct{ *waterbear.Platform }
-
-// newEmbedded opens one, and deploys what it does not have yet.
-func newEmbedded(b *testing.B, dir string, options waterbear.PlatformOptions, programs map[string][]byte) embedded {
-	b.Helper()
-	node, err := waterbear.Open(b.Context(), waterbear.Options{Dir: dir, Platform: &options})
-	must(b, err)
-	b.Cleanup(func() { must(b, node.Close()) })
-	for name, program := range programs {
-		_, err := node.Platform().Deploy(b.Context(), name, program, nil)
-		must(b, err)
-	}
-	return embedded{node.Platform()}
-}
 
 // round has each of so many workers add 1, and wants the sum.
 func (e embedded) round(b *testing.B, program, function string, workers, want int) {

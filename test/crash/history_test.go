@@ -79,7 +79,7 @@ func (l *load) linearizable() {
 // worker demands that what the server tells of a worker is what clients saw.
 func (l *load) worker(component, worker string) {
 	l.t.Helper()
-	h := history{load: l, name: component + "/" + worker, accepted: map[uint64]*acceptance{}, keys: map[string]*acceptance{}, printed: map[string]int{}}
+	h := history{load: l, component: component, name: component + "/" + worker, accepted: map[uint64]*acceptance{}, keys: map[string]*acceptance{}, printed: map[string]int{}}
 	c := l.server.client()
 	for entry, err := range c.Oplog(l.t.Context(), component, worker, api.Range{}) {
 		if err != nil {
@@ -109,13 +109,15 @@ type acceptance struct {
 
 // history is what the oplog and the log of one worker say.
 type history struct {
-	load     *load
-	name     string
-	queue    []*acceptance // not ended, in order of acceptance
-	accepted map[uint64]*acceptance
-	keys     map[string]*acceptance
-	traps    int // attempts
-	printed  map[string]int
+	load      *load
+	component string
+	name      string
+	queue     []*acceptance // not ended, in order of acceptance
+	accepted  map[uint64]*acceptance
+	keys      map[string]*acceptance
+	ended     []*acceptance
+	traps     int // attempts
+	printed   map[string]int
 }
 
 func (h *history) wrong(format string, args ...any) {
@@ -135,6 +137,7 @@ func (h *history) apply(e api.Entry) {
 		Result   struct{ Text string }
 	}
 	if !strings.HasPrefix(e.Kind, "Invocation") {
+		h.load.saved[e.Kind+" of "+h.component]++
 		return
 	}
 	if err := json.Unmarshal(e.Body, &b); err != nil {
@@ -190,6 +193,7 @@ func (h *history) end(accepted uint64, result string) {
 		return
 	}
 	a.ended, a.result = true, result
+	h.ended = append(h.ended, a)
 	for i := range h.queue {
 		if h.queue[i] == a {
 			h.queue = append(h.queue[:i:i], h.queue[i+1:]...)
@@ -205,12 +209,12 @@ func (h *history) compare(component, worker string) {
 	if len(h.queue) > 0 {
 		h.wrong("%d invocations have not ended, %s for one", len(h.queue), h.queue[0].key)
 	}
-	want, totals, operations := map[string]int{}, map[int64]bool{}, 0
+	want, totals, operations := map[string]int{}, map[int64]bool{}, map[string]*operation{}
 	for _, o := range h.load.all {
 		if o.component != component || o.worker != worker {
 			continue
 		}
-		operations++
+		operations[o.Key] = o
 		a := h.keys[o.Key]
 		if a == nil {
 			h.wrong("%s was acknowledged and is lost", o.Key)
@@ -226,8 +230,11 @@ func (h *history) compare(component, worker string) {
 		totals[value] = totals[value] || o.Function == "inc" || o.Function == "add"
 		lines(want, o, value)
 	}
-	if len(h.keys) != operations {
-		h.wrong("%d invocations were accepted, and clients know of %d", len(h.keys), operations)
+	if len(h.keys) != len(operations) {
+		h.wrong("%d invocations were accepted, and clients know of %d", len(h.keys), len(operations))
+	}
+	if component == "keeper" {
+		h.keeps(operations)
 	}
 	if h.traps > 0 {
 		want["no luck\n"] = h.traps
@@ -245,13 +252,16 @@ func (h *history) compare(component, worker string) {
 
 // lines adds what an operation prints.
 func lines(all map[string]int, o *operation, value int64) {
-	switch o.Function {
-	case "add":
+	switch {
+	case o.component == "heap": // which prints nothing
+	case o.Function == "add":
 		all[fmt.Sprintf("added %d: %d\n", o.arg, value)]++
-	case "print":
+	case o.Function == "print":
 		for i := range o.arg {
 			all[fmt.Sprintf("line %d\n", i)]++
 		}
-		all[fmt.Sprintf("printed %d\n", o.arg)]++
+		if o.component != "keeper" {
+			all[fmt.Sprintf("printed %d\n", o.arg)]++
+		}
 	}
 }

@@ -21,9 +21,15 @@ import (
 // The load: so many clients, each of which knows all workers.
 const (
 	loadClients = 12
-	kitWorkers  = 7
-	allWorkers  = 10 // the others are counters
 )
+
+// staff are how many workers there are of each program. Those of kit are of a core
+// module, those of keeper of a component that keeps resources from call to call,
+// and those of heap are in Go.
+var staff = []struct {
+	component string
+	workers   int
+}{{"kit", 7}, {"counter", 3}, {"keeper", 4}, {"heap", 2}}
 
 // restless makes workers leave memory at every opportunity, and attempts follow
 // one another quickly.
@@ -65,17 +71,15 @@ type load struct {
 
 	mu  sync.Mutex
 	all []*operation
+
+	saved map[string]int // entries of oplogs that are not of invocations, by kind and component
 }
 
 func TestClientsOfAServerThatIsKilledCannotTell(t *testing.T) {
 	random := randomOf(t, 100)
-	l := &load{t: t, server: startServer(t, restless...), began: time.Now()}
+	l := &load{t: t, server: startServer(t, restless...), began: time.Now(), saved: map[string]int{}}
 	c := l.server.client()
-	for _, name := range []string{"kit", "counter"} {
-		if _, err := c.Deploy(t.Context(), name, guests.Wasm(t, name), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l.deploy(c)
 	for i := range loadClients {
 		random := rand.New(rand.NewPCG(*seed, 1000+uint64(i)))
 		l.clients.Go(func() { l.client(i, random) })
@@ -94,17 +98,52 @@ func TestClientsOfAServerThatIsKilledCannotTell(t *testing.T) {
 	t.Logf("%d kills, %d invocations in %v", n, len(l.all), time.Since(l.began).Round(time.Millisecond))
 	l.askAgain()
 	l.linearizable()
-	for i := range allWorkers {
-		l.worker(workerOf(i))
+	for _, s := range staff {
+		for i := range s.workers {
+			l.worker(s.component, "w"+strconv.Itoa(i))
+		}
+	}
+	t.Logf("entries: %v", l.saved)
+	for _, kind := range []string{"Delta of kit", "Delta of keeper", "Image of keeper", "Delta of heap", "Image of heap"} {
+		if l.saved[kind] == 0 && n > shortKills/4 {
+			t.Errorf("there was no %s (seed %d)", kind, *seed)
+		}
 	}
 }
 
-// workerOf is the i-th worker.
-func workerOf(i int) (component, worker string) {
-	if i < kitWorkers {
-		return "kit", "w" + strconv.Itoa(i)
+// deploy deploys all programs. The state of workers is saved whenever they leave
+// memory, which is always; that of keeper often as a whole.
+func (l *load) deploy(c *client.Client) {
+	l.t.Helper()
+	for name, module := range map[string][]byte{
+		"kit": guests.Wasm(l.t, "kit"), "counter": guests.Wasm(l.t, "counter"), "keeper": guests.Wasm(l.t, "components/keeper"),
+		"heap": guests.GoLibrary(l.t, "test/crash/testdata/heap"),
+	} {
+		if _, err := c.Deploy(l.t.Context(), name, module, nil); err != nil {
+			l.t.Fatal(err)
+		}
 	}
-	return "counter", "w" + strconv.Itoa(i)
+	for name, images := range map[string]api.Images{"keeper": {Age: api.Duration(time.Second), Size: 1}, "heap": {Age: api.Duration(time.Second)}} {
+		if _, err := c.Configure(l.t.Context(), name, api.Settings{Images: images}); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// anyWorker draws a worker.
+func anyWorker(random *rand.Rand) (component, worker string) {
+	all := 0
+	for _, s := range staff {
+		all += s.workers
+	}
+	i := random.IntN(all)
+	for _, s := range staff {
+		if i < s.workers {
+			return s.component, "w" + strconv.Itoa(i)
+		}
+		i -= s.workers
+	}
+	panic("there are more workers than there are")
 }
 
 // client invokes until it is to stop: now and then several at once, which it
@@ -146,7 +185,7 @@ func (l *load) client(n int, random *rand.Rand) {
 func (l *load) done(o *operation, err error) {
 	o.answered = time.Since(l.began)
 	var p *api.Problem
-	if errors.As(err, &p) && p.Code == api.CodeInvocationFailed && o.Function == "flaky" {
+	if errors.As(err, &p) && p.Code == api.CodeInvocationFailed && (o.Function == "flaky" || o.Function == "fail") {
 		err = nil
 	}
 	switch {
@@ -162,17 +201,19 @@ func (l *load) done(o *operation, err error) {
 // draw makes the next call of a client. Each has a key of its own.
 func draw(random *rand.Rand, client, n int) *operation {
 	o := &operation{client: client}
-	i := random.IntN(allWorkers)
-	o.component, o.worker = workerOf(i)
+	o.component, o.worker = anyWorker(random)
 	o.Key = fmt.Sprintf("c%d-%d", client, n)
 	o.Function, o.arg = "add", 1+random.Int64N(9)
-	if i < kitWorkers {
+	switch {
+	case o.component == "kit":
 		o.Function, o.arg = drawKit(random, client, n)
-	} else if random.IntN(8) == 0 {
+	case o.component == "keeper":
+		o.Function, o.arg = drawKeeper(random, client, n)
+	case random.IntN(8) == 0:
 		o.Function = "get"
 	}
 	o.Args = json.RawMessage(fmt.Sprintf("[%d]", o.arg))
-	if o.Function == "get" {
+	if takesNothing[o.Function] {
 		o.Args = nil
 	}
 	switch random.IntN(8) {
