@@ -40,13 +40,3 @@ func (b *bitmap) each(visit func(page uint32) bool) {
 		}
 	}
 }
-
-// bounds are the first and the last page of a set that is not empty.
-func (b *bitmap) bounds() (first, last uint32) {
-	for first = range b.each {
-		break
-	}
-	for last = uint32(64*len(b.words) - 1); !b.has(last); last-- {
-	}
-	return first, last
-}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -44,14 +43,13 @@ func (in *Instance) Save(s *Saved) error {
 	if in.memory != nil {
 		in.memory.watch.state = s
 	}
-	if err := in.save(s, math.MaxInt); err != nil {
+	if err := in.save(s); err != nil {
 		return fmt.Errorf("save an instance: %w", err)
 	}
 	return nil
 }
 
-// save is Save of at most so many pages.
-func (in *Instance) save(s *Saved, most int) error {
+func (in *Instance) save(s *Saved) error {
 	if err := in.enter("save"); err != nil {
 		return err
 	}
@@ -62,9 +60,6 @@ func (in *Instance) save(s *Saved, most int) error {
 		return err
 	}
 	err := in.compare(s, c, func(page uint32, _, is []byte) error {
-		if len(c.different) > most {
-			return fmt.Errorf("it has changed more than %d pages", most)
-		}
 		err := s.store(page, is)
 		if err != nil {
 			s.err = fmt.Errorf("the state is lost: %w", err)

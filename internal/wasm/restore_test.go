@@ -279,16 +279,6 @@ func TestAModuleWithoutMemoryHasStatesToo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := in.Reference()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	on := m.NewSavedOn(r)
-	defer on.Close()
-	if err := in.Restore(on); err != nil || in.Globals()[0] != 8 {
-		t.Errorf("got %v, %v", in.Globals(), err)
-	}
 }
 
 func TestRestoringIsRefused(t *testing.T) {

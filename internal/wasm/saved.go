@@ -39,11 +39,9 @@ type Saved struct {
 }
 
 // NewSaved gives the state of a fresh instance.
-func (m *Module) NewSaved() *Saved { return m.savedOn(m.base, m.minMemory, nil) }
-
-func (m *Module) savedOn(base *baseImage, size uint64, globals []uint64) *Saved {
-	s := &Saved{module: m, base: base, size: size, globals: globals}
-	if !base.use() {
+func (m *Module) NewSaved() *Saved {
+	s := &Saved{module: m, base: m.base, size: m.minMemory}
+	if !m.base.use() {
 		s.base, s.err = nil, fmt.Errorf("module %w", ErrClosed)
 	}
 	return s

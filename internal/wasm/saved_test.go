@@ -31,22 +31,19 @@ type being struct {
 // history makes a sequence of operations on beings and instances that a seed
 // decides, and checks after each that everything is what it should be.
 type history struct {
-	t      *testing.T
-	r      *rand.Rand
-	seed   int64
-	e      *wasm.Engine
-	module *wasm.Module
-	small  bool // instances do not see what is written to their states
-	base   []byte
-	config wasm.InstanceConfig
-	beings []*being
-	free   []*wasm.Instance
-	// Some beings are on a reference, which is what an instance once was.
-	reference *wasm.Reference
-	later     []byte
-	globals   []uint64
-	sum       [sha256.Size]byte // of all changes that were captured
-	all       []*wasm.Instance
+	t       *testing.T
+	r       *rand.Rand
+	seed    int64
+	e       *wasm.Engine
+	module  *wasm.Module
+	small   bool // instances do not see what is written to their states
+	base    []byte
+	config  wasm.InstanceConfig
+	beings  []*being
+	free    []*wasm.Instance
+	globals []uint64          // of a fresh instance
+	sum     [sha256.Size]byte // of all changes that were captured
+	all     []*wasm.Instance
 }
 
 func newHistory(t *testing.T, e *wasm.Engine, seed int64, small bool) *history {
@@ -56,40 +53,12 @@ func newHistory(t *testing.T, e *wasm.Engine, seed int64, small bool) *history {
 		h.free = append(h.free, instantiate(t, h.module, h.config))
 	}
 	h.all = slices.Clone(h.free)
-	h.base = bytes.Clone(h.free[0].Memory())
-	h.refer()
+	h.base, h.globals = bytes.Clone(h.free[0].Memory()), h.free[0].Globals()
 	return h
-}
-
-// refer makes the reference.
-func (h *history) refer() {
-	h.t.Helper()
-	in := h.free[0]
-	h.must(call(in, "grow", 1))
-	h.must(call(in, "fill", 4*wasm.PageSize+50, 1, 3*wasm.PageSize))
-	h.must(call(in, "fill", 2*wasm.PageSize, 0, wasm.PageSize))
-	h.later, h.globals = bytes.Clone(in.Memory()), in.Globals()
-	first, err := in.Reference()
-	h.must(err)
-	var written bytes.Buffer
-	n, err := first.WriteTo(&written)
-	h.must(err)
-	if n != int64(written.Len()) || n > 4*wasm.PageSize {
-		h.fatal("%d bytes are said to be written, %d are", n, written.Len())
-	}
-	h.reference, err = h.module.ReadReference(&written)
-	h.must(err)
-	if first.Hash() != h.reference.Hash() {
-		h.fatal("the reference is another when it is read")
-	}
-	h.must(first.Close())
 }
 
 // create makes a being.
 func (h *history) create() *being {
-	if h.r.Intn(2) == 0 {
-		return &being{saved: h.module.NewSavedOn(h.reference), base: h.later, memory: bytes.Clone(h.later), globals: slices.Clone(h.globals[:1])}
-	}
 	return &being{saved: h.module.NewSaved(), base: h.base, memory: bytes.Clone(h.base), globals: []uint64{7}}
 }
 
@@ -143,8 +112,6 @@ func (h *history) run(n int) {
 		h.check(h.beings[0])
 		h.close(h.beings[0])
 	}
-	h.must(h.reference.Close())
-	h.must(h.reference.Close())
 }
 
 func (h *history) any() *being { return h.beings[h.r.Intn(len(h.beings))] }

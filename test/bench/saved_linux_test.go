@@ -88,16 +88,9 @@ func (s *shell) initialized(b *testing.B) *wasm.Instance {
 	return in
 }
 
-// begun is the state of a guest that has begun, and of which nobody knows more,
-// or its reference does.
-func (s *shell) begun(b *testing.B, in *wasm.Instance, referred bool) *wasm.Saved {
+// begun is the state of a guest that has begun.
+func (s *shell) begun(b *testing.B, in *wasm.Instance) *wasm.Saved {
 	saved := s.module.NewSaved()
-	if referred {
-		r, err := in.Reference()
-		must(b, err)
-		saved = s.module.NewSavedOn(r)
-		must(b, r.Close())
-	}
 	b.Cleanup(func() { must(b, saved.Close()) })
 	must(b, in.Save(saved))
 	return saved
@@ -115,7 +108,7 @@ func (s *shell) populated(b *testing.B, in *wasm.Instance, megabytes int) *wasm.
 			memory[at] = byte(at>>12) | 1
 		}
 	}
-	return s.begun(b, in, false)
+	return s.begun(b, in)
 }
 
 // round is a worker that is given an instance for one call: mapped, called,
@@ -161,20 +154,18 @@ func BenchmarkSaved(b *testing.B) {
 	})
 }
 
-// BenchmarkReferred is the same for a worker that has only begun, by what its
-// state is relative to, and what its calls do.
-func BenchmarkReferred(b *testing.B) {
+// BenchmarkBegun is the same for a worker that has only begun, by what its calls
+// do.
+func BenchmarkBegun(b *testing.B) {
 	shells(b, func(b *testing.B, s *shell) {
-		for _, base := range []string{"module", "reference"} {
-			for _, function := range []string{"inc", "work"} {
-				if s.name != "go" && function == "work" {
-					continue
-				}
-				b.Run(fmt.Sprintf("base=%s/call=%s", base, function), func(b *testing.B) {
-					in := s.initialized(b)
-					s.round(b, in, s.begun(b, in, base == "reference"), function)
-				})
+		for _, function := range []string{"inc", "work"} {
+			if s.name != "go" && function == "work" {
+				continue
 			}
+			b.Run("call="+function, func(b *testing.B) {
+				in := s.initialized(b)
+				s.round(b, in, s.begun(b, in), function)
+			})
 		}
 	})
 }
@@ -192,7 +183,7 @@ func BenchmarkResident(b *testing.B) {
 		if s.name == "go" {
 			b.Run("call=work", func(b *testing.B) {
 				in := s.initialized(b)
-				s.stay(b, in, s.begun(b, in, true), "work")
+				s.stay(b, in, s.begun(b, in), "work")
 			})
 		}
 	})
