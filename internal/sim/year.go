@@ -122,7 +122,7 @@ func (y *Year) process(p *plan) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("open the store: %w", err)
 	}
-	if !p.faulty || y.life%10 == 0 {
+	if !p.faulty || y.life%25 == 0 {
 		if err := y.judge(func() error { return y.check(ctx, y.past.complete(opened.Logs())) }); err != nil {
 			return false, err
 		}
