@@ -24,7 +24,7 @@ var yearly = bounds{
 	instances: 3, running: 2, residents: 8, queue: 1000,
 	idleAfter: time.Hour, suspendAfter: 10 * time.Minute, imageSize: 1000,
 	grain:     5 * time.Minute,
-	retention: api.Retention{Oplog: api.KeepInvocations(50), Results: api.KeepEverything(), Logs: api.KeepEverything()},
+	retention: api.Retention{Oplog: api.KeepInvocations(50), Results: api.KeepEverything(), Logs: api.KeepEverything()}, cutAfter: 10,
 }
 
 // Year is a long time in which a few workers are called, sleep and are woken,
