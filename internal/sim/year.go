@@ -25,6 +25,7 @@ var yearly = bounds{
 	idleAfter: time.Hour, suspendAfter: 10 * time.Minute, imageSize: 1000,
 	grain:     5 * time.Minute,
 	retention: api.Retention{Oplog: api.KeepInvocations(50), Results: api.KeepEverything(), Logs: api.KeepEverything()},
+	cutAfter:  100,
 }
 
 // Year is a long time in which a few workers are called, sleep and are woken,
