@@ -193,7 +193,7 @@ func invocationText(b oplog.Body) string {
 	case *oplog.Delta:
 		return fmt.Sprintf("covers %d, %d bytes behind entry %d", b.Covers, len(b.State), b.After)
 	case *oplog.Archiving:
-		return fmt.Sprintf("%d blobs", len(b.Blobs))
+		return fmt.Sprintf("archives to come: %d", len(b.Blobs))
 	case *oplog.Archived:
 		return archivedText(b)
 	case *oplog.Due:
@@ -204,18 +204,17 @@ func invocationText(b oplog.Body) string {
 
 // archivedText says what has become of truncated entries on one line.
 func archivedText(b *oplog.Archived) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "what is below %d may go", b.Below)
+	parts := []string{fmt.Sprintf("what is below %d may go", b.Below)}
 	for _, shelf := range []struct {
 		name string
 		*oplog.Shelving
 	}{{"results", &b.Results}, {"output", &b.Logs}} {
 		for _, a := range shelf.Added {
-			fmt.Fprintf(&text, ", %s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count)
+			parts = append(parts, fmt.Sprintf("%s of %d to %d: %d", shelf.name, a.From, a.Below-1, a.Count))
 		}
 		if shelf.Forget > 0 {
-			fmt.Fprintf(&text, ", %s below %d forgotten", shelf.name, shelf.Forget)
+			parts = append(parts, fmt.Sprintf("%s below %d forgotten", shelf.name, shelf.Forget))
 		}
 	}
-	return text.String()
+	return strings.Join(parts, ", ")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 func number(v uint64) []byte { return binary.AppendUvarint(nil, v) }
@@ -68,6 +69,15 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			&oplog.Error{At: 1e9, Reason: "unreachable executed", Stack: []string{"main"}},
 			`{"at":"1970-01-01T00:00:01Z","reason":"unreachable executed","stack":["main"],"files":"` + zeros + `"}`, `unreachable executed`,
 		},
+		{
+			&oplog.Archiving{At: 1e9, Blobs: make([]storage.Hash, 1)},
+			`{"at":"1970-01-01T00:00:01Z","blobs":["` + zeros + `"]}`, `archives to come: 1`,
+		},
+		{
+			&oplog.Archived{At: 1e9, Below: 20, Ended: 3, Results: oplog.Shelving{Forget: 4, Added: []oplog.Archive{{From: 5, Below: 20, Count: 2}}}, Logs: oplog.Shelving{Forget: 20, Added: []oplog.Archive{}}},
+			`{"at":"1970-01-01T00:00:01Z","below":20,"ended":3,"results":{"forget":4,"added":[{"from":5,"below":20,"count":2,"oldest":0,"newest":"1970-01-01T00:00:00Z","ended":0,"blob":"` + zeros + `","size":0}]},"logs":{"forget":20,"added":[]}}`,
+			`what is below 20 may go, results of 5 to 19: 2, results below 4 forgotten, output below 20 forgotten`,
+		},
 	}
 	r := newReader()
 	kinds := map[string]bool{}
@@ -83,8 +93,8 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s\ngot  %s\nwant %s", got.Kind, got.Body, e.json, got.Text, e.line)
 		}
 	}
-	if len(kinds) != 9 {
-		t.Errorf("saw the kinds %v, want all 9", kinds)
+	if len(kinds) != 11 {
+		t.Errorf("saw the kinds %v, want all 11", kinds)
 	}
 }
 

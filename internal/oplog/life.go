@@ -103,19 +103,22 @@ func (l *Life) Apply(e Entry) {
 	case *Archiving:
 		l.Retained.Loose = b.Blobs
 	case *Archived:
+		known := l.Retained.Results.Forgotten
 		l.Retained.archived(b)
-		l.forget()
+		l.Undone = slices.DeleteFunc(l.Undone, func(s Span) bool { return s.To < l.Retained.Below })
+		if l.Retained.Results.Forgotten > known {
+			l.forget()
+		}
 	}
 }
 
-// forget lets go of what is about entries that nobody needs any more.
+// forget lets go of the keys whose results are forgotten.
 func (l *Life) forget() {
 	for key, k := range l.Keys {
 		if k.Ended != 0 && k.Ended < l.Retained.Results.Forgotten {
 			delete(l.Keys, key)
 		}
 	}
-	l.Undone = slices.DeleteFunc(l.Undone, func(s Span) bool { return s.To < l.Retained.Below })
 }
 
 // Find gives the invocation accepted at index, if it has not ended.
