@@ -108,7 +108,7 @@ func (ws *Workers) readLife(ctx context.Context, w id.Worker, before oplog.Index
 }
 
 func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
-	for {
+	for newest := before == 0; ; newest = false {
 		e, index, err := oplog.FindImage(ctx, ws.Store.Logs(), w, before)
 		if err != nil {
 			return nil, nil, "", err
@@ -126,7 +126,7 @@ func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.I
 		if !unusable(err) {
 			return nil, nil, "", err
 		}
-		if !errors.Is(err, storage.ErrNotFound) { // older ones are deleted on purpose
+		if note == "" && (newest || !errors.Is(err, storage.ErrNotFound)) { // older ones are deleted on purpose
 			note = fmt.Sprintf("the image at entry %d cannot be used: %v", index, err)
 		}
 		before = index

@@ -210,6 +210,24 @@ func TestAnImageThatCannotBeReadCostsTimeAlone(t *testing.T) {
 	}
 }
 
+func TestAnImageThatIsNotThereIsTold(t *testing.T) {
+	p := newPlatform(t, wholeImages)
+	for range 30 {
+		p.everything(shop)
+	}
+	p.close()
+	images, _ := p.images(shop)
+	newest := images[len(images)-1]
+	must(t, p.store.Blobs().Delete(t.Context(), newest.Blob))
+	p.open()
+	d, err := p.Worker(t.Context(), shop)
+	must(t, err)
+	if !strings.Contains(d.Mode, "the image at entry ") || !strings.Contains(d.Mode, "cannot be used") {
+		t.Errorf("%d images, the newest is gone, and the worker says %q", len(images), d.Mode)
+	}
+	p.want(shop, "[93]", "inc", 3)
+}
+
 func TestImagesAreTakenWhenReplayHasBecomeDear(t *testing.T) {
 	p := newPlatform(t, func(c *worker.Config) { c.ImageAfter = 5 * time.Millisecond })
 	for range 5 {

@@ -12,6 +12,10 @@ import (
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/client"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/vfs"
 )
 
 // savers are workers in Go whose images are files, for they are large. Each call
@@ -27,10 +31,12 @@ type savers struct {
 
 const saverCount = 4
 
-func newSavers(t *testing.T, stream uint64, flags ...string) *savers {
+// newSavers starts a server whose workers are saved when they leave memory, and
+// not before: what a worker says of a damaged image holds until it has another.
+func newSavers(t *testing.T, stream uint64) *savers {
 	t.Helper()
 	s := &savers{
-		t: t, random: randomOf(t, stream), server: startServer(t, append(flags, "--workers-max-instances", "2", "--workers-image-after", "1ms")...),
+		t: t, random: randomOf(t, stream), server: startServer(t, "--workers-max-instances", "2", "--workers-image-after", "1m"),
 		totals: make([]int64, saverCount), told: make([]map[string]string, saverCount),
 	}
 	s.client = s.server.client()
@@ -98,21 +104,24 @@ func (s *savers) tells(i int) string {
 	return w.Mode
 }
 
-// images are the files of the newest images of the workers.
+// images are the files of the newest images of the workers. The server must be
+// down: it goes on to take them.
 func (s *savers) images() (files []string) {
 	s.t.Helper()
+	store, err := local.OpenReadOnly(s.t.Context(), vfs.OS(), s.server.state)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer store.Close()
 	for i := range saverCount {
 		file := ""
-		for e, err := range s.client.Oplog(s.t.Context(), "heap", saver(i), api.Range{}) {
+		for e, err := range oplog.Read(s.t.Context(), store.Logs(), id.Worker{Component: "heap", Name: saver(i)}, 1, 0) {
 			if err != nil {
-				s.t.Fatal(err)
+				s.t.Fatalf("read the oplog of %s: %v (seed %d)", saver(i), err, *seed)
 			}
-			var b struct{ Blob string }
-			if e.Kind == "Image" {
-				if err := json.Unmarshal(e.Body, &b); err != nil {
-					s.t.Fatal(err)
-				}
-				file = filepath.Join(s.server.state, "blobs", b.Blob[:2], b.Blob[2:])
+			if image, ok := e.Body.(*oplog.Image); ok {
+				blob := fmt.Sprintf("%x", image.Blob[:])
+				file = filepath.Join(s.server.state, "blobs", blob[:2], blob[2:])
 			}
 		}
 		if file == "" {
@@ -142,9 +151,8 @@ func TestDamagedImagesCostTimeAlone(t *testing.T) {
 		},
 	} {
 		s.call(9)
-		files := s.images()
 		s.server.kill()
-		for _, file := range files {
+		for _, file := range s.images() {
 			harm(file)
 		}
 		s.server.start()
