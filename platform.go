@@ -11,6 +11,8 @@ import (
 	"github.com/waterbear-run/waterbear/internal/access"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/host/live"
+	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -79,7 +81,15 @@ func DefaultSettings() api.Settings {
 		},
 		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
+		HTTP:      api.HTTP{Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20},
 	}
+}
+
+// CheckReachable says why a list is none of hosts that programs may reach, as
+// api.HTTP.Allow is, or nil.
+func CheckReachable(patterns []string) error {
+	_, err := reach.Parse(patterns)
+	return err
 }
 
 // Platform is the part of a node that looks after deployed components and their
@@ -92,6 +102,7 @@ type Platform struct {
 	agenda  *agenda.Agenda
 	tokens  *access.Tokens
 	workers *worker.Workers
+	http    *live.HTTP
 	keeping sched.Task // keeps house
 	end     context.CancelCauseFunc
 }
@@ -109,6 +120,8 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	if log := p.options.Log; log != nil {
 		log.Debug("workers' memories", "changes are found by", string(n.runtime.Engine.Tracker()))
 	}
+	p.http = live.NewHTTP(n.sched)
+	n.runtime.HTTP = p.http
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
 		Interfaces: n.runtime.Interfaces,
@@ -193,6 +206,7 @@ func (p *Platform) close() error {
 	p.workers.Close(grace)
 	cancel(errClosed)
 	timer.Wait()
+	p.http.Close()
 	p.agenda.Close()
 	return p.catalog.Close()
 }

@@ -95,6 +95,7 @@ type Settings struct {
 	Retry     Retry     `json:"retry,omitzero"`
 	Images    Images    `json:"images,omitzero"`
 	Retention Retention `json:"retention,omitzero"`
+	HTTP      HTTP      `json:"http,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage
@@ -128,6 +129,23 @@ type Images struct {
 	Size  uint64   `json:"size,omitempty" doc:"Bytes of changes that are kept one by one; with more, the whole state is saved"`
 	Age   Duration `json:"age,omitempty" doc:"At the latest so long after it was last saved, if anything has happened"`
 }
+
+// HTTP says what the HTTP requests of a worker's program may do. It holds from
+// the next request on.
+type HTTP struct {
+	Allow       []string `json:"allow,omitempty" maxItems:"256" doc:"Which hosts may be reached: public (all with public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
+	Keys        string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
+	InDoubt     string   `json:"inDoubt,omitempty" enum:"fail,retry" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, or is sent again"`
+	MaxResponse uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
+}
+
+// What HTTP.Keys and HTTP.InDoubt can be.
+const (
+	KeysAuto     = "auto"
+	KeysOff      = "off"
+	InDoubtFail  = "fail"
+	InDoubtRetry = "retry"
+)
 
 // Status of a worker.
 type Status string

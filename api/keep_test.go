@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func TestRetentionIsTextInJSON(t *testing.T) {
 		t.Errorf("got %s, %v, want %s", b, err, want)
 	}
 	var got api.Settings
-	if err := json.Unmarshal(b, &got); err != nil || got != s {
+	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if b, err := json.Marshal(api.Settings{}); err != nil || string(b) != "{}" {

@@ -192,7 +192,7 @@ func TestSettingsHoldUntilTheyAreSetAgain(t *testing.T) {
 			return
 		}
 		k, err := c.Configure(ctx, "shop", want)
-		if err != nil || k.Settings != want || p.Settings() != want || k.Latest.Number != 1 {
+		if err != nil || !reflect.DeepEqual(k.Settings, want) || !reflect.DeepEqual(p.Settings(), want) || k.Latest.Number != 1 {
 			t.Errorf("got %+v, %v; the program has %+v", k, err, p.Settings())
 		}
 		if err := p.Release(); err != nil {
@@ -201,13 +201,13 @@ func TestSettingsHoldUntilTheyAreSetAgain(t *testing.T) {
 		w.deploy(c, "shop", variant(2))
 	})
 	w.process(func(c *catalog.Catalog) {
-		if got := c.Settings("shop"); got != want {
+		if got := c.Settings("shop"); !reflect.DeepEqual(got, want) {
 			t.Errorf("after a restart: got %+v, want %+v", got, want)
 		}
 		if _, err := c.Configure(ctx, "shop", api.Settings{Limits: api.Limits{Memory: 1}}); codeOf(err) != api.CodeInvalid {
 			t.Errorf("got %v", err)
 		}
-		if got := c.Settings("shop"); got != want {
+		if got := c.Settings("shop"); !reflect.DeepEqual(got, want) {
 			t.Errorf("after a refusal: got %+v, want %+v", got, want)
 		}
 	})

@@ -413,7 +413,7 @@ func TestTheStoredFormStaysReadable(t *testing.T) {
 			Limits: api.Limits{Memory: 1 << 20, Storage: 2, Files: 3, CPUTime: 4e9, LogRate: 5, OplogRate: 6, Queue: 7},
 			Retry:  api.Retry{Attempts: 8, Initial: 9e9, Max: 600e9, Factor: 1.5, Jitter: 0.25},
 		}
-		if err != nil || k.Settings != want || k.Created.Nanosecond() != 1 || k.Latest.Hash != hash.String() {
+		if err != nil || !reflect.DeepEqual(k.Settings, want) || k.Created.Nanosecond() != 1 || k.Latest.Hash != hash.String() {
 			t.Errorf("got %+v, %v", k, err)
 		}
 		if d := w.deploy(c, "shop", variant(1)); d.New { // which puts the module

@@ -3,9 +3,12 @@ package catalog
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/host/reach"
 )
 
 // The bounds of settings. Each field may also be 0, for its default.
@@ -22,6 +25,7 @@ const (
 	maxFactor   = 1000
 	maxReplay   = 24 * time.Hour
 	maxDeltas   = 1 << 30
+	maxResponse = 1 << 40
 	minAge      = time.Minute
 	maxAge      = 100 * 365 * 24 * time.Hour
 	maxKept     = 1 << 40
@@ -52,6 +56,12 @@ func CheckSettings(at string, s api.Settings) error {
 	}
 	check.count("images.size", s.Images.Size, 1, maxDeltas)
 	check.duration("images.age", s.Images.Age, time.Second, maxPause)
+	if _, err := reach.Parse(s.HTTP.Allow); err != nil {
+		check.refuse("http.allow", err.Error())
+	}
+	check.word("http.keys", s.HTTP.Keys, api.KeysAuto, api.KeysOff)
+	check.word("http.inDoubt", s.HTTP.InDoubt, api.InDoubtFail, api.InDoubtRetry)
+	check.count("http.maxResponse", s.HTTP.MaxResponse, 1, maxResponse)
 	check.keep("retention.oplog", s.Retention.Oplog)
 	check.keep("retention.results", s.Retention.Results)
 	check.keep("retention.logs", s.Retention.Logs)
@@ -85,6 +95,12 @@ func (c *settingsCheck) count(field string, v, least, most uint64) {
 func (c *settingsCheck) duration(field string, v api.Duration, least, most time.Duration) {
 	if d := time.Duration(v); d != 0 && (d < least || d > most) {
 		c.refuse(field, fmt.Sprintf("%v is not from %v to %v, nor 0 for the default", d, least, most))
+	}
+}
+
+func (c *settingsCheck) word(field, v string, words ...string) {
+	if v != "" && !slices.Contains(words, v) {
+		c.refuse(field, fmt.Sprintf("%q is none of %s", v, strings.Join(words, ", ")))
 	}
 }
 

@@ -115,6 +115,7 @@ it exports and what it imports, and the settings that its workers have.
 		t.addLines("Limits", settingsLines(limitSettings(found.Settings.Limits)))
 		t.addLines("Retry", settingsLines(retrySettings(found.Settings.Retry)))
 		t.addLines("Images", settingsLines(imageSettings(found.Settings.Images)))
+		t.addLines("HTTP", settingsLines(httpSettings(found.Settings.HTTP)))
 		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
 		return a.printRevision(t, r)
 	})
@@ -168,8 +169,8 @@ others. They hold for its workers, unless a worker has its own: memory, storage
 and files for workers that are created from now on, the others from the next
 invocation on. What is not set has the server's default.
 
---json prints one object: limits, retry and images, whose "after" is negative
-if the state is never saved.`,
+--json prints one object: limits, retry, http and images, whose "after" is
+negative if the state is never saved.`,
 		Example: `  waterbear component settings shop
   waterbear component settings --memory 256MiB --cpu-time 5s shop
   waterbear component settings --retry-attempts 5 --retry-initial 1s shop

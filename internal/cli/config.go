@@ -78,6 +78,7 @@ func newConfig() *config {
 // from the command line to the documents, goes by this list.
 func (c *config) declare() []*setting {
 	limits, retry, retention := &c.workers.Limits, &c.workers.Retry, &c.workers.Retention
+	out := &c.workers.HTTP
 	d := waterbear.DefaultSettings()
 	return []*setting{
 		{key: "state", arg: "DIR", preset: stateDefault, value: text(&c.state, "a directory"), meaning: "where everything is kept, made if missing"},
@@ -119,6 +120,10 @@ func (c *config) declare() []*setting {
 		{key: "http.max-module", arg: "SIZE", preset: "256MiB", value: size(&c.maxModule, 1<<10, 4<<30), meaning: "largest program that can be deployed"},
 		{key: "http.max-requests", arg: "NUMBER", preset: "10000", value: number(&c.maxRequests, 1, 1<<20), meaning: "requests under way at a time; others get 503"},
 		{key: "http.timeout", arg: "DURATION", preset: "1m", value: span(&c.timeout, time.Millisecond), meaning: "how long a request may wait for its answer"},
+		{key: "http.allow", arg: "HOST,...", preset: strings.Join(d.HTTP.Allow, ","), value: reachable(&out.Allow), meaning: "the hosts that programs may reach"},
+		{key: "http.keys", arg: "auto|off", preset: d.HTTP.Keys, value: oneOf(&out.Keys, "auto", "off"), meaning: "whether their POSTs get an Idempotency-Key"},
+		{key: "http.in-doubt", arg: "fail|retry", preset: d.HTTP.InDoubt, value: oneOf(&out.InDoubt, "fail", "retry"), meaning: "of one without a key that a crash leaves in doubt"},
+		{key: "http.max-response", arg: "SIZE", preset: sizeText(d.HTTP.MaxResponse), value: size(&out.MaxResponse, 1, 1<<40), meaning: "longest body of what they get"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }

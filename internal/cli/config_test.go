@@ -48,6 +48,10 @@ var samples = map[string]struct{ one, other, bad string }{
 	"http.max-body":         {"1MiB", "1GiB", "2GiB"},
 	"http.max-module":       {"1MiB", "1GiB", "1"},
 	"http.max-requests":     {"1", "20", "1.5"},
+	"http.allow":            {"localhost:8080", "public,*.a.example:443,10.0.0.0/8", "http://a.example"},
+	"http.keys":             {"auto", "off", "on"},
+	"http.in-doubt":         {"fail", "retry", "hold"},
+	"http.max-response":     {"1KiB", "1GiB", "0"},
 	"http.timeout":          {"1s", "24h", "0"},
 	"grace":                 {"0s", "24h", "forever"},
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
 )
 
@@ -126,6 +127,23 @@ func (v list) set(s string) error {
 			return fmt.Errorf("%q is no host name; write names with commas between them", name)
 		}
 		all = append(all, name)
+	}
+	*v.to = all
+	return nil
+}
+
+// reachable is a value of patterns of the hosts that programs may reach.
+func reachable(to *[]string) value { return patterns{list{to}} }
+
+type patterns struct{ list }
+
+func (v patterns) set(s string) error {
+	all := []string{}
+	for p := range strings.SplitSeq(s, ",") {
+		all = append(all, strings.TrimSpace(p))
+	}
+	if err := waterbear.CheckReachable(all); err != nil {
+		return err
 	}
 	*v.to = all
 	return nil

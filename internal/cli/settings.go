@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,9 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
+	allow                               []string
+	keys, inDoubt                       string
+	maxResponse                         byteSize
 	oplog, results, logs                keepFlag
 }
 
@@ -42,6 +46,10 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
+	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
+	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
+	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key that a crash leaves in doubt, `fail|retry`")
+	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
 	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
 	f.Var(&s.logs, "retention-logs", "output to keep beyond the oplog: everything, 30d, or 1000")
@@ -112,6 +120,11 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retention-oplog":   func() { to.Retention.Oplog = s.oplog.Keep },
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
 		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
+
+		"http-allow":        func() { to.HTTP.Allow = s.allow },
+		"http-keys":         func() { to.HTTP.Keys = s.keys },
+		"http-in-doubt":     func() { to.HTTP.InDoubt = s.inDoubt },
+		"http-max-response": func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -160,6 +173,15 @@ func imageSettings(i api.Images) []namedText {
 		after = spanOrOffText(time.Duration(i.After))
 	}
 	return []namedText{{"after", after}, {"size", sizeSetting(i.Size)}, {"age", durationSetting(i.Age)}}
+}
+
+func httpSettings(h api.HTTP) []namedText {
+	return []namedText{
+		{"hosts", strings.Join(h.Allow, ", ")},
+		{"keys", h.Keys},
+		{"in doubt", h.InDoubt},
+		{"longest response", sizeSetting(h.MaxResponse)},
+	}
 }
 
 func retentionSettings(r api.Retention) []namedText {
@@ -222,5 +244,6 @@ func addSettings(t *table, s api.Settings, fallback string) {
 	row("Limit", limitSettings(s.Limits))
 	row("Retry", retrySettings(s.Retry))
 	row("Image", imageSettings(s.Images))
+	row("HTTP", httpSettings(s.HTTP))
 	row("Retention", retentionSettings(s.Retention))
 }

@@ -66,6 +66,7 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Limits", settingsLines(limitSettings(w.Settings.Limits)))
 	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
 	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
+	t.addLines("HTTP", settingsLines(httpSettings(w.Settings.HTTP)))
 	t.addLines("Retention", settingsLines(retentionSettings(w.Settings.Retention)))
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))

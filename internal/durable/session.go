@@ -197,31 +197,86 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 		}
 		return performCall(s, f, req, request, perform)
 	}
-	var started oplog.Index
-	if entry != nil {
-		var finished *oplog.HostCallFinished
-		started, finished, err = s.replayStarted(f.Code, f.Name, entry, request)
-		if err != nil {
-			return resp, err
-		}
-		if finished != nil {
-			s.advance()
-			resp, err = f.Response.Decode(finished.Response)
-			return resp, s.wrapDecode(f.Name, err)
-		}
-	} else {
-		err = s.charge(false, len(request))
-		if err == nil {
-			started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: f.Code, Request: request})
-		}
-		if err == nil {
-			err = s.Writer.Commit(s.ctx)
-		}
-		if err != nil {
-			return resp, s.fail(err)
-		}
+	started, err := s.start(f.Code, f.Name, entry, request)
+	if err != nil {
+		return resp, err
 	}
-	if resp, err = perform(s.ctx, req); err != nil {
+	return finish(s, f, started, func(ctx context.Context) (Resp, error) { return perform(ctx, req) })
+}
+
+// Start records the intent of a call of f that goes on beside the program, or
+// passes a recorded one. The intent is durable when Start returns, and its index
+// names the call. Whether the call is under way is for the caller to know: after
+// a crash it is not, and without an outcome it is in doubt.
+func Start[Req, Resp any](s *Session, f *Func[Req, Resp], req Req) (oplog.Index, error) {
+	entry, err := s.peek()
+	if err != nil {
+		return 0, err
+	}
+	s.calls++
+	if s.Unrecorded {
+		return oplog.Index(s.calls), nil
+	}
+	s.scratch = f.Request.Append(s.scratch[:0], req)
+	return s.start(f.Code, f.Name, entry, s.scratch)
+}
+
+// Finish records the outcome of a call that Start began, or returns what is
+// recorded. Of perform it is as of Run's.
+func Finish[Req, Resp any](s *Session, f *Func[Req, Resp], started oplog.Index, perform func(context.Context) (Resp, error)) (resp Resp, err error) {
+	s.calls++
+	if !s.Unrecorded {
+		return finish(s, f, started, perform)
+	}
+	if _, err = s.peek(); err != nil {
+		return resp, err
+	}
+	if resp, err = perform(s.ctx); err != nil {
+		return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
+	}
+	return resp, nil
+}
+
+// start passes the intent at entry, or records one where that is nil.
+func (s *Session) start(code uint64, name string, entry *oplog.Entry, request []byte) (oplog.Index, error) {
+	if entry != nil {
+		call, ok := entry.Body.(*oplog.HostCallStarted)
+		if !ok || call.Func != code || !bytes.Equal(call.Request, request) {
+			return 0, s.diverge(entry, fmt.Sprintf("call of %s (function %d) with request %x", name, code, clip(request)))
+		}
+		s.advance()
+		return entry.Index, nil
+	}
+	err := s.charge(false, len(request))
+	var started oplog.Index
+	if err == nil {
+		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: code, Request: request})
+	}
+	if err == nil {
+		err = s.Writer.Commit(s.ctx)
+	}
+	if err != nil {
+		return 0, s.fail(err)
+	}
+	return started, nil
+}
+
+// finish is Finish of a session that records.
+func finish[Req, Resp any](s *Session, f *Func[Req, Resp], started oplog.Index, perform func(context.Context) (Resp, error)) (resp Resp, err error) {
+	entry, err := s.peek()
+	if err != nil {
+		return resp, err
+	}
+	if entry != nil {
+		finished, ok := entry.Body.(*oplog.HostCallFinished)
+		if !ok || finished.Started != started {
+			return resp, s.diverge(entry, fmt.Sprintf("the outcome of %s", f.Name))
+		}
+		s.advance()
+		resp, err = f.Response.Decode(finished.Response)
+		return resp, s.wrapDecode(f.Name, err)
+	}
+	if resp, err = perform(s.ctx); err != nil {
 		return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
 	}
 	s.scratch = f.Response.Append(s.scratch[:0], resp)
@@ -263,27 +318,6 @@ func performCall[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, request
 		return resp, s.fail(err)
 	}
 	return resp, nil
-}
-
-// replayStarted passes a recorded intent and gives its index and its outcome,
-// or no outcome if it is in doubt: then the session is live and the call is to
-// be repeated.
-func (s *Session) replayStarted(code uint64, name string, entry *oplog.Entry, request []byte) (oplog.Index, *oplog.HostCallFinished, error) {
-	call, ok := entry.Body.(*oplog.HostCallStarted)
-	if !ok || call.Func != code || !bytes.Equal(call.Request, request) {
-		return 0, nil, s.diverge(entry, fmt.Sprintf("call of %s (function %d) with request %x", name, code, clip(request)))
-	}
-	started := entry.Index
-	s.advance()
-	entry, err := s.peek()
-	if err != nil || entry == nil {
-		return started, nil, err
-	}
-	finished, ok := entry.Body.(*oplog.HostCallFinished)
-	if !ok || finished.Started != started {
-		return 0, nil, s.diverge(entry, fmt.Sprintf("the outcome of %s", name))
-	}
-	return started, finished, nil
 }
 
 // Output records what the program writes to stream, or checks that it writes

@@ -9,6 +9,8 @@ import (
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
+	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -76,7 +78,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		p.entries = last
 	}
 	config := bodyConfig{
-		program: program, create: &create, meter: r.meter, park: r.park,
+		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, policy: r.policy,
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
@@ -188,6 +190,7 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 
 // perform runs an attempt's function.
 func (b *body) perform(c call) ([]byte, error) {
+	b.http.Begin(uint64(c.accepted))
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}
@@ -225,6 +228,15 @@ func (r *resident) pause(_ time.Duration, sleep func() error) error {
 		return err // what is left to do is no computing
 	}
 	return r.takeSlot(r.body.session.Context())
+}
+
+// policy is what the worker's HTTP requests may do now.
+func (r *resident) policy() exchange.Policy {
+	s := r.settings().HTTP
+	p := exchange.Policy{MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, Repeat: s.InDoubt == api.InDoubtRetry}
+	// What cannot be read, and was checked when it was set, permits nothing.
+	p.Reach, _ = reach.Parse(s.Allow)
+	return p
 }
 
 // programError says why a worker's program is not there any more.

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
@@ -36,12 +37,14 @@ type body struct {
 	stop    context.CancelCauseFunc
 	meter   *meter
 	park    func(d time.Duration, sleep func() error) error
+	linger  func(d time.Duration, sleep func() error) error
 
 	clocks *ambient.Clocks
 	random *ambient.Random
 	stdio  *ambient.Stdio
 	stderr tail
 	files  *filesystem.FS
+	http   *exchange.Exchanges
 	system system
 
 	packs   *ownPacks
@@ -61,7 +64,10 @@ type bodyConfig struct {
 	create  *oplog.Create
 	meter   *meter
 	session durable.Config
-	park    func(d time.Duration, sleep func() error) error
+	// park is handed each wait, linger each that is to stay in memory.
+	park, linger func(d time.Duration, sleep func() error) error
+	// policy says what the worker's HTTP requests may do.
+	policy func() exchange.Policy
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
@@ -75,7 +81,7 @@ type bodyConfig struct {
 // newBody makes a worker's surroundings; the instance is made when the first
 // function is called.
 func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
-	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, meter: c.meter, shells: c.shells, origins: c.origins, ephemeral: c.fresh != 0}
+	b := &body{rt: rt, program: c.program, create: c.create, park: c.park, linger: c.linger, meter: c.meter, shells: c.shells, origins: c.origins, ephemeral: c.fresh != 0}
 	files := ctx
 	ctx, b.stop = context.WithCancelCause(ctx)
 	c.session.Charge = b.meter.charge
@@ -87,6 +93,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
+	b.http = exchange.New(exchange.Config{
+		Session: b.session, Sched: rt.Sched, Clock: b.clocks, Client: rt.HTTP, Policy: c.policy, Secret: seed, Park: b.waitsForHTTP,
+	})
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
@@ -126,11 +135,15 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 	if err := b.system.close(); err != nil {
 		return err
 	}
-	b.system, err = newSystem(b.program.Component() != nil, wasi.Config{
+	c := wasi.Config{
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
-	})
+	}
+	if b.rt.HTTP != nil {
+		c.HTTP = b.http
+	}
+	b.system, err = newSystem(b.program.Component() != nil, c)
 	return err
 }
 
@@ -206,7 +219,21 @@ func (b *body) Write(stream int, p []byte) error {
 func (b *body) waits(d time.Duration, sleep func() error) error {
 	b.meter.pause()
 	defer b.meter.proceed()
+	if d < maxLinger && b.http.UnderWay() {
+		return b.linger(d, sleep) // or the requests would be in doubt
+	}
 	return b.park(d, sleep)
+}
+
+// maxLinger is the wait for which a worker leaves memory in spite of requests
+// under way.
+const maxLinger = 10 * time.Minute
+
+// waitsForHTTP is where the guest waits for what comes back.
+func (b *body) waitsForHTTP(wait func() error) error {
+	b.meter.pause()
+	defer b.meter.proceed()
+	return b.linger(0, wait)
 }
 
 // begin origins the measuring of an attempt.
@@ -365,6 +392,7 @@ func (b *body) rest(g *guest) error {
 // abandon frees a body that could not be made whole, all but its program.
 func (b *body) abandon(why error) {
 	b.stop(why)
+	b.http.Close()
 	b.discard()
 	if b.spare != nil {
 		_ = b.spare.close()
@@ -375,6 +403,7 @@ func (b *body) abandon(why error) {
 // close frees everything. No call may be under way.
 func (b *body) close() {
 	b.stop(errDropped)
+	b.http.Close()
 	b.owns.close()
 	b.discard()
 	if b.spare == nil {

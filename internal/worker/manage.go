@@ -275,6 +275,13 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	i.After = cmp.Or(i.After, d.After)
 	i.Size = cmp.Or(i.Size, d.Size)
 	i.Age = cmp.Or(i.Age, d.Age)
+	h, e := &s.HTTP, &otherwise.HTTP
+	if len(h.Allow) == 0 {
+		h.Allow = e.Allow
+	}
+	h.Keys = cmp.Or(h.Keys, e.Keys)
+	h.InDoubt = cmp.Or(h.InDoubt, e.InDoubt)
+	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
 	k, q := &s.Retention, &otherwise.Retention
 	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)
 	return s

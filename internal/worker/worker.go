@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -27,6 +28,7 @@ type Runtime struct {
 	WASI        *wasm.Host                 // wasip1.Module
 	Interfaces  []*component.HostInterface // what components may import
 	Directories hostdir.Host
+	HTTP        exchange.Client    // nil: programs cannot send requests
 	Entropy     func([]byte) error // for the seeds of new workers
 	// Progress hears of work that somebody waits for: a stage, and 0 to 1.
 	Progress func(stage string, done float64)

@@ -207,6 +207,12 @@ func (c *Clocks) Wait(deadline uint64, stdin bool) (Readiness, error) {
 	return r, err
 }
 
+// Live is what the monotonic clock shows, unrecorded: for who records it.
+func (c *Clocks) Live() uint64 { return c.now() }
+
+// Saw tells the clock what else the program has seen of it.
+func (c *Clocks) Saw(now uint64) { c.last = max(c.last, now) }
+
 // Stamp is the time for a change of a file: the newest wall-clock time that the
 // oplog holds, and later than every stamp before. It reads no clock.
 func (c *Clocks) Stamp() uint64 {

@@ -24,6 +24,14 @@ func NewWait(c Clocks) *Wait { return &Wait{clocks: c, deadline: ambient.Forever
 // one that has come.
 func (w *Wait) Until(deadline uint64) { w.deadline = min(w.deadline, deadline) }
 
+// Deadline is that of the earliest event: 0 if one is there already.
+func (w *Wait) Deadline() uint64 {
+	if w.Ready {
+		return 0
+	}
+	return w.deadline
+}
+
 // Now reads the monotonic clock, once in a wait.
 func (w *Wait) Now() (uint64, error) {
 	if w.read {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 )
 
@@ -41,6 +42,23 @@ type Stdio interface {
 	Write(stream int, p []byte) error
 }
 
+// HTTP are the program's HTTP requests. An error is the host's and ends the call,
+// but for exchange.ErrHead.
+type HTTP interface {
+	// Send lets a request leave, and does not wait for what comes back.
+	Send(r exchange.Request) (*exchange.Exchange, error)
+	// Wait returns when the monotonic clock shows deadline, or more of one of
+	// these has come. With a deadline that has passed it only looks.
+	Wait(deadline uint64, list []*exchange.Exchange) (exchange.Readiness, error)
+	// Outcome takes how the response begins.
+	Outcome(x *exchange.Exchange) (exchange.Head, error)
+	// Read takes up to limit bytes of the body behind that, which may be none
+	// unless it is to block.
+	Read(x *exchange.Exchange, limit int, block bool) (exchange.Piece, error)
+	// HangUp gives up what has not come yet, if anything has not.
+	HangUp(call uint64)
+}
+
 // Preopen is a directory that the program is given by name.
 type Preopen struct {
 	Name string
@@ -64,6 +82,7 @@ type Config struct {
 	Clocks    Clocks
 	Random    Random
 	Stdio     Stdio
+	HTTP      HTTP    // nil: requests are refused
 	Terminal  [3]bool // which of stdin, stdout and stderr look like a terminal
 	MaxFiles  int     // zero means DefaultMaxFiles
 	// Open, if set, is what another system of the same version over the same

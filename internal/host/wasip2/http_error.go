@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -58,9 +59,12 @@ var (
 
 // Cases of error-code that this package makes.
 const (
+	httpConnectionLimit  = 11
 	httpRequestDenied    = 15
 	httpRequestBodySize  = 17
+	httpRequestMethod    = 18
 	httpRequestURI       = 19
+	httpRequestHeaders   = 21
 	httpResponseBodySize = 28
 	httpProtocolError    = 35
 	httpInternalError    = 38
@@ -80,6 +84,28 @@ func (e *httpError) Error() string {
 }
 
 func (e *httpError) code(c *wasi.Coder) { codeValue(c, httpErrorCode, &e.value) }
+
+// errorCode is the error-code of a failure: its reason is the case.
+func errorCode(f *exchange.Failure) wit.Value {
+	text := none
+	if f.Text != "" {
+		text = some(f.Text)
+	}
+	c := wit.Case{Index: uint32(f.Reason)}
+	switch f.Reason {
+	case exchange.DNSError:
+		c.Payload = []wit.Value{text, none}
+	case exchange.TLSAlert:
+		c.Payload = []wit.Value{some(uint8(f.Size)), text}
+	case exchange.ResponseBodySize:
+		c.Payload = some(f.Size)
+	case exchange.ResponseHeaderSize:
+		c.Payload = none
+	case exchange.InternalError:
+		c.Payload = text
+	}
+	return c
+}
 
 // bodySize is the failure of a body that has n bytes.
 func bodySize(request bool, n int) *httpError {

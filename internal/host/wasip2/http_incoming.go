@@ -2,6 +2,7 @@ package wasip2
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
@@ -14,7 +15,8 @@ type incoming struct {
 	consumed bool // content has become an incoming-body
 }
 
-// content is a body from outside, all of it.
+// content is a body from outside: all of it, or what is known behind the end of
+// one that was sent for.
 type content struct {
 	data        []byte
 	hasTrailers bool
@@ -90,7 +92,7 @@ func incomingHeaders(s *System, m received, a []wit.Value) (wit.Value, error) {
 }
 
 // consume makes the incoming-body of a message, once.
-func consume(s *System, r received, _ []wit.Value) (wit.Value, error) {
+func consume(s *System, r received, a []wit.Value) (wit.Value, error) {
 	m := r.message()
 	if m.consumed {
 		return failed(nil), nil
@@ -99,7 +101,11 @@ func consume(s *System, r received, _ []wit.Value) (wit.Value, error) {
 	s.held -= m.content.weight()
 	m.consumed, m.content = true, content{}
 	rep, err := s.add(b, 0)
-	return ok(rep), err
+	if err != nil {
+		return nil, err
+	}
+	s.pass(a[0].(uint32), rep.(uint32))
+	return ok(rep), nil
 }
 
 // incomingBody is an incoming-body.
@@ -143,10 +149,16 @@ func (i *bodyInput) code(c *wasi.Coder) {
 
 func (i *bodyInput) ended(*System) bool { return i.closed }
 
-func (i *bodyInput) read(s *System, limit int, _ bool) ([]byte, error) {
+func (i *bodyInput) read(s *System, limit int, block bool) ([]byte, error) {
 	b, err := get[*incomingBody](s, i.parent)
 	if err != nil {
 		return nil, err
+	}
+	if t := s.ofOwner(i.parent); t != nil {
+		p, err := s.receive(b, t, limit, block)
+		if !errors.Is(err, errClosed) {
+			return p, err
+		}
 	}
 	rest := b.data[min(i.offset, uint64(len(b.data))):]
 	if len(rest) == 0 {
@@ -161,7 +173,8 @@ func (i *bodyInput) read(s *System, limit int, _ bool) ([]byte, error) {
 	return bytes.Clone(p), nil
 }
 
-// finishIncoming ends a body, read or not, and gives its trailers.
+// finishIncoming ends a body, read or not, and gives its trailers. Those of one
+// that was not read to its end do not come.
 func finishIncoming(s *System, a []wit.Value) (wit.Value, error) {
 	b, err := take[*incomingBody](s, a[0])
 	if err != nil {
@@ -203,7 +216,8 @@ func getTrailers(s *System, t *futureTrailers, a []wit.Value) (wit.Value, error)
 	return some(ok(ok(some(rep)))), nil
 }
 
-// futureResponse is a future-incoming-response: what came of a request.
+// futureResponse is a future-incoming-response: what came of a request, or owns
+// one that was sent.
 type futureResponse struct {
 	incomingResponse
 	failure *httpError // or nil: there is a response
@@ -220,13 +234,16 @@ func (f *futureResponse) code(c *wasi.Coder) {
 
 func (f *futureResponse) weight() int { return f.incomingResponse.weight() + f.failure.weight() }
 
-func getResponse(s *System, f *futureResponse, _ []wit.Value) (wit.Value, error) {
+func getResponse(s *System, f *futureResponse, a []wit.Value) (wit.Value, error) {
 	switch {
 	case f.taken:
 		return some(failed(nil)), nil
 	case f.failure != nil:
 		f.taken = true
 		return some(ok(failed(f.failure.value))), nil
+	}
+	if t := s.ofOwner(a[0].(uint32)); t != nil {
+		return s.outcome(f, t)
 	}
 	r := f.incomingResponse
 	s.held -= r.weight()

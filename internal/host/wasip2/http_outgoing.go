@@ -162,30 +162,6 @@ func setTimeout(i int) call {
 	})
 }
 
-// handleOutgoing refuses to send a request: nothing goes out yet. What is wrong
-// with the request comes first.
-func handleOutgoing(s *System, a []wit.Value) (wit.Value, error) {
-	r, err := take[*outgoingRequest](s, a[0])
-	if err != nil {
-		return nil, err
-	}
-	r.close(s)
-	if options, given := optional(a[1]); given {
-		if _, err := take[*requestOptions](s, options); err != nil {
-			return nil, err
-		}
-	}
-	code := uint32(httpRequestDenied)
-	scheme, given := optional(r.parts[partScheme])
-	switch _, hasAuthority := optional(r.parts[partAuthority]); {
-	case given && scheme.(wit.Case).Index == schemeOther:
-		code = httpProtocolError
-	case !hasAuthority:
-		code = httpRequestURI
-	}
-	return failed(label(code)), nil
-}
-
 // outgoingResponse is an outgoing-response.
 type outgoingResponse struct {
 	outgoing

@@ -31,6 +31,7 @@ const (
 	methodGet   = 0
 	methodOther = 9
 
+	schemeHTTP  = 0
 	schemeHTTPS = 1
 	schemeOther = 2
 )

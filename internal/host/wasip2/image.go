@@ -69,6 +69,9 @@ func (s *System) reopen(b []byte) error {
 	if err := s.join(parents); err != nil {
 		return err
 	}
+	if err := s.claimSent(); err != nil {
+		return err
+	}
 	return s.claimBodies()
 }
 
@@ -91,16 +94,45 @@ func (s *System) join(parents map[uint32]uint32) error {
 	return nil
 }
 
+// claimSent finds the owner of each request that was sent.
+func (s *System) claimSent() error {
+	for number, e := range s.resources.All() {
+		t, is := e.resource.(*sent)
+		if !is {
+			continue
+		}
+		owner, fits := s.entry(t.owner), false
+		if owner != nil && s.http != nil && s.sent[t.owner] == 0 && len(s.sent) < maxSent {
+			switch owner.resource.(type) {
+			case *futureResponse:
+				fits = !t.exchange.Answered
+			case *incomingResponse, *incomingBody:
+				fits = t.exchange.Answered && t.body == 0
+			}
+		}
+		if !fits {
+			return fmt.Errorf("resource %d was sent by nothing", number+1)
+		}
+		s.sent[t.owner] = number + 1
+	}
+	return nil
+}
+
 // claimBodies finds each body that a message wants to be that of one message,
 // and of every other that the program has a handle to it.
 func (s *System) claimBodies() error {
 	claimed := make(map[uint32]bool)
 	for number, e := range s.resources.All() {
-		m, is := e.resource.(message)
-		if !is || m.message().body == 0 {
+		rep := uint32(0)
+		switch r := e.resource.(type) {
+		case message:
+			rep = r.message().body
+		case *sent:
+			rep = r.body
+		}
+		if rep == 0 {
 			continue
 		}
-		rep := m.message().body
 		b, err := get[*outgoingBody](s, rep)
 		if err != nil || claimed[rep] || !b.wanted {
 			return fmt.Errorf("resource %d has no body of its own", number+1)
@@ -209,6 +241,8 @@ func newResource(k kind) resource {
 		return &outparam{}
 	case kindAnswer:
 		return &answer{}
+	case kindSent:
+		return &sent{}
 	}
 	return nil
 }

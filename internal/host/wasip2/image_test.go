@@ -354,6 +354,11 @@ func everything(t rapid.TB) *rig {
 
 func TestEveryKindOfResourceIsKept(t *testing.T) {
 	r := everything(t)
+	r.sys.http = &outside{}
+	request := r.request("PUT", "example.com", "/")
+	body := r.ok(requestBodyName, request)
+	r.ok(handleName, request, none)
+	r.ok(writeFlush, r.ok(bodyWrite, body), []byte("begun"))
 	kinds := map[kind]bool{}
 	for _, e := range r.sys.resources.All() {
 		kinds[e.kind()] = true
@@ -369,7 +374,7 @@ func TestEveryKindOfResourceIsKept(t *testing.T) {
 	if newResource(0) != nil || newResource(lastKind+1) != nil {
 		t.Error("there are resources of kinds that are not there")
 	}
-	other := r.reopened(wasi.Config{MaxFiles: 20})
+	other := r.reopened(wasi.Config{MaxFiles: 20, HTTP: &outside{}})
 	must(t, other.sys.Close())
 	other.empty()
 	r.equal(other.sys.AppendState(nil), []byte{1, 0, 0})

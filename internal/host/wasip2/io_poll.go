@@ -1,7 +1,10 @@
 package wasip2
 
 import (
+	"slices"
+
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -40,7 +43,6 @@ func subscribe(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 // waitsForInput tells whether the event is input, which may be long in coming.
-// All other resources always have something to say.
 func (s *System) waitsForInput(p *pollable) bool {
 	if p.parent == 0 {
 		return false
@@ -49,36 +51,109 @@ func (s *System) waitsForInput(p *pollable) bool {
 	return is && !in.closed
 }
 
-// survey adds the event to what is waited for.
-func (s *System) survey(w *wasi.Wait, p *pollable) {
+// waitsFor gives what was sent if the event is that more of it comes back. All
+// other resources always have something to say, but for input.
+func (s *System) waitsFor(p *pollable) *sent {
+	if p.parent == 0 {
+		return nil
+	}
+	switch r := s.entry(p.parent).resource.(type) {
+	case *futureResponse:
+		if t := s.ofOwner(p.parent); t != nil && !t.ready {
+			return t
+		}
+	case *bodyInput:
+		if t := s.ofOwner(r.parent); t != nil && !r.closed && !t.ready {
+			return t
+		}
+	}
+	return nil
+}
+
+// events are those that one wait is for.
+type events struct {
+	*wasi.Wait
+	s      *System
+	sent   []*sent
+	unsent bool // one of them waits for a request that has not left
+}
+
+func (s *System) newEvents() *events { return &events{Wait: wasi.NewWait(s.clocks), s: s} }
+
+func (e *events) add(p *pollable) {
+	t := e.s.waitsFor(p)
 	switch {
 	case p.parent == 0:
-		w.Until(p.deadline)
-	case s.waitsForInput(p):
-		w.Stdin = true
-	default:
-		w.Ready = true
+		e.Until(p.deadline)
+	case e.s.waitsForInput(p):
+		e.Stdin = true
+	case t == nil:
+		e.Ready = true
+	case t.body != 0:
+		e.unsent = true
+	case !slices.Contains(e.sent, t):
+		e.sent = append(e.sent, t)
 	}
 }
 
-// hasCome tells whether the event has come when a wait has ended like r.
-func (s *System) hasCome(p *pollable, r ambient.Readiness) bool {
-	switch {
-	case p.parent == 0:
-		return p.deadline <= r.Now
-	case s.waitsForInput(p):
-		return r.Stdin
+// run waits until one of the events has come, and gives what tells of each
+// whether it has. What was sent remembers that more of it has come.
+func (e *events) run() (func(*pollable) bool, error) {
+	if e.unsent && len(e.sent) == 0 && !e.Stdin && e.Deadline() == ambient.Forever {
+		return nil, trap("the program waits for the response to a request whose outgoing-body it has not finished, and for nothing else")
 	}
-	return true
+	var r ambient.Readiness
+	var err error
+	if len(e.sent) == 0 {
+		r, err = e.Run()
+	} else {
+		r, err = e.exchange()
+	}
+	return func(p *pollable) bool {
+		switch {
+		case p.parent == 0:
+			return p.deadline <= r.Now
+		case e.s.waitsForInput(p):
+			return r.Stdin
+		}
+		return e.s.waitsFor(p) == nil
+	}, err
+}
+
+// exchange waits for what comes back, too. For input it only looks: that of
+// programs which can send requests is never long in coming.
+func (e *events) exchange() (r ambient.Readiness, err error) {
+	if e.Stdin {
+		if r, err = e.s.clocks.Wait(0, true); err != nil {
+			return r, err
+		}
+		e.Ready = e.Ready || r.Stdin
+	}
+	list := make([]*exchange.Exchange, len(e.sent))
+	for i, t := range e.sent {
+		list[i] = &t.exchange
+	}
+	come, err := e.s.http.Wait(e.Deadline(), list)
+	if err != nil {
+		return r, err
+	}
+	for i, t := range e.sent {
+		t.ready = come.Ready[i]
+	}
+	r.Now = come.Now
+	return r, nil
 }
 
 // pollableReady only looks, and reads a clock only if the answer depends on it.
 func pollableReady(s *System, p *pollable, _ []wit.Value) (wit.Value, error) {
-	w := wasi.NewWait(s.clocks)
-	s.survey(w, p)
-	w.Ready = true
-	r, err := w.Run()
-	return s.hasCome(p, r), err
+	e := s.newEvents()
+	e.add(p)
+	e.Ready = true
+	come, err := e.run()
+	if err != nil {
+		return nil, err
+	}
+	return come(p), nil
 }
 
 func pollableBlock(s *System, a []wit.Value) (wit.Value, error) {
@@ -100,25 +175,25 @@ func poll(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 func (s *System) poll(handles []wit.Value) (wit.Value, error) {
-	w := wasi.NewWait(s.clocks)
+	e := s.newEvents()
 	pollables := make([]*pollable, len(handles))
 	for i, h := range handles {
 		p, err := get[*pollable](s, h)
 		if err != nil {
 			return nil, err
 		}
-		s.survey(w, p)
+		e.add(p)
 		pollables[i] = p
 	}
-	r, err := w.Run()
+	come, err := e.run()
 	if err != nil {
 		return nil, err
 	}
-	come := []wit.Value{}
+	places := []wit.Value{}
 	for i, p := range pollables {
-		if s.hasCome(p, r) {
-			come = append(come, uint32(i))
+		if come(p) {
+			places = append(places, uint32(i))
 		}
 	}
-	return come, nil
+	return places, nil
 }

@@ -86,7 +86,8 @@ const (
 	kindFutureResponse
 	kindResponseOutparam
 	kindAnswer
-	lastKind = kindAnswer
+	kindSent
+	lastKind = kindSent
 )
 
 // add makes a resource, a child of parent unless that is 0.
@@ -178,7 +179,7 @@ func (s *System) drop(rep uint32) error {
 		return trap("a resource is dropped while resources that are made from it are there")
 	}
 	if c, ok := e.resource.(closer); ok && c.close(s) {
-		return nil
+		return s.handedOver(rep)
 	}
 	return s.release(rep)
 }
@@ -195,6 +196,9 @@ func (s *System) release(rep uint32) error {
 	s.held -= weight(e.resource)
 	r := e.resource
 	s.resources.Remove(rep - 1)
+	if err := s.hangUp(rep); err != nil {
+		return err
+	}
 	if r.kind() == kindDescriptor {
 		s.files--
 	}
@@ -208,6 +212,12 @@ func (s *System) release(rep uint32) error {
 // afterwards.
 func (s *System) Close() error {
 	var errs []error
+	for owner := range s.sent {
+		if t := s.ofOwner(owner); t != nil && s.http != nil {
+			s.http.HangUp(t.exchange.Call)
+		}
+	}
+	clear(s.sent)
 	for n, e := range s.resources.All() {
 		if h, ok := e.resource.(inodes); ok {
 			errs = append(errs, s.fs.Release(h.inode()))

@@ -10,8 +10,8 @@
 // paths and texts are the program's and may be anything: the answer is an error
 // of the WIT, or a trap, and the host never allocates more than a named bound.
 //
-// There are no sockets yet and no HTTP requests that go out: the interfaces are
-// there, what needs no network works, and the rest is refused as the WIT says.
+// There are no sockets yet: the interfaces are there, what needs no network works,
+// and the rest is refused as the WIT says.
 package wasip2
 
 import (
@@ -36,14 +36,16 @@ type System struct {
 	clocks wasi.Clocks
 	random wasi.Random
 	stdio  wasi.Stdio
+	http   wasi.HTTP // nil: requests are refused
 
 	args, env, initial wit.Value // as the program gets them
 	terminal           [3]bool
 
 	preopens  []wasi.Preopen
 	resources wasi.Table[entry]
-	held      int // bytes that resources hold, of maxHeld
-	files     int // open descriptors, of maxFiles
+	sent      map[uint32]uint32 // what was sent, by the owner
+	held      int               // bytes that resources hold, of maxHeld
+	files     int               // open descriptors, of maxFiles
 	maxFiles  int
 }
 
@@ -57,7 +59,7 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, http: c.HTTP, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
 	if s.maxFiles == 0 {
 		s.maxFiles = wasi.DefaultMaxFiles
 	}

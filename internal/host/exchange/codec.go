@@ -1,0 +1,305 @@
+package exchange
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/waterbear-run/waterbear/internal/durable"
+)
+
+// The codes of the recorded functions. A code is never used again for something
+// else.
+const (
+	codeKey  = 30
+	codeSend = 31
+	codeWait = 32
+	codeRead = 33
+)
+
+var key = durable.Func[durable.None, string]{
+	Code: codeKey, Name: "http.key", Effect: durable.ReadLocal,
+	Request: durable.NoneCodec,
+	Response: durable.Codec[string]{
+		Append: func(b []byte, s string) []byte { return append(b, s...) },
+		Decode: func(b []byte) (string, error) { return string(b), nil },
+		Show:   func(s string) string { return fmt.Sprintf("%q", s) },
+	},
+}
+
+var send = durable.Func[ticket, Head]{
+	Code: codeSend, Name: "http.send", Effect: durable.WriteRemote,
+	Request: codecOf(ticket.append, (*decoder).ticket, ticket.show), Response: codecOf(Head.append, (*decoder).head, Head.show),
+}
+
+var wait = durable.Func[waiting, Readiness]{
+	Code: codeWait, Name: "http.wait", Effect: durable.ReadLocal,
+	Request: codecOf(waiting.append, (*decoder).waiting, waiting.show), Response: codecOf(Readiness.append, (*decoder).readiness, Readiness.show),
+}
+
+var read = durable.Func[reading, Piece]{
+	Code: codeRead, Name: "http.read", Effect: durable.ReadLocal,
+	Request: codecOf(reading.append, (*decoder).reading, reading.show), Response: codecOf(Piece.append, (*decoder).piece, Piece.show),
+}
+
+// Funcs lists what this package records.
+func Funcs() []durable.Declared { return []durable.Declared{&key, &send, &wait, &read} }
+
+func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show func(T) string) durable.Codec[T] {
+	return durable.Codec[T]{
+		Append: func(b []byte, v T) []byte { return add(v, b) },
+		Decode: func(b []byte) (T, error) {
+			d := &decoder{b: b}
+			v := decode(d)
+			if d.failed || len(d.b) > 0 {
+				return v, errDamaged
+			}
+			return v, nil
+		},
+		Show: show,
+	}
+}
+
+var errDamaged = errors.New("the recorded value is damaged")
+
+// ticket is what an intent records of a request: all but the body, which replay
+// makes again and which is told by its hash.
+type ticket struct {
+	Request
+	length uint64
+	hash   [sha256.Size]byte
+}
+
+func newTicket(r *Request) ticket {
+	return ticket{Request: *r, length: uint64(len(r.Body)), hash: sha256.Sum256(r.Body)}
+}
+
+func (t ticket) append(b []byte) []byte {
+	for _, s := range []string{t.Method, t.Scheme, t.Authority, t.Path} {
+		b = appendText(b, s)
+	}
+	b = appendFields(appendFields(b, t.Headers), t.Trailers)
+	for _, n := range []uint64{t.Timeouts.Connect, t.Timeouts.FirstByte, t.Timeouts.BetweenBytes, t.length} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return append(b, t.hash[:]...)
+}
+
+func (d *decoder) ticket() (t ticket) {
+	for _, s := range []*string{&t.Method, &t.Scheme, &t.Authority, &t.Path} {
+		*s = string(d.text())
+	}
+	t.Headers, t.Trailers = d.fields(), d.fields()
+	for _, n := range []*uint64{&t.Timeouts.Connect, &t.Timeouts.FirstByte, &t.Timeouts.BetweenBytes, &t.length} {
+		*n = d.uint()
+	}
+	copy(t.hash[:], d.take(sha256.Size))
+	return t
+}
+
+func (h Head) append(b []byte) []byte {
+	b = appendFailure(b, h.Failure)
+	return appendFields(binary.AppendUvarint(b, uint64(h.Status)), h.Headers)
+}
+
+func (d *decoder) head() (h Head) {
+	h.Failure = d.failure()
+	status := d.uint()
+	h.Status = uint16(status)
+	d.failed = d.failed || status > 1<<16-1
+	h.Headers = d.fields()
+	return h
+}
+
+func (p Piece) append(b []byte) []byte {
+	b = appendFailure(append(b, flag(p.End)), p.Failure)
+	return append(appendFields(b, p.Trailers), p.Bytes...)
+}
+
+func (d *decoder) piece() (p Piece) {
+	p.End, p.Failure, p.Trailers = d.bool(), d.failure(), d.fields()
+	p.Bytes = d.take(len(d.b))
+	return p
+}
+
+// waiting is what a wait ends by: the monotonic clock, or one of these.
+type waiting struct {
+	deadline uint64
+	events   []event
+}
+
+// event is that more of an exchange is there than so much: 0 is nothing, 1 the
+// head, and above that so many bytes of the body and 1.
+type event struct{ call, past uint64 }
+
+func (w waiting) append(b []byte) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, w.deadline), uint64(len(w.events)))
+	for _, e := range w.events {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, e.call), e.past)
+	}
+	return b
+}
+
+func (d *decoder) waiting() (w waiting) {
+	w.deadline = d.uint()
+	for n := d.count(); n > 0; n-- {
+		w.events = append(w.events, event{d.uint(), d.uint()})
+	}
+	return w
+}
+
+func (w waiting) show() string {
+	var calls []string
+	for _, e := range w.events {
+		calls = append(calls, fmt.Sprint(e.call))
+	}
+	s := "for " + strings.Join(calls, ", ")
+	if w.deadline != forever {
+		s += " until " + span(w.deadline)
+	}
+	return s
+}
+
+// Readiness is how a wait ended.
+type Readiness struct {
+	Now   uint64 // the monotonic clock at its end
+	Ready []bool // for each exchange: more of it is there
+}
+
+func (r Readiness) append(b []byte) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, r.Now), uint64(len(r.Ready)))
+	for _, is := range r.Ready {
+		b = append(b, flag(is))
+	}
+	return b
+}
+
+func (d *decoder) readiness() (r Readiness) {
+	r.Now = d.uint()
+	for n := d.count(); n > 0; n-- {
+		r.Ready = append(r.Ready, d.bool())
+	}
+	return r
+}
+
+func (r Readiness) show() string {
+	n := 0
+	for _, is := range r.Ready {
+		if is {
+			n++
+		}
+	}
+	return fmt.Sprintf("at %s, %d of %d have come", span(r.Now), n, len(r.Ready))
+}
+
+// reading asks for bytes of a body.
+type reading struct {
+	event
+	limit uint64
+	block bool
+}
+
+func (r reading) append(b []byte) []byte {
+	for _, n := range []uint64{r.call, r.past, r.limit} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return append(b, flag(r.block))
+}
+
+func (d *decoder) reading() reading {
+	return reading{event{d.uint(), d.uint()}, d.uint(), d.bool()}
+}
+
+func (r reading) show() string {
+	return fmt.Sprintf("of %d behind byte %d, at most %d", r.call, r.past-1, r.limit)
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+func appendText[T string | []byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendFields(b []byte, list []Field) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, f := range list {
+		b = appendText(appendText(b, f.Name), f.Value)
+	}
+	return b
+}
+
+func appendFailure(b []byte, f *Failure) []byte {
+	if f == nil {
+		return append(b, 0)
+	}
+	return binary.AppendUvarint(appendText(append(b, 1, byte(f.Reason)), f.Text), f.Size)
+}
+
+// decoder takes values off recorded bytes, or fails.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *decoder) take(n int) []byte {
+	if d.failed = d.failed || n > len(d.b); d.failed {
+		return nil
+	}
+	p := d.b[:n:n]
+	d.b = d.b[n:]
+	return p
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if d.failed = d.failed || n <= 0; d.failed {
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// count is how many things follow, each of a byte at least.
+func (d *decoder) count() int {
+	n := d.uint()
+	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) bool() bool {
+	p := d.take(1)
+	if d.failed = d.failed || p[0] > 1; d.failed {
+		return false
+	}
+	return p[0] == 1
+}
+
+func (d *decoder) text() []byte { return d.take(d.count()) }
+
+func (d *decoder) fields() (list []Field) {
+	for n := d.count(); n > 0; n-- {
+		list = append(list, Field{string(d.text()), append([]byte{}, d.text()...)})
+	}
+	return list
+}
+
+func (d *decoder) failure() *Failure {
+	if !d.bool() || d.failed {
+		return nil
+	}
+	f := &Failure{}
+	if p := d.take(1); p != nil {
+		f.Reason = Reason(p[0])
+	}
+	f.Text, f.Size = string(d.text()), d.uint()
+	return f
+}

@@ -1,0 +1,327 @@
+// Package exchange is the HTTP requests of programs, recorded: the intent of each
+// is durable before its first byte leaves, its outcome and the body that follows
+// are in the oplog as the program has seen them. It hides which of what it gives
+// comes from there, and what becomes of a request whose connection is gone: after
+// a crash, or because the worker had left memory.
+//
+// Such a request is in doubt until its outcome is recorded. If its repetition has
+// the effect of one request, it is sent again, with the same key; otherwise the
+// policy says whether it is, or fails.
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/reach"
+	"github.com/waterbear-run/waterbear/internal/sched"
+)
+
+// Client sends requests.
+type Client interface {
+	// Begin sends r, on a task of its own, until ctx is done or the reply is
+	// closed. changed is called each time that there is more of the reply. r is
+	// valid until then, and is not changed.
+	Begin(ctx context.Context, r *Request, p Policy, changed func()) Reply
+}
+
+// Reply is what comes back. Its methods never wait.
+type Reply interface {
+	// Head gives how the response begins, and false as long as it has not.
+	Head() (Head, bool)
+	// Ready reports whether Read would give something.
+	Ready() bool
+	// Read gives up to limit bytes of the body, and false as long as neither
+	// bytes nor the end are there.
+	Read(limit int) (Piece, bool)
+	// Close gives up what has not come yet.
+	Close()
+}
+
+// Policy is what a worker's requests may do. It counts when something is done and
+// is never asked for at replay.
+type Policy struct {
+	Reach reach.Rules
+	// MaxBody bounds the body of a response, in bytes.
+	MaxBody uint64
+	// Keys says that requests whose repetition is not the same get a key.
+	Keys bool
+	// Repeat says that a request in doubt is sent again, whatever it is.
+	Repeat bool
+}
+
+// Clock is the worker's monotonic clock.
+type Clock interface {
+	// Live is what it shows, unrecorded.
+	Live() uint64
+	// Saw tells it what the program has seen of it.
+	Saw(now uint64)
+}
+
+// Config is what an instance's exchanges are made of.
+type Config struct {
+	Session *durable.Session
+	Sched   sched.Scheduler
+	Clock   Clock
+	Client  Client
+	Policy  func() Policy
+	// Secret is what keys are made with, known to this worker alone.
+	Secret [sha256.Size]byte
+	// Park, if set, is handed each wait.
+	Park func(wait func() error) error
+}
+
+// Exchanges are those of one instance. They are for one task at a time.
+type Exchanges struct {
+	Config
+	changed sched.Condition
+	replies map[uint64]Reply
+	attempt uint64 // what the program does now
+	keys    uint64 // made in it
+}
+
+const forever = ^uint64(0)
+
+// MaxPiece bounds what one read gives, in bytes.
+const MaxPiece = 64 << 10
+
+// New makes the exchanges of an instance, which has none under way.
+func New(c Config) *Exchanges {
+	return &Exchanges{Config: c, changed: c.Sched.NewCondition(), replies: map[uint64]Reply{}}
+}
+
+// Begin says which invocation the requests that follow belong to: an attempt that
+// is repeated gives its requests the same keys.
+func (e *Exchanges) Begin(invocation uint64) { e.attempt, e.keys = invocation, 0 }
+
+// UnderWay reports whether anything is.
+func (e *Exchanges) UnderWay() bool { return len(e.replies) > 0 }
+
+// Close gives up all that is under way.
+func (e *Exchanges) Close() {
+	for call := range e.replies {
+		e.HangUp(call)
+	}
+}
+
+// HangUp gives up what has not come yet of an exchange.
+func (e *Exchanges) HangUp(call uint64) {
+	if r := e.replies[call]; r != nil {
+		r.Close()
+		delete(e.replies, call)
+	}
+}
+
+// MaxHead bounds a request without its body, in bytes: it is in one entry.
+const MaxHead = 512 << 10
+
+// ErrHead refuses a request that is too long for an entry.
+var ErrHead = fmt.Errorf("the request has more than %d bytes without its body", MaxHead)
+
+// Send sends a request, to which it may add a key. It returns when the intent is
+// durable, and does not wait for anything that comes back.
+func (e *Exchanges) Send(r Request) (*Exchange, error) {
+	if err := e.addKey(&r); err != nil {
+		return nil, err
+	}
+	t := newTicket(&r)
+	if len(t.append(nil)) > MaxHead {
+		return nil, ErrHead
+	}
+	call, err := durable.Start(e.Session, &send, t)
+	if err != nil {
+		return nil, err
+	}
+	x := &Exchange{Call: call, Request: r}
+	if !e.Session.Replaying() {
+		e.replies[call] = e.open(x)
+	}
+	return x, nil
+}
+
+// addKey gives a request that is not the same when it is repeated what makes it
+// so.
+func (e *Exchanges) addKey(r *Request) error {
+	if r.repeatable() {
+		return nil
+	}
+	e.keys++
+	made, err := durable.Run(e.Session, &key, durable.None{}, func(context.Context, durable.None) (string, error) {
+		if !e.Policy().Keys {
+			return "", nil
+		}
+		return e.keyOf(r), nil
+	})
+	if err == nil && made != "" {
+		r.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)], Field{keyField, []byte(made)})
+	}
+	return err
+}
+
+// keyOf is the key of the request that the attempt makes now.
+func (e *Exchanges) keyOf(r *Request) string {
+	sum := hmac.New(sha256.New, e.Secret[:])
+	b := binary.BigEndian.AppendUint64([]byte("idempotency key"), e.attempt)
+	b = binary.BigEndian.AppendUint64(b, e.keys)
+	for _, s := range []string{r.Method, r.Scheme, r.Authority, r.Path} {
+		b = appendText(b, s)
+	}
+	sum.Write(b)
+	h := sum.Sum(nil)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// open begins an exchange anew.
+func (e *Exchanges) open(x *Exchange) Reply {
+	r := x.Request
+	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.changed.Wake)
+}
+
+// reply finds what is under way of an exchange. If that is nothing, it is in
+// doubt.
+func (e *Exchanges) reply(x *Exchange) Reply {
+	r := e.replies[x.Call]
+	switch {
+	case r != nil:
+		return r
+	case x.Answered && x.resumable():
+		r = &resumed{Reply: e.open(x), of: *x, skip: x.Offset}
+	case !x.Answered && (x.Request.repeatable() || e.Policy().Repeat):
+		r = e.open(x)
+	default:
+		r = broken{&Failure{Reason: ConnectionTerminated}}
+	}
+	e.replies[x.Call] = r
+	return r
+}
+
+// event is that more of x has come than the program has seen.
+func (x *Exchange) event() event {
+	if !x.Answered {
+		return event{call: x.Call}
+	}
+	return event{x.Call, x.Offset + 1}
+}
+
+// ready reports whether it has.
+func (e *Exchanges) ready(x *Exchange) bool {
+	if x.Answered && x.Empty {
+		return true
+	}
+	r := e.reply(x)
+	if x.Answered {
+		return r.Ready()
+	}
+	_, ok := r.Head()
+	return ok
+}
+
+// Wait returns when the monotonic clock shows deadline, or more of one of these
+// has come. With a deadline that has passed it only looks.
+func (e *Exchanges) Wait(deadline uint64, list []*Exchange) (Readiness, error) {
+	w := waiting{deadline: deadline}
+	for _, x := range list {
+		w.events = append(w.events, x.event())
+	}
+	r, err := durable.Run(e.Session, &wait, w, func(ctx context.Context, _ waiting) (Readiness, error) {
+		r := Readiness{Ready: make([]bool, len(list))}
+		err := e.await(ctx, deadline, func() (any bool) {
+			for i, x := range list {
+				r.Ready[i] = e.ready(x)
+				any = any || r.Ready[i]
+			}
+			return any
+		})
+		r.Now = e.Clock.Live()
+		return r, err
+	})
+	if err == nil && len(r.Ready) != len(list) {
+		err = errDamaged
+	}
+	if err == nil {
+		e.Clock.Saw(r.Now)
+	}
+	return r, err
+}
+
+var errDeadline = errors.New("the wait's deadline has come")
+
+// await waits until it is so, or for the deadline.
+func (e *Exchanges) await(ctx context.Context, deadline uint64, so func() bool) error {
+	if so() || deadline <= e.Clock.Live() {
+		return nil
+	}
+	wait := func() error {
+		timer, stop := context.WithCancelCause(ctx)
+		var task sched.Task
+		if deadline != forever {
+			task = e.Sched.Go("http wait", func() {
+				for now := e.Clock.Live(); now < deadline && timer.Err() == nil; now = e.Clock.Live() {
+					_ = e.Sched.Sleep(timer, time.Duration(min(deadline-now, math.MaxInt64)))
+				}
+				stop(errDeadline)
+			})
+		}
+		err := e.changed.Wait(timer, so)
+		stop(nil)
+		if task != nil {
+			task.Wait()
+		}
+		if errors.Is(err, errDeadline) {
+			return nil
+		}
+		return err
+	}
+	if e.Park == nil {
+		return wait()
+	}
+	return e.Park(wait)
+}
+
+// Outcome takes the head of the response, or waits for it.
+func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
+	h, err := durable.Finish(e.Session, &send, x.Call, func(ctx context.Context) (Head, error) {
+		if err := e.await(ctx, forever, func() bool { return e.ready(x) }); err != nil {
+			return Head{}, err
+		}
+		h, _ := e.reply(x).Head()
+		return h, nil
+	})
+	if err == nil {
+		x.answered(h)
+	}
+	return h, err
+}
+
+// Read gives up to limit bytes of the body of a response. If none are there it
+// gives none, or waits for some if it is to block. Behind an end there is nothing
+// more to read.
+func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
+	if x.Empty {
+		return Piece{End: true}, nil
+	}
+	req := reading{x.event(), uint64(min(limit, MaxPiece)), block}
+	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
+		if block {
+			err = e.await(ctx, forever, func() bool { return e.ready(x) })
+		}
+		if err == nil {
+			p, _ = e.reply(x).Read(int(req.limit))
+		}
+		return p, err
+	})
+	p.Bytes = bytes.Clone(p.Bytes) // what was decoded is soon no more
+	if err == nil && len(p.Bytes) > 0 {
+		x.Offset += uint64(len(p.Bytes))
+		x.forget()
+	}
+	return p, err
+}

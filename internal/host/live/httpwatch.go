@@ -1,0 +1,115 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
+	"github.com/waterbear-run/waterbear/internal/sched"
+)
+
+// Which timeout has passed.
+var (
+	errConnectTimeout   = errors.New("no connection in time")
+	errWriteTimeout     = errors.New("the request could not be written in time")
+	errFirstByteTimeout = errors.New("no response in time")
+	errBetweenBytes     = errors.New("the response stood still for too long")
+)
+
+// limits are timeouts with the defaults filled in.
+type limits struct{ connect, firstByte, between time.Duration }
+
+func timeouts(t exchange.Timeouts) limits {
+	or := func(n uint64, otherwise time.Duration) time.Duration {
+		return cmp.Or(time.Duration(min(n, math.MaxInt64)), otherwise)
+	}
+	return limits{or(t.Connect, connectTimeout), or(t.FirstByte, firstByteTimeout), or(t.BetweenBytes, betweenBytes)}
+}
+
+// part is how far a request is. It only goes on: what package http tells late is
+// not heard.
+type part int
+
+const (
+	connecting part = iota + 1
+	writing
+	awaiting
+	receiving
+	done
+)
+
+// watch ends a request that stands still. Its timers are tasks, which end with
+// the phase that they watch.
+type watch struct {
+	sched sched.Scheduler
+	end   context.CancelCauseFunc
+
+	mu     sync.Mutex
+	part   part
+	limit  time.Duration
+	since  time.Duration // when something last happened
+	paused bool
+	over   context.CancelCauseFunc // of the phase
+	task   sched.Task
+}
+
+// phase begins a part of the request, which ends with why if nothing
+// happens in it for limit.
+func (w *watch) phase(ctx context.Context, p part, limit time.Duration, why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p <= w.part {
+		return
+	}
+	w.part = p
+	if w.over != nil {
+		w.over(nil)
+	}
+	ctx, w.over = context.WithCancelCause(ctx)
+	w.limit, w.since, w.paused = limit, w.sched.Monotonic(), false
+	w.task = w.sched.Go("http timer", func() {
+		for left := limit; left > 0; left = w.left(ctx) {
+			if w.sched.Sleep(ctx, left) != nil {
+				return
+			}
+		}
+		if ctx.Err() == nil {
+			w.end(why)
+		}
+	})
+}
+
+// left is how long the phase may still stand still.
+func (w *watch) left(ctx context.Context) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.paused || ctx.Err() != nil {
+		return w.limit
+	}
+	return w.since + w.limit - w.sched.Monotonic()
+}
+
+// progress says that something has happened, pause that nothing can until the
+// next progress.
+func (w *watch) progress() { w.note(false) }
+func (w *watch) pause()    { w.note(true) }
+
+func (w *watch) note(paused bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused, w.since = paused, w.sched.Monotonic()
+}
+
+// stop ends the watch, and waits for its last timer.
+func (w *watch) stop() {
+	w.mu.Lock()
+	w.part = done
+	w.over(nil)
+	task := w.task
+	w.mu.Unlock()
+	task.Wait()
+}
