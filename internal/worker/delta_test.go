@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,11 +146,12 @@ type fullStore struct {
 func (s fullStore) Blobs() storage.Blobs { return fullBlobs{s.Store.Blobs(), s.full} }
 
 func TestAFullDiskWhileTheStateIsSavedCostsTimeAlone(t *testing.T) {
-	full := true
+	var full atomic.Bool
+	full.Store(true)
 	p := newPlatform(t, func(c *worker.Config) {
 		verified(t, c)
 		c.Defaults.Images.Size = 1
-		c.Store = fullStore{c.Store, func() bool { return full }}
+		c.Store = fullStore{c.Store, full.Load}
 	})
 	for i := range 20 {
 		p.want(shop, fmt.Sprintf("[%d]", 3*(i+1)), "inc", 3)
@@ -160,7 +162,7 @@ func TestAFullDiskWhileTheStateIsSavedCostsTimeAlone(t *testing.T) {
 		must(t, err)
 		return strings.Contains(d.Mode, "could not be saved") && strings.Contains(d.Mode, "disk full")
 	})
-	full = false
+	full.Store(false)
 	for i := range 20 {
 		p.want(shop, fmt.Sprintf("[%d]", 3*(i+21)), "inc", 3)
 		p.want(shop, "[0]", "fill", 30000)
