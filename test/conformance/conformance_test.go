@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/component/binary"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
+	"github.com/waterbear-run/waterbear/wit/wittest"
 )
 
 // sharedDirectory is where data lies that is not part of the repository: where
@@ -262,11 +263,11 @@ func (r *runner) invoke(a *action, expected []scriptValue) (got, want string, er
 		if err != nil {
 			return "", "", err
 		}
-		want = show(v)
+		want = wittest.Show(v)
 	}
 	result, err := in.Call(context.Background(), a.Field, args)
 	if f.Result != nil && err == nil {
-		got = show(result)
+		got = wittest.Show(result)
 	}
 	return got, want, err
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/wit"
@@ -239,25 +238,4 @@ func (v scriptValue) flags(t *wit.Type) (wit.Value, error) {
 		bits |= 1 << at
 	}
 	return bits, nil
-}
-
-// show writes a value so that two are shown alike if and only if they are the
-// same.
-func show(v wit.Value) string {
-	switch v := v.(type) {
-	case float32:
-		return fmt.Sprintf("f32:%#x", math.Float32bits(v))
-	case float64:
-		return fmt.Sprintf("f64:%#x", math.Float64bits(v))
-	case []wit.Value:
-		var s strings.Builder
-		s.WriteString("[")
-		for _, e := range v {
-			s.WriteString(show(e) + " ")
-		}
-		return s.String() + "]"
-	case wit.Case:
-		return fmt.Sprintf("%d(%s)", v.Index, show(v.Payload))
-	}
-	return fmt.Sprintf("%T:%#v", v, v)
 }

@@ -3,6 +3,7 @@
 package wittest
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -183,4 +184,25 @@ func Equal(a, b wit.Value) bool {
 		return ok && a.Index == b.Index && Equal(a.Payload, b.Payload)
 	}
 	return a == b
+}
+
+// Show writes a value so that two are shown alike if and only if they are the
+// same, NaNs included.
+func Show(v wit.Value) string {
+	switch v := v.(type) {
+	case float32:
+		return fmt.Sprintf("f32:%#x", math.Float32bits(v))
+	case float64:
+		return fmt.Sprintf("f64:%#x", math.Float64bits(v))
+	case []wit.Value:
+		var s strings.Builder
+		s.WriteString("[")
+		for _, e := range v {
+			s.WriteString(Show(e) + " ")
+		}
+		return s.String() + "]"
+	case wit.Case:
+		return fmt.Sprintf("%d(%s)", v.Index, Show(v.Payload))
+	}
+	return fmt.Sprintf("%T:%#v", v, v)
 }

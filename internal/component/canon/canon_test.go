@@ -11,6 +11,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/component/canon"
 	"github.com/waterbear-run/waterbear/wit"
+	"github.com/waterbear-run/waterbear/wit/wittest"
 )
 
 // side is a component instance with a memory and handles.
@@ -52,8 +53,8 @@ func TestWhatIsLoweredIsLiftedUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := c.LiftParams(s.lift(), stack)
-		if err != nil || show(got) != show(args) && len(args) > 0 {
-			t.Fatalf("got arguments %s, %v, want %s", show(got), err, show(args))
+		if err != nil || wittest.Show(got) != wittest.Show(args) && len(args) > 0 {
+			t.Fatalf("got arguments %s, %v, want %s", wittest.Show(got), err, wittest.Show(args))
 		}
 		passResult(t, c, s, result)
 	})
@@ -77,8 +78,8 @@ func passResult(t *rapid.T, c *canon.Func, s *side, result wit.Value) {
 		stack[0] = stack[n-1]
 	}
 	got, err := c.LiftResult(s.lift(), stack)
-	if err != nil || show(got) != show(result) {
-		t.Fatalf("got result %s, %v, want %s", show(got), err, show(result))
+	if err != nil || wittest.Show(got) != wittest.Show(result) {
+		t.Fatalf("got result %s, %v, want %s", wittest.Show(got), err, wittest.Show(result))
 	}
 }
 
@@ -106,8 +107,8 @@ func TestValuesArriveUnchangedBetweenGuestsOfAllEncodings(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := c.LiftParams(to.lift(), stack)
-		if err != nil || show(got) != show(args) {
-			t.Fatalf("got %s, %v, want %s", show(got), err, show(args))
+		if err != nil || wittest.Show(got) != wittest.Show(args) {
+			t.Fatalf("got %s, %v, want %s", wittest.Show(got), err, wittest.Show(args))
 		}
 	})
 }

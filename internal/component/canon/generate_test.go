@@ -3,7 +3,6 @@ package canon_test
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"pgregory.net/rapid"
 
@@ -166,27 +165,6 @@ func canonical64(f float64) float64 {
 		return math.Float64frombits(0x7ff8000000000000)
 	}
 	return f
-}
-
-// show writes a value so that two are shown alike if and only if they are the
-// same, NaNs included.
-func show(v wit.Value) string {
-	switch v := v.(type) {
-	case float32:
-		return fmt.Sprintf("f32:%#x", math.Float32bits(v))
-	case float64:
-		return fmt.Sprintf("f64:%#x", math.Float64bits(v))
-	case []wit.Value:
-		var s strings.Builder
-		s.WriteString("[")
-		for _, e := range v {
-			s.WriteString(show(e) + " ")
-		}
-		return s.String() + "]"
-	case wit.Case:
-		return fmt.Sprintf("%d(%s)", v.Index, show(v.Payload))
-	}
-	return fmt.Sprintf("%T:%#v", v, v)
 }
 
 // resolve takes all resources for one, of another component instance.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/component/canon"
 	"github.com/waterbear-run/waterbear/wit"
+	"github.com/waterbear-run/waterbear/wit/wittest"
 )
 
 func one(t testing.TB, y *wit.Type) *canon.Func {
@@ -135,8 +136,8 @@ func TestBitsThatATypeDoesNotHaveAreIgnored(t *testing.T) {
 		{kind(wit.F64), 0xfff0000000000001, math.Float64frombits(0x7ff8000000000000)},
 	} {
 		got, err := one(t, c.y).LiftParams(newSide(canon.UTF8).lift(), []uint64{c.bits})
-		if err != nil || show(got[0]) != show(c.want) {
-			t.Errorf("%s %#x: got %s, %v, want %s", c.y.Kind, c.bits, show(got), err, show(c.want))
+		if err != nil || wittest.Show(got[0]) != wittest.Show(c.want) {
+			t.Errorf("%s %#x: got %s, %v, want %s", c.y.Kind, c.bits, wittest.Show(got), err, wittest.Show(c.want))
 		}
 	}
 }
