@@ -69,28 +69,36 @@ func TestAWorkerIsThereAfterTheNodeWasOpenedAnew(t *testing.T) {
 func TestServedOverHTTP(t *testing.T) {
 	node := openPlatform(t, t.TempDir())
 	defer node.Close()
+	c, stop := serve(t, node)
+	defer stop()
+	if _, err := c.Deploy(t.Context(), "counter", guests.Wasm(t, "counter"), nil); err != nil {
+		t.Fatal(err)
+	}
+	v, err := c.Invoke(t.Context(), "counter", "bob", api.Call{Function: "add", Args: json.RawMessage("[7]")})
+	if err != nil || string(v.Result) != "[7]" {
+		t.Errorf("got %s, %v", v.Result, err)
+	}
+}
+
+// serve serves a node over HTTP until stop is called, which has to be before the
+// node is closed.
+func serve(t *testing.T, node *waterbear.Node) (c *client.Client, stop func()) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- node.Platform().Serve(ctx, l, nil, waterbear.ServeConfig{}) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	c, err := client.New(client.Config{URL: "http://" + l.Addr().String()})
+	c, err = client.New(client.Config{URL: "http://" + l.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Deploy(ctx, "counter", guests.Wasm(t, "counter"), nil); err != nil {
-		t.Fatal(err)
-	}
-	v, err := c.Invoke(ctx, "counter", "bob", api.Call{Function: "add", Args: json.RawMessage("[7]")})
-	if err != nil || string(v.Result) != "[7]" {
-		t.Errorf("got %s, %v", v.Result, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- node.Platform().Serve(ctx, l, nil, waterbear.ServeConfig{}) }()
+	return c, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -3,12 +3,10 @@ package waterbear_test
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
-	"github.com/waterbear-run/waterbear/client"
 	"github.com/waterbear-run/waterbear/internal/guests"
 )
 
@@ -170,26 +167,11 @@ func TestWhatIsNotKeptIsToldAndNoFailureOverHTTP(t *testing.T) {
 	const calls = 900
 	node := truncated(t, t.TempDir(), calls, api.Retention{Oplog: api.KeepInvocations(20), Results: api.KeepInvocations(20), Logs: api.KeepInvocations(20)})
 	defer node.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- node.Platform().Serve(ctx, l, nil, waterbear.ServeConfig{}) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	c, err := client.New(client.Config{URL: "http://" + l.Addr().String()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, stop := serve(t, node)
+	defer stop()
 	var codes []api.Code
 	lines, entries := 0, 0
-	for chunk, err := range c.Logs(ctx, "counter", "alice", api.Range{}) {
+	for chunk, err := range c.Logs(t.Context(), "counter", "alice", api.Range{}) {
 		var p *api.Problem
 		switch {
 		case errors.As(err, &p):
@@ -199,7 +181,7 @@ func TestWhatIsNotKeptIsToldAndNoFailureOverHTTP(t *testing.T) {
 		}
 		lines += strings.Count(chunk.Text, "\n")
 	}
-	for _, err := range c.Oplog(ctx, "counter", "alice", api.Range{}) {
+	for _, err := range c.Oplog(t.Context(), "counter", "alice", api.Range{}) {
 		var p *api.Problem
 		switch {
 		case errors.As(err, &p):
@@ -212,7 +194,7 @@ func TestWhatIsNotKeptIsToldAndNoFailureOverHTTP(t *testing.T) {
 	if len(codes) != 2 || codes[0] != api.CodeExpired || codes[1] != api.CodeExpired || lines >= calls || entries == 0 {
 		t.Errorf("problems %v, %d lines and %d entries", codes, lines, entries)
 	}
-	_, err = c.Invocation(ctx, "counter", "alice", "i-2")
+	_, err := c.Invocation(t.Context(), "counter", "alice", "i-2")
 	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Code != api.CodeExpired || p.Status != 410 {
 		t.Errorf("got %v", err)
 	}
