@@ -145,6 +145,8 @@ func text(b oplog.Body) string {
 		return b.Reason
 	case *oplog.Recovered:
 		return fmt.Sprintf("by owner %d", b.Epoch)
+	case *oplog.HostCallRepeated:
+		return fmt.Sprintf("of %d, attempt %d at %s: %s", b.Started, b.Attempt, b.Until.Time().Format(time.RFC3339), b.Reason)
 	}
 	return invocationText(b)
 }

@@ -64,6 +64,11 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			`{"at":"1970-01-01T00:00:01Z","reason":"interrupted"}`, `interrupted`,
 		},
 		{&oplog.Recovered{At: 1e9, Epoch: 3}, `{"at":"1970-01-01T00:00:01Z","epoch":3}`, `by owner 3`},
+		{
+			&oplog.HostCallRepeated{At: 1e9, Started: 3, Attempt: 2, Until: 2e9, Reason: "status 503"},
+			`{"at":"1970-01-01T00:00:01Z","started":3,"attempt":2,"until":"1970-01-01T00:00:02Z","reason":"status 503"}`,
+			`of 3, attempt 2 at 1970-01-01T00:00:02Z: status 503`,
+		},
 		{&oplog.Exited{At: 1e9, Code: 7}, `{"at":"1970-01-01T00:00:01Z","code":7,"files":"` + zeros + `"}`, `code 7`},
 		{
 			&oplog.Error{At: 1e9, Reason: "unreachable executed", Stack: []string{"main"}},
@@ -93,8 +98,8 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s\ngot  %s\nwant %s", got.Kind, got.Body, e.json, got.Text, e.line)
 		}
 	}
-	if len(kinds) != 11 {
-		t.Errorf("saw the kinds %v, want all 11", kinds)
+	if len(kinds) != 12 {
+		t.Errorf("saw the kinds %v, want all 12", kinds)
 	}
 }
 

@@ -25,7 +25,7 @@ var imports = map[string][]string{
 	"internal/component":           {"internal/component/binary", "internal/component/canon", "internal/wasm", "internal/wasmbin", "wit"},
 	"internal/durable":             {"internal/id", "internal/oplog"},
 	"internal/host/ambient":        {"internal/durable", "internal/oplog", "internal/sched"},
-	"internal/host/exchange":       {"internal/durable", "internal/host/reach", "internal/sched"},
+	"internal/host/exchange":       {"internal/durable", "internal/host/reach", "internal/oplog", "internal/sched"},
 	"internal/host/hostdir":        {"internal/durable", "internal/oplog", "internal/storage"},
 	"internal/host/live":           {"internal/host/exchange", "internal/host/hostdir", "internal/host/reach", "internal/sched"},
 	"internal/host/wasi":           {"internal/host/ambient", "internal/host/exchange", "internal/host/filesystem"},

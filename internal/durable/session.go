@@ -68,12 +68,13 @@ type Session struct {
 	scratch  []byte // requests and responses are encoded here
 	replayed uint64
 	calls    uint64
+	repeats  map[oplog.Index]Repeat // of calls in doubt
 }
 
 // NewSession begins at the cursor's first entry. When ctx is done, what waits
 // in a call returns its cause.
 func NewSession(ctx context.Context, c Config) *Session {
-	return &Session{Config: c, ctx: ctx}
+	return &Session{Config: c, ctx: ctx, repeats: map[oplog.Index]Repeat{}}
 }
 
 // Replayed is how many entries were taken from the oplog so far.
@@ -123,6 +124,9 @@ func (s *Session) passes(entry *oplog.Entry) bool {
 		s.Skip = s.Skip[1:]
 	}
 	undone := len(s.Skip) > 0 && s.Skip[0].From <= entry.Index
+	if r, ok := entry.Body.(*oplog.HostCallRepeated); ok && !undone {
+		s.repeats[r.Started] = Repeat{r.Attempt, r.Until}
+	}
 	if hint && s.Passed != nil {
 		s.Passed(entry)
 	}
@@ -273,6 +277,7 @@ func finish[Req, Resp any](s *Session, f *Func[Req, Resp], started oplog.Index, 
 			return resp, s.diverge(entry, fmt.Sprintf("the outcome of %s", f.Name))
 		}
 		s.advance()
+		delete(s.repeats, started)
 		resp, err = f.Response.Decode(finished.Response)
 		return resp, s.wrapDecode(f.Name, err)
 	}
@@ -280,6 +285,7 @@ func finish[Req, Resp any](s *Session, f *Func[Req, Resp], started oplog.Index, 
 		return resp, s.fail(fmt.Errorf("%s: %w", f.Name, err))
 	}
 	s.scratch = f.Response.Append(s.scratch[:0], resp)
+	delete(s.repeats, started)
 	_, err = s.Writer.Append(s.ctx, &oplog.HostCallFinished{Started: started, Response: s.scratch})
 	if err != nil {
 		return resp, s.fail(err)

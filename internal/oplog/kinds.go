@@ -49,6 +49,7 @@ var (
 	kindDelta     = declare[Delta](20, "Delta", true)
 	kindArchiving = declare[Archiving](21, "Archiving", true)
 	kindArchived  = declare[Archived](22, "Archived", true)
+	kindRepeated  = declare[HostCallRepeated](23, "HostCallRepeated", true)
 )
 
 // kinds lists every kind at its number.
@@ -57,7 +58,7 @@ var kinds = [...]*kind{
 	kindExited, kindError, kindInterrupted, kindRecovered,
 	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
 	kindSuspended, kindResumed, kindStuck, kindDue, kindImage, kindDelta,
-	kindArchiving, kindArchived,
+	kindArchiving, kindArchived, kindRepeated,
 }
 
 // Time is nanoseconds since 1970 UTC.
@@ -178,6 +179,26 @@ func (*HostCallFinished) kind() *kind { return kindCallFinished }
 func (e *HostCallFinished) fields(c *coder) {
 	c.uvarint(&e.Started)
 	c.bytes(&e.Response)
+}
+
+// HostCallRepeated says that the call whose intent is at Started is performed
+// once more, at Until: because a crash left it in doubt, or because it failed in
+// a way that passes. It is committed before that.
+type HostCallRepeated struct {
+	At      Time   `json:"at"`
+	Started Index  `json:"started"`
+	Attempt uint64 `json:"attempt"` // the one that is to come, from 2
+	Until   Time   `json:"until"`
+	Reason  string `json:"reason"` // what became of the one before
+}
+
+func (*HostCallRepeated) kind() *kind { return kindRepeated }
+func (e *HostCallRepeated) fields(c *coder) {
+	c.time(&e.At)
+	c.uvarint(&e.Started)
+	c.uvarint(&e.Attempt)
+	c.time(&e.Until)
+	c.string(&e.Reason)
 }
 
 // Log is output of the worker.

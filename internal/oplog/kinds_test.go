@@ -67,12 +67,13 @@ var samples = map[string]sample{
 	"InvocationCanceled": {body: &InvocationCanceled{
 		At: 1_900_000_000_000_000_006, Accepted: goldenIndex - 1, Queue: 300,
 	}, draw: drawing[InvocationCanceled]()},
-	"Suspended": {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000}, draw: drawing[Suspended]()},
-	"Resumed":   {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
-	"Stuck":     {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
-	"Image":     {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},
-	"Delta":     {body: &Delta{At: 1_900_000_000_000_000_012, Covers: goldenIndex - 1, After: goldenIndex - 300, State: Opaque{1, 2, 0xff}}, draw: drawing[Delta]()},
-	"Archiving": {body: &Archiving{At: 1_900_000_000_000_000_012, Blobs: []storage.Hash{hash(8), hash(9)}}, draw: drawing[Archiving]()},
+	"Suspended":        {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000}, draw: drawing[Suspended]()},
+	"Resumed":          {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
+	"Stuck":            {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
+	"Image":            {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},
+	"Delta":            {body: &Delta{At: 1_900_000_000_000_000_012, Covers: goldenIndex - 1, After: goldenIndex - 300, State: Opaque{1, 2, 0xff}}, draw: drawing[Delta]()},
+	"Archiving":        {body: &Archiving{At: 1_900_000_000_000_000_012, Blobs: []storage.Hash{hash(8), hash(9)}}, draw: drawing[Archiving]()},
+	"HostCallRepeated": {body: &HostCallRepeated{At: 1_900_000_000_000_000_007, Started: 1<<33 + 2, Attempt: 2, Until: 1_900_000_001_000_000_000, Reason: "status 503"}, draw: drawing[HostCallRepeated]()},
 	"Archived": {body: &Archived{
 		At: 1_900_000_000_000_000_013, Below: goldenIndex - 100, Ended: 1234, Open: hash(9),
 		Results: Shelving{Forget: 300, Added: []Archive{{

@@ -22,6 +22,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
+	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
 )
 
@@ -185,22 +186,31 @@ func (e *Exchanges) open(x *Exchange) Reply {
 	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.changed.Wake)
 }
 
-// reply finds what is under way of an exchange. If that is nothing, it is in
-// doubt.
-func (e *Exchanges) reply(x *Exchange) Reply {
-	r := e.replies[x.Call]
-	switch {
-	case r != nil:
-		return r
-	case x.Answered && x.resumable():
-		r = &resumed{Reply: e.open(x), of: *x, skip: x.Offset}
-	case !x.Answered && (x.Request.repeatable() || e.Policy().Repeat):
-		r = e.open(x)
-	default:
-		r = broken{&Failure{Reason: ConnectionTerminated}}
+// revive lets exchanges go on of which nothing is under way: they are in doubt.
+func (e *Exchanges) revive(list ...*Exchange) error {
+	for _, x := range list {
+		if e.replies[x.Call] != nil || x.Answered && x.Empty {
+			continue
+		}
+		again, why := x.resumable(), "the connection was lost before the body had come"
+		if !x.Answered {
+			again, why = x.Request.repeatable() || e.Policy().Repeat, "in doubt: its outcome is not known"
+		}
+		if !again {
+			e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
+			continue
+		}
+		now := oplog.At(e.Sched.Now())
+		if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
+			return err
+		}
+		r := e.open(x)
+		if x.Answered {
+			r = &resumed{Reply: r, of: *x, skip: x.Offset}
+		}
+		e.replies[x.Call] = r
 	}
-	e.replies[x.Call] = r
-	return r
+	return nil
 }
 
 // event is that more of x has come than the program has seen.
@@ -216,7 +226,7 @@ func (e *Exchanges) ready(x *Exchange) bool {
 	if x.Answered && x.Empty {
 		return true
 	}
-	r := e.reply(x)
+	r := e.replies[x.Call]
 	if x.Answered {
 		return r.Ready()
 	}
@@ -233,6 +243,9 @@ func (e *Exchanges) Wait(deadline uint64, list []*Exchange) (Readiness, error) {
 	}
 	r, err := durable.Run(e.Session, &wait, w, func(ctx context.Context, _ waiting) (Readiness, error) {
 		r := Readiness{Ready: make([]bool, len(list))}
+		if err := e.revive(list...); err != nil {
+			return r, err
+		}
 		err := e.await(ctx, deadline, func() (any bool) {
 			for i, x := range list {
 				r.Ready[i] = e.ready(x)
@@ -289,10 +302,13 @@ func (e *Exchanges) await(ctx context.Context, deadline uint64, so func() bool) 
 // Outcome takes the head of the response, or waits for it.
 func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
 	h, err := durable.Finish(e.Session, &send, x.Call, func(ctx context.Context) (Head, error) {
+		if err := e.revive(x); err != nil {
+			return Head{}, err
+		}
 		if err := e.await(ctx, forever, func() bool { return e.ready(x) }); err != nil {
 			return Head{}, err
 		}
-		h, _ := e.reply(x).Head()
+		h, _ := e.replies[x.Call].Head()
 		return h, nil
 	})
 	if err == nil {
@@ -310,11 +326,11 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 	}
 	req := reading{x.event(), uint64(min(limit, MaxPiece)), block}
 	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
-		if block {
+		if err = e.revive(x); err == nil && block {
 			err = e.await(ctx, forever, func() bool { return e.ready(x) })
 		}
 		if err == nil {
-			p, _ = e.reply(x).Read(int(req.limit))
+			p, _ = e.replies[x.Call].Read(int(req.limit))
 		}
 		return p, err
 	})
