@@ -9,6 +9,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -16,7 +17,7 @@ import (
 
 // recorded lists every function that oplogs speak of.
 func recorded() []durable.Declared {
-	return slices.Concat(ambient.Funcs(), hostdir.Funcs(), exchange.Funcs())
+	return slices.Concat(ambient.Funcs(), hostdir.Funcs(), await.Funcs(), exchange.Funcs())
 }
 
 // declarations finds functions by the codes of oplog entries.

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
@@ -44,6 +45,7 @@ type body struct {
 	stdio  *ambient.Stdio
 	stderr tail
 	files  *filesystem.FS
+	events *await.Waiter
 	http   *exchange.Exchanges
 	system system
 
@@ -93,8 +95,9 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
+	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents})
 	b.http = exchange.New(exchange.Config{
-		Session: b.session, Sched: rt.Sched, Clock: b.clocks, Client: rt.HTTP, Policy: c.policy, Secret: seed, Park: b.waitsForHTTP,
+		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed,
 	})
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
@@ -140,6 +143,7 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	}
+	c.Events = b.events
 	if b.rt.HTTP != nil {
 		c.HTTP = b.http
 	}
@@ -229,8 +233,8 @@ func (b *body) waits(d time.Duration, sleep func() error) error {
 // under way.
 const maxLinger = 10 * time.Minute
 
-// waitsForHTTP is where the guest waits for what comes back.
-func (b *body) waitsForHTTP(wait func() error) error {
+// waitsForEvents is where the guest waits for what comes from outside.
+func (b *body) waitsForEvents(wait func() error) error {
 	b.meter.pause()
 	defer b.meter.proceed()
 	return b.linger(0, wait)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 )
@@ -15,7 +14,6 @@ import (
 const (
 	codeKey  = 30
 	codeSend = 31
-	codeWait = 32
 	codeRead = 33
 )
 
@@ -34,18 +32,13 @@ var send = durable.Func[ticket, Head]{
 	Request: codecOf(ticket.append, (*decoder).ticket, ticket.show), Response: codecOf(Head.append, (*decoder).head, Head.show),
 }
 
-var wait = durable.Func[waiting, Readiness]{
-	Code: codeWait, Name: "http.wait", Effect: durable.ReadLocal,
-	Request: codecOf(waiting.append, (*decoder).waiting, waiting.show), Response: codecOf(Readiness.append, (*decoder).readiness, Readiness.show),
-}
-
 var read = durable.Func[reading, Piece]{
 	Code: codeRead, Name: "http.read", Effect: durable.ReadLocal,
 	Request: codecOf(reading.append, (*decoder).reading, reading.show), Response: codecOf(Piece.append, (*decoder).piece, Piece.show),
 }
 
 // Funcs lists what this package records.
-func Funcs() []durable.Declared { return []durable.Declared{&key, &send, &wait, &read} }
+func Funcs() []durable.Declared { return []durable.Declared{&key, &send, &read} }
 
 func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show func(T) string) durable.Codec[T] {
 	return durable.Codec[T]{
@@ -124,81 +117,11 @@ func (d *decoder) piece() (p Piece) {
 	return p
 }
 
-// waiting is what a wait ends by: the monotonic clock, or one of these.
-type waiting struct {
-	deadline uint64
-	events   []event
-}
-
-// event is that more of an exchange is there than so much: 0 is nothing, 1 the
-// head, and above that so many bytes of the body and 1.
-type event struct{ call, past uint64 }
-
-func (w waiting) append(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(b, w.deadline), uint64(len(w.events)))
-	for _, e := range w.events {
-		b = binary.AppendUvarint(binary.AppendUvarint(b, e.call), e.past)
-	}
-	return b
-}
-
-func (d *decoder) waiting() (w waiting) {
-	w.deadline = d.uint()
-	for n := d.count(); n > 0; n-- {
-		w.events = append(w.events, event{d.uint(), d.uint()})
-	}
-	return w
-}
-
-func (w waiting) show() string {
-	var calls []string
-	for _, e := range w.events {
-		calls = append(calls, fmt.Sprint(e.call))
-	}
-	s := "for " + strings.Join(calls, ", ")
-	if w.deadline != forever {
-		s += " until " + span(w.deadline)
-	}
-	return s
-}
-
-// Readiness is how a wait ended.
-type Readiness struct {
-	Now   uint64 // the monotonic clock at its end
-	Ready []bool // for each exchange: more of it is there
-}
-
-func (r Readiness) append(b []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(b, r.Now), uint64(len(r.Ready)))
-	for _, is := range r.Ready {
-		b = append(b, flag(is))
-	}
-	return b
-}
-
-func (d *decoder) readiness() (r Readiness) {
-	r.Now = d.uint()
-	for n := d.count(); n > 0; n-- {
-		r.Ready = append(r.Ready, d.bool())
-	}
-	return r
-}
-
-func (r Readiness) show() string {
-	n := 0
-	for _, is := range r.Ready {
-		if is {
-			n++
-		}
-	}
-	return fmt.Sprintf("at %s, %d of %d have come", span(r.Now), n, len(r.Ready))
-}
-
 // reading asks for bytes of a body.
 type reading struct {
-	event
-	limit uint64
-	block bool
+	call, past uint64 // the exchange, and the bytes that were read of it and 1
+	limit      uint64
+	block      bool
 }
 
 func (r reading) append(b []byte) []byte {
@@ -209,7 +132,7 @@ func (r reading) append(b []byte) []byte {
 }
 
 func (d *decoder) reading() reading {
-	return reading{event{d.uint(), d.uint()}, d.uint(), d.bool()}
+	return reading{d.uint(), d.uint(), d.uint(), d.bool()}
 }
 
 func (r reading) show() string {

@@ -15,12 +15,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"math"
-	"time"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -59,44 +57,31 @@ type Policy struct {
 	Repeat bool
 }
 
-// Clock is the worker's monotonic clock.
-type Clock interface {
-	// Live is what it shows, unrecorded.
-	Live() uint64
-	// Saw tells it what the program has seen of it.
-	Saw(now uint64)
-}
-
 // Config is what an instance's exchanges are made of.
 type Config struct {
 	Session *durable.Session
 	Sched   sched.Scheduler
-	Clock   Clock
+	Events  *await.Waiter // where the program waits for what comes
 	Client  Client
 	Policy  func() Policy
 	// Secret is what keys are made with, known to this worker alone.
 	Secret [sha256.Size]byte
-	// Park, if set, is handed each wait.
-	Park func(wait func() error) error
 }
 
 // Exchanges are those of one instance. They are for one task at a time.
 type Exchanges struct {
 	Config
-	changed sched.Condition
 	replies map[uint64]Reply
 	attempt uint64 // what the program does now
 	keys    uint64 // made in it
 }
-
-const forever = ^uint64(0)
 
 // MaxPiece bounds what one read gives, in bytes.
 const MaxPiece = 64 << 10
 
 // New makes the exchanges of an instance, which has none under way.
 func New(c Config) *Exchanges {
-	return &Exchanges{Config: c, changed: c.Sched.NewCondition(), replies: map[uint64]Reply{}}
+	return &Exchanges{Config: c, replies: map[uint64]Reply{}}
 }
 
 // Begin says which invocation the requests that follow belong to: an attempt that
@@ -183,42 +168,41 @@ func (e *Exchanges) keyOf(r *Request) string {
 // open begins an exchange anew.
 func (e *Exchanges) open(x *Exchange) Reply {
 	r := x.Request
-	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.changed.Wake)
+	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.Events.Wake)
 }
 
-// revive lets exchanges go on of which nothing is under way: they are in doubt.
-func (e *Exchanges) revive(list ...*Exchange) error {
-	for _, x := range list {
-		if e.replies[x.Call] != nil || x.Answered && x.Empty {
-			continue
-		}
-		again, why := x.resumable(), "the connection was lost before the body had come"
-		if !x.Answered {
-			again, why = x.Request.repeatable() || e.Policy().Repeat, "in doubt: its outcome is not known"
-		}
-		if !again {
-			e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
-			continue
-		}
-		now := oplog.At(e.Sched.Now())
-		if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
-			return err
-		}
-		r := e.open(x)
-		if x.Answered {
-			r = &resumed{Reply: r, of: *x, skip: x.Offset}
-		}
-		e.replies[x.Call] = r
+// revive lets an exchange go on of which nothing is under way: it is in doubt.
+func (e *Exchanges) revive(x *Exchange) error {
+	if e.replies[x.Call] != nil || x.Answered && x.Empty {
+		return nil
 	}
+	again, why := x.resumable(), "the connection was lost before the body had come"
+	if !x.Answered {
+		again, why = x.Request.repeatable() || e.Policy().Repeat, "in doubt: its outcome is not known"
+	}
+	if !again {
+		e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
+		return nil
+	}
+	now := oplog.At(e.Sched.Now())
+	if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
+		return err
+	}
+	r := e.open(x)
+	if x.Answered {
+		r = &resumed{Reply: r, of: *x, skip: x.Offset}
+	}
+	e.replies[x.Call] = r
 	return nil
 }
 
-// event is that more of x has come than the program has seen.
-func (x *Exchange) event() event {
-	if !x.Answered {
-		return event{call: x.Call}
+// Event is that more of x has come than the program has seen.
+func (e *Exchanges) Event(x *Exchange) await.Event {
+	v := await.Event{Source: await.HTTP, ID: x.Call, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.ready(x) }}
+	if x.Answered {
+		v.Past = x.Offset + 1
 	}
-	return event{x.Call, x.Offset + 1}
+	return v
 }
 
 // ready reports whether it has.
@@ -234,78 +218,13 @@ func (e *Exchanges) ready(x *Exchange) bool {
 	return ok
 }
 
-// Wait returns when the monotonic clock shows deadline, or more of one of these
-// has come. With a deadline that has passed it only looks.
-func (e *Exchanges) Wait(deadline uint64, list []*Exchange) (Readiness, error) {
-	w := waiting{deadline: deadline}
-	for _, x := range list {
-		w.events = append(w.events, x.event())
-	}
-	r, err := durable.Run(e.Session, &wait, w, func(ctx context.Context, _ waiting) (Readiness, error) {
-		r := Readiness{Ready: make([]bool, len(list))}
-		if err := e.revive(list...); err != nil {
-			return r, err
-		}
-		err := e.await(ctx, deadline, func() (any bool) {
-			for i, x := range list {
-				r.Ready[i] = e.ready(x)
-				any = any || r.Ready[i]
-			}
-			return any
-		})
-		r.Now = e.Clock.Live()
-		return r, err
-	})
-	if err == nil && len(r.Ready) != len(list) {
-		err = errDamaged
-	}
-	if err == nil {
-		e.Clock.Saw(r.Now)
-	}
-	return r, err
-}
-
-var errDeadline = errors.New("the wait's deadline has come")
-
-// await waits until it is so, or for the deadline.
-func (e *Exchanges) await(ctx context.Context, deadline uint64, so func() bool) error {
-	if so() || deadline <= e.Clock.Live() {
-		return nil
-	}
-	wait := func() error {
-		timer, stop := context.WithCancelCause(ctx)
-		var task sched.Task
-		if deadline != forever {
-			task = e.Sched.Go("http wait", func() {
-				for now := e.Clock.Live(); now < deadline && timer.Err() == nil; now = e.Clock.Live() {
-					_ = e.Sched.Sleep(timer, time.Duration(min(deadline-now, math.MaxInt64)))
-				}
-				stop(errDeadline)
-			})
-		}
-		err := e.changed.Wait(timer, so)
-		stop(nil)
-		if task != nil {
-			task.Wait()
-		}
-		if errors.Is(err, errDeadline) {
-			return nil
-		}
-		return err
-	}
-	if e.Park == nil {
-		return wait()
-	}
-	return e.Park(wait)
-}
-
 // Outcome takes the head of the response, or waits for it.
 func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
 	h, err := durable.Finish(e.Session, &send, x.Call, func(ctx context.Context) (Head, error) {
 		if err := e.revive(x); err != nil {
 			return Head{}, err
 		}
-		if err := e.await(ctx, forever, func() bool { return e.ready(x) }); err != nil {
+		if err := e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) }); err != nil {
 			return Head{}, err
 		}
 		h, _ := e.replies[x.Call].Head()
@@ -324,10 +243,10 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 	if x.Empty {
 		return Piece{End: true}, nil
 	}
-	req := reading{x.event(), uint64(min(limit, MaxPiece)), block}
+	req := reading{x.Call, x.Offset + 1, uint64(min(limit, MaxPiece)), block}
 	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
 		if err = e.revive(x); err == nil && block {
-			err = e.await(ctx, forever, func() bool { return e.ready(x) })
+			err = e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) })
 		}
 		if err == nil {
 			p, _ = e.replies[x.Call].Read(int(req.limit))

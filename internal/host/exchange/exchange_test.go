@@ -9,11 +9,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -91,7 +91,8 @@ func (w *world) life(n uint64, program func(e *Exchanges) error) {
 		s := durable.NewSession(context.Background(), durable.Config{
 			Worker: alice, Writer: c.NewWriter(alice, w.last()), Cursor: oplog.NewCursor(w.store.Logs(), alice, 1, n),
 		})
-		e := New(Config{Session: s, Sched: w.sim, Clock: w, Client: w, Policy: func() Policy { return w.policy }, Secret: sha256.Sum256([]byte("s"))})
+		events := await.New(await.Config{Session: s, Sched: w.sim, Clock: w})
+		e := New(Config{Session: s, Sched: w.sim, Events: events, Client: w, Policy: func() Policy { return w.policy }, Secret: sha256.Sum256([]byte("s"))})
 		e.Begin(7)
 		if err := program(e); err != nil {
 			w.t.Error(err)
@@ -248,38 +249,6 @@ func TestARequestThatFitsNoEntryIsRefused(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsAtItsDeadline(t *testing.T) {
-	w := newWorld(t)
-	w.life(0, func(e *Exchanges) error {
-		e.Client = silent{}
-		e.Clock = ticking{w.sim}
-		x, err := e.Send(Request{Method: "GET"})
-		if err != nil {
-			return err
-		}
-		deadline := e.Clock.Live() + uint64(time.Hour)
-		r, err := e.Wait(deadline, []*Exchange{x})
-		if r.Now < deadline || len(r.Ready) != 1 || r.Ready[0] {
-			t.Errorf("got %+v, want the deadline %d", r, deadline)
-		}
-		return err
-	})
-}
-
-// silent is a client whose remotes never answer, ticking a clock that goes on.
-type silent struct{}
-
-type never struct{ broken }
-
-func (never) Head() (Head, bool) { return Head{}, false }
-
-func (silent) Begin(context.Context, *Request, Policy, func()) Reply { return never{} }
-
-type ticking struct{ s sched.Scheduler }
-
-func (c ticking) Live() uint64 { return uint64(c.s.Monotonic()) }
-func (ticking) Saw(uint64)     {}
-
 func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 	texts := rapid.StringN(0, 5, 20)
 	fields := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Field {
@@ -297,9 +266,7 @@ func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 		same(t, send.Request, newTicket(&r))
 		same(t, send.Response, Head{rapid.Uint16().Draw(t, "status"), fields.Draw(t, "headers"), f})
 		same(t, read.Response, Piece{[]byte(texts.Draw(t, "bytes")), rapid.Bool().Draw(t, "end"), fields.Draw(t, "trailers"), f})
-		same(t, read.Request, reading{event{rapid.Uint64().Draw(t, "call"), 9}, 5, rapid.Bool().Draw(t, "block")})
-		same(t, wait.Request, waiting{rapid.Uint64().Draw(t, "deadline"), []event{{1, 2}, {3, rapid.Uint64().Draw(t, "past")}}})
-		same(t, wait.Response, Readiness{rapid.Uint64().Draw(t, "now"), rapid.SliceOfN(rapid.Bool(), 1, 3).Draw(t, "ready")})
+		same(t, read.Request, reading{rapid.Uint64().Draw(t, "call"), 9, 5, rapid.Bool().Draw(t, "block")})
 		same(t, key.Response, texts.Draw(t, "key"))
 	})
 }

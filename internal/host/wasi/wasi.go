@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 )
@@ -42,14 +43,22 @@ type Stdio interface {
 	Write(stream int, p []byte) error
 }
 
+// Events are what the program waits for beside time and input. An error is the
+// host's and ends the call.
+type Events interface {
+	// Wait returns when the monotonic clock shows deadline or, with stdin, when
+	// input is readable or at its end, or one of the events has come. With a
+	// deadline that has passed it only looks.
+	Wait(deadline uint64, stdin bool, list []await.Event) (await.Readiness, error)
+}
+
 // HTTP are the program's HTTP requests. An error is the host's and ends the call,
 // but for exchange.ErrHead.
 type HTTP interface {
 	// Send lets a request leave, and does not wait for what comes back.
 	Send(r exchange.Request) (*exchange.Exchange, error)
-	// Wait returns when the monotonic clock shows deadline, or more of one of
-	// these has come. With a deadline that has passed it only looks.
-	Wait(deadline uint64, list []*exchange.Exchange) (exchange.Readiness, error)
+	// Event is that more of it has come than the program has seen.
+	Event(x *exchange.Exchange) await.Event
 	// Outcome takes how the response begins.
 	Outcome(x *exchange.Exchange) (exchange.Head, error)
 	// Read takes up to limit bytes of the body behind that, which may be none
@@ -82,6 +91,7 @@ type Config struct {
 	Clocks    Clocks
 	Random    Random
 	Stdio     Stdio
+	Events    Events  // nil: there is neither HTTP nor anything else to wait for
 	HTTP      HTTP    // nil: requests are refused
 	Terminal  [3]bool // which of stdin, stdout and stderr look like a terminal
 	MaxFiles  int     // zero means DefaultMaxFiles

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
@@ -42,6 +43,9 @@ func (t *sent) code(c *wasi.Coder) {
 	wasi.Uint(c, &x.Offset, 1<<64-1)
 	codeRequest(c, &x.Request)
 }
+
+func (t *sent) event(s *System) await.Event { return s.http.Event(&t.exchange) }
+func (t *sent) come()                       { t.ready = true }
 
 func codeRequest(c *wasi.Coder, r *exchange.Request) {
 	for _, s := range []*string{&r.Method, &r.Scheme, &r.Authority, &r.Path} {
@@ -258,12 +262,8 @@ func (s *System) outcome(f *futureResponse, t *sent) (wit.Value, error) {
 	case t.body != 0:
 		return none, nil
 	case !t.ready:
-		r, err := s.http.Wait(0, []*exchange.Exchange{&t.exchange})
-		if err != nil {
-			return nil, err
-		}
-		if t.ready = r.Ready[0]; !t.ready {
-			return none, nil
+		if there, err := s.look(t); err != nil || !there {
+			return none, err
 		}
 	}
 	var h exchange.Head

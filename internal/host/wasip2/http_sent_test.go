@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
@@ -13,6 +14,7 @@ import (
 type outside struct {
 	sent    []exchange.Request
 	come    bool // there is more for all who wait
+	input   bool // there is input
 	head    exchange.Head
 	pieces  []exchange.Piece
 	waits   int
@@ -28,13 +30,17 @@ func (o *outside) Send(r exchange.Request) (*exchange.Exchange, error) {
 	return &exchange.Exchange{Call: uint64(len(o.sent)), Request: r}, nil
 }
 
-func (o *outside) Wait(deadline uint64, list []*exchange.Exchange) (exchange.Readiness, error) {
+func (o *outside) Wait(deadline uint64, stdin bool, list []await.Event) (await.Readiness, error) {
 	o.waits++
-	r := exchange.Readiness{Now: deadline, Ready: make([]bool, len(list))}
-	for i := range r.Ready {
-		r.Ready[i] = o.come
+	r := await.Readiness{Now: deadline, Stdin: stdin && o.input, Come: make([]bool, len(list))}
+	for i := range r.Come {
+		r.Come[i] = list[i].Come()
 	}
 	return r, nil
+}
+
+func (o *outside) Event(x *exchange.Exchange) await.Event {
+	return await.Event{Source: await.HTTP, ID: x.Call, Come: func() bool { return o.come }}
 }
 
 func (o *outside) Outcome(x *exchange.Exchange) (exchange.Head, error) {
@@ -74,7 +80,7 @@ const (
 
 func newSender(t *testing.T) (*rig, *outside) {
 	o := &outside{}
-	return newRig(t, wasi.Config{HTTP: o}), o
+	return newRig(t, wasi.Config{HTTP: o, Events: o}), o
 }
 
 func TestARequestLeavesWhenItIsWhole(t *testing.T) {
@@ -160,7 +166,7 @@ func TestAResponseComesInPieces(t *testing.T) {
 	// It was told that there is something, so it gets something.
 	r.equal(r.ok(read, in, uint64(9)), []byte("ab"))
 	r.equal(o.blocked, 1)
-	again := r.reopened(wasi.Config{HTTP: o})
+	again := r.reopened(wasi.Config{HTTP: o, Events: o})
 	r.equal(again.ok(read, in, uint64(9)), []byte("c"))
 	r.equal(fmt.Sprint(o.hungUp), "[1]")
 	again.fails("closed", read, in, uint64(9))

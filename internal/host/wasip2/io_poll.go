@@ -1,10 +1,8 @@
 package wasip2
 
 import (
-	"slices"
-
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
-	"github.com/waterbear-run/waterbear/internal/host/exchange"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -51,9 +49,18 @@ func (s *System) waitsForInput(p *pollable) bool {
 	return is && !in.closed
 }
 
-// waitsFor gives what was sent if the event is that more of it comes back. All
-// other resources always have something to say, but for input.
-func (s *System) waitsFor(p *pollable) *sent {
+// waitable is something that an event may be long in coming of, and that is there
+// once the program was told so, until it takes it.
+type waitable interface {
+	// event is what is waited for.
+	event(s *System) await.Event
+	// come lets it remember that it is there.
+	come()
+}
+
+// waitsFor gives what the event is that has not come yet, or nil: all other
+// resources always have something to say, but for input.
+func (s *System) waitsFor(p *pollable) waitable {
 	if p.parent == 0 {
 		return nil
 	}
@@ -70,44 +77,53 @@ func (s *System) waitsFor(p *pollable) *sent {
 	return nil
 }
 
-// events are those that one wait is for.
-type events struct {
+// waits are the events that one wait is for.
+type waits struct {
 	*wasi.Wait
 	s      *System
-	sent   []*sent
+	list   []waitable
+	seen   map[waitable]bool
 	unsent bool // one of them waits for a request that has not left
 }
 
-func (s *System) newEvents() *events { return &events{Wait: wasi.NewWait(s.clocks), s: s} }
+func (s *System) newWaits() *waits {
+	return &waits{Wait: wasi.NewWait(s.clocks), s: s, seen: map[waitable]bool{}}
+}
 
-func (e *events) add(p *pollable) {
-	t := e.s.waitsFor(p)
+func (e *waits) add(p *pollable) {
+	w := e.s.waitsFor(p)
 	switch {
 	case p.parent == 0:
 		e.Until(p.deadline)
 	case e.s.waitsForInput(p):
 		e.Stdin = true
-	case t == nil:
+	case w == nil:
 		e.Ready = true
-	case t.body != 0:
+	case isUnsent(w):
 		e.unsent = true
-	case !slices.Contains(e.sent, t):
-		e.sent = append(e.sent, t)
+	case !e.seen[w]:
+		e.seen[w] = true
+		e.list = append(e.list, w)
 	}
 }
 
+func isUnsent(w waitable) bool {
+	t, is := w.(*sent)
+	return is && t.body != 0
+}
+
 // run waits until one of the events has come, and gives what tells of each
-// whether it has. What was sent remembers that more of it has come.
-func (e *events) run() (func(*pollable) bool, error) {
-	if e.unsent && len(e.sent) == 0 && !e.Stdin && e.Deadline() == ambient.Forever {
+// whether it has. Each remembers it.
+func (e *waits) run() (func(*pollable) bool, error) {
+	if e.unsent && len(e.list) == 0 && !e.Stdin && e.Deadline() == ambient.Forever {
 		return nil, trap("the program waits for the response to a request whose outgoing-body it has not finished, and for nothing else")
 	}
 	var r ambient.Readiness
 	var err error
-	if len(e.sent) == 0 {
+	if len(e.list) == 0 {
 		r, err = e.Run()
 	} else {
-		r, err = e.exchange()
+		r, err = e.wait()
 	}
 	return func(p *pollable) bool {
 		switch {
@@ -120,33 +136,37 @@ func (e *events) run() (func(*pollable) bool, error) {
 	}, err
 }
 
-// exchange waits for what comes back, too. For input it only looks: that of
-// programs which can send requests is never long in coming.
-func (e *events) exchange() (r ambient.Readiness, err error) {
-	if e.Stdin {
-		if r, err = e.s.clocks.Wait(0, true); err != nil {
-			return r, err
-		}
-		e.Ready = e.Ready || r.Stdin
+// wait waits for what is in the list, too.
+func (e *waits) wait() (r ambient.Readiness, err error) {
+	list := make([]await.Event, len(e.list))
+	for i, w := range e.list {
+		list[i] = w.event(e.s)
 	}
-	list := make([]*exchange.Exchange, len(e.sent))
-	for i, t := range e.sent {
-		list[i] = &t.exchange
-	}
-	come, err := e.s.http.Wait(e.Deadline(), list)
+	come, err := e.s.events.Wait(e.Deadline(), e.Stdin, list)
 	if err != nil {
 		return r, err
 	}
-	for i, t := range e.sent {
-		t.ready = come.Ready[i]
+	for i, w := range e.list {
+		if come.Come[i] {
+			w.come()
+		}
 	}
-	r.Now = come.Now
+	r.Now, r.Stdin = come.Now, come.Stdin
 	return r, nil
+}
+
+// look finds out whether what is waited for is there.
+func (s *System) look(w waitable) (bool, error) {
+	r, err := s.events.Wait(0, false, []await.Event{w.event(s)})
+	if err == nil && r.Come[0] {
+		w.come()
+	}
+	return err == nil && r.Come[0], err
 }
 
 // pollableReady only looks, and reads a clock only if the answer depends on it.
 func pollableReady(s *System, p *pollable, _ []wit.Value) (wit.Value, error) {
-	e := s.newEvents()
+	e := s.newWaits()
 	e.add(p)
 	e.Ready = true
 	come, err := e.run()
@@ -175,7 +195,7 @@ func poll(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 func (s *System) poll(handles []wit.Value) (wit.Value, error) {
-	e := s.newEvents()
+	e := s.newWaits()
 	pollables := make([]*pollable, len(handles))
 	for i, h := range handles {
 		p, err := get[*pollable](s, h)

@@ -36,6 +36,7 @@ type System struct {
 	clocks wasi.Clocks
 	random wasi.Random
 	stdio  wasi.Stdio
+	events wasi.Events
 	http   wasi.HTTP // nil: requests are refused
 
 	args, env, initial wit.Value // as the program gets them
@@ -59,7 +60,7 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, http: c.HTTP, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
 	if s.maxFiles == 0 {
 		s.maxFiles = wasi.DefaultMaxFiles
 	}

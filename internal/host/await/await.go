@@ -1,0 +1,365 @@
+// Package await is what a program waits for beside the time alone, recorded: that
+// more of an HTTP exchange has come, that a socket has something, that there is
+// input. Whoever has such things makes Events of them, one wait is for any mix of
+// them, and the record says which had come when it ended. It hides how the guest
+// waits, and for how long it stays in memory meanwhile.
+package await
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/sched"
+)
+
+// Source is who has an event. A number is never used again for something else.
+type Source uint8
+
+// The sources of events.
+const (
+	HTTP Source = iota + 1
+	Socket
+)
+
+var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket"}
+
+// Event is something that may come.
+type Event struct {
+	Source Source
+	ID     uint64 // names the thing at its source
+	// Past is how much of it the program has seen, so that the same thing waited
+	// for again is another event.
+	Past uint64
+	// Begin, if set, is called before a live wait for it, by the instance's task.
+	Begin func() error
+	// Come reports whether it is there. It is asked while the worker is live, on
+	// any task, whenever Wake was called.
+	Come func() bool
+}
+
+// Forever is the deadline of a wait without one.
+const Forever = ^uint64(0)
+
+// Clock is the worker's monotonic clock.
+type Clock interface {
+	// Live is what it shows, unrecorded.
+	Live() uint64
+	// Saw tells it what the program has seen of it.
+	Saw(now uint64)
+}
+
+// Input is the worker's standard input.
+type Input interface {
+	// Ready waits until something can be read, or the input is at its end.
+	Ready(ctx context.Context) (n int, eof bool, err error)
+}
+
+// Config is what a Waiter is made of.
+type Config struct {
+	Session *durable.Session
+	Sched   sched.Scheduler
+	Clock   Clock
+	Input   Input
+	// Park, if set, is handed each wait.
+	Park func(wait func() error) error
+}
+
+// Waiter is where one instance waits. Wake is for every task, all else for the
+// instance's.
+type Waiter struct {
+	Config
+	changed sched.Condition
+}
+
+// New makes the Waiter of an instance.
+func New(c Config) *Waiter { return &Waiter{Config: c, changed: c.Sched.NewCondition()} }
+
+// Wake says that something may have come.
+func (w *Waiter) Wake() { w.changed.Wake() }
+
+// Wait returns when the monotonic clock shows deadline, or input is there, if
+// that is asked for, or one of the events has come. With a deadline that has
+// passed it only looks.
+func (w *Waiter) Wait(deadline uint64, stdin bool, list []Event) (Readiness, error) {
+	r, err := durable.Run(w.Session, &wait, waiting{deadline, stdin, list}, func(ctx context.Context, _ waiting) (Readiness, error) {
+		return w.look(ctx, deadline, stdin, list)
+	})
+	if err == nil && len(r.Come) != len(list) {
+		err = errDamaged
+	}
+	if err == nil {
+		w.Clock.Saw(r.Now)
+	}
+	return r, err
+}
+
+// look waits, live.
+func (w *Waiter) look(ctx context.Context, deadline uint64, stdin bool, list []Event) (Readiness, error) {
+	r := Readiness{Come: make([]bool, len(list))}
+	for _, e := range list {
+		if e.Begin == nil {
+			continue
+		}
+		if err := e.Begin(); err != nil {
+			return r, err
+		}
+	}
+	in := &input{w: w}
+	ctx, stop := context.WithCancelCause(ctx)
+	if stdin {
+		in.look(ctx)
+	}
+	come := func() (any bool) {
+		for i := range list {
+			r.Come[i] = list[i].Come()
+			any = any || r.Come[i]
+		}
+		r.Stdin = in.is()
+		return any || r.Stdin || in.failure() != nil
+	}
+	if stdin && !come() && deadline > w.Clock.Live() {
+		in.watch(ctx)
+	}
+	err := w.Await(ctx, deadline, come)
+	stop(errDeadline)
+	if in.task != nil {
+		in.task.Wait()
+	}
+	r.Now = w.Clock.Live()
+	return r, errors.Join(err, in.failure())
+}
+
+// input is whether there is any, for one wait.
+type input struct {
+	w    *Waiter
+	task sched.Task // waits for it
+
+	mu    sync.Mutex
+	ready bool
+	err   error
+}
+
+// look sees whether there is input now.
+func (in *input) look(ctx context.Context) {
+	ctx, stop := context.WithCancelCause(ctx)
+	stop(errDeadline)
+	in.ask(ctx)
+}
+
+// watch waits for input until ctx is done.
+func (in *input) watch(ctx context.Context) {
+	in.task = in.w.Sched.Go("wait for input", func() {
+		in.ask(ctx)
+		in.w.Wake()
+	})
+}
+
+func (in *input) ask(ctx context.Context) {
+	_, _, err := in.w.Input.Ready(ctx)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ready = err == nil
+	if !errors.Is(err, errDeadline) {
+		in.err = err
+	}
+}
+
+func (in *input) is() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.ready
+}
+
+func (in *input) failure() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.err
+}
+
+var errDeadline = errors.New("the wait's deadline has come")
+
+// Await waits until it is so, or for the deadline. Nothing is recorded.
+func (w *Waiter) Await(ctx context.Context, deadline uint64, so func() bool) error {
+	if so() || deadline <= w.Clock.Live() {
+		return nil
+	}
+	wait := func() error {
+		timer, stop := context.WithCancelCause(ctx)
+		var task sched.Task
+		if deadline != Forever {
+			task = w.Sched.Go("wait", func() {
+				for now := w.Clock.Live(); now < deadline && timer.Err() == nil; now = w.Clock.Live() {
+					_ = w.Sched.Sleep(timer, time.Duration(min(deadline-now, math.MaxInt64)))
+				}
+				stop(errDeadline)
+			})
+		}
+		err := w.changed.Wait(timer, so)
+		stop(nil)
+		if task != nil {
+			task.Wait()
+		}
+		if errors.Is(err, errDeadline) {
+			return nil
+		}
+		return err
+	}
+	if w.Park == nil {
+		return wait()
+	}
+	return w.Park(wait)
+}
+
+// codeWait names the recorded function. A code is never used again for something
+// else.
+const codeWait = 180
+
+var wait = durable.Func[waiting, Readiness]{
+	Code: codeWait, Name: "events.wait", Effect: durable.ReadLocal,
+	Request:  durable.Codec[waiting]{Append: appendWaiting, Decode: decodeWaiting, Show: waiting.show},
+	Response: durable.Codec[Readiness]{Append: appendReadiness, Decode: decodeReadiness, Show: Readiness.show},
+}
+
+// Funcs lists what this package records.
+func Funcs() []durable.Declared { return []durable.Declared{&wait} }
+
+var errDamaged = errors.New("the recorded value is damaged")
+
+// waiting is what a wait ends by: the monotonic clock, input, or an event.
+type waiting struct {
+	deadline uint64
+	stdin    bool
+	events   []Event
+}
+
+func appendWaiting(b []byte, w waiting) []byte {
+	b = binary.AppendUvarint(append(b, flag(w.stdin)), w.deadline)
+	b = binary.AppendUvarint(b, uint64(len(w.events)))
+	for _, e := range w.events {
+		b = binary.AppendUvarint(binary.AppendUvarint(append(b, byte(e.Source)), e.ID), e.Past)
+	}
+	return b
+}
+
+func decodeWaiting(b []byte) (w waiting, err error) {
+	d := &decoder{b: b}
+	w.stdin, w.deadline = d.flag(), d.uint()
+	for n := d.count(); n > 0; n-- {
+		w.events = append(w.events, Event{Source: Source(d.byte()), ID: d.uint(), Past: d.uint()})
+	}
+	return w, d.close()
+}
+
+func (w waiting) show() string {
+	var parts []string
+	for _, e := range w.events {
+		parts = append(parts, fmt.Sprintf("%s %d", sourceNames[e.Source], e.ID))
+	}
+	if w.stdin {
+		parts = append(parts, "input")
+	}
+	s := "for " + strings.Join(parts, ", ")
+	if w.deadline != Forever {
+		s += " until " + time.Duration(w.deadline).String()
+	}
+	return s
+}
+
+// Readiness is how a wait ended.
+type Readiness struct {
+	Now   uint64 // the monotonic clock at its end
+	Stdin bool   // there is input, or its end
+	Come  []bool // of each event
+}
+
+func appendReadiness(b []byte, r Readiness) []byte {
+	b = binary.AppendUvarint(append(b, flag(r.Stdin)), r.Now)
+	b = binary.AppendUvarint(b, uint64(len(r.Come)))
+	for _, is := range r.Come {
+		b = append(b, flag(is))
+	}
+	return b
+}
+
+func decodeReadiness(b []byte) (r Readiness, err error) {
+	d := &decoder{b: b}
+	r.Stdin, r.Now = d.flag(), d.uint()
+	for n := d.count(); n > 0; n-- {
+		r.Come = append(r.Come, d.flag())
+	}
+	return r, d.close()
+}
+
+func (r Readiness) show() string {
+	n := 0
+	for _, is := range r.Come {
+		if is {
+			n++
+		}
+	}
+	s := fmt.Sprintf("at %v, %d of %d have come", time.Duration(r.Now), n, len(r.Come))
+	if r.Stdin {
+		s += ", and input"
+	}
+	return s
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// decoder takes values off recorded bytes, or fails.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *decoder) byte() byte {
+	if d.failed = d.failed || len(d.b) == 0; d.failed {
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) flag() bool {
+	v := d.byte()
+	d.failed = d.failed || v > 1
+	return v == 1
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if d.failed = d.failed || n <= 0; d.failed {
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// count is how many things follow, each of a byte at least.
+func (d *decoder) count() int {
+	n := d.uint()
+	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) close() error {
+	if d.failed || len(d.b) > 0 {
+		return errDamaged
+	}
+	return nil
+}
