@@ -168,6 +168,9 @@ func invocationText(b oplog.Body) string {
 		if b.Due != 0 {
 			text += " due " + b.Due.Time().Format(time.RFC3339)
 		}
+		if b.Caller.Worker != "" {
+			text += fmt.Sprintf(" called by %s in %q", b.Caller.Worker, b.Caller.Key)
+		}
 		return text
 	case *oplog.InvocationStarted:
 		if b.Accepted == 0 {
@@ -189,7 +192,7 @@ func invocationText(b oplog.Body) string {
 	case *oplog.InvocationCanceled:
 		return fmt.Sprintf("of %d", b.Accepted)
 	case *oplog.Suspended:
-		return "until " + b.Until.Time().Format(time.RFC3339)
+		return suspendedText(b)
 	case *oplog.Stuck:
 		return b.Reason
 	case *oplog.Image:
@@ -204,6 +207,18 @@ func invocationText(b oplog.Body) string {
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}
 	return ""
+}
+
+// suspendedText says what a worker waits for.
+func suspendedText(b *oplog.Suspended) string {
+	var parts []string
+	if b.For != "" {
+		parts = append(parts, "for "+b.For)
+	}
+	if b.Until != 0 {
+		parts = append(parts, "until "+b.Until.Time().Format(time.RFC3339))
+	}
+	return strings.Join(parts, ", or ")
 }
 
 // archivedText says what has become of truncated entries on one line.

@@ -280,6 +280,7 @@ type Invocation struct {
 	State    InvocationState `json:"state" enum:"Scheduled,Queued,Started,Finished,Failed,Canceled"`
 	Index    uint64          `json:"index" doc:"Of the oplog entry that accepted it"`
 	Accepted time.Time       `json:"accepted"`
+	Caller   *Caller         `json:"caller,omitempty" doc:"The worker that called; absent if a client did"`
 	Due      *time.Time      `json:"due,omitempty" doc:"When it was to begin, if it was scheduled"`
 	Attempts uint64          `json:"attempts" doc:"Begun so far"`
 	Ended    *time.Time      `json:"ended,omitempty"`
@@ -288,6 +289,12 @@ type Invocation struct {
 	// From and To are the oplog entries of its last attempt, once it has ended.
 	From uint64 `json:"from,omitempty"`
 	To   uint64 `json:"to,omitempty"`
+}
+
+// Caller is the invocation of a worker that made a call.
+type Caller struct {
+	Worker string `json:"worker" doc:"component/name"`
+	Key    string `json:"key" doc:"Of its invocation"`
 }
 
 // FailureCode says what kind of failure it was.
@@ -322,6 +329,8 @@ type Call struct {
 	Due time.Time
 	// Async returns as soon as the invocation is accepted, durably.
 	Async bool
+	// Caller is set by the platform for the calls of workers.
+	Caller *Caller
 }
 
 // MediaWAVE is the media type of arguments in WAVE.

@@ -11,6 +11,14 @@ type InvocationAccepted struct {
 	Args     Payload `json:"args"`          // a JSON array
 	Due      Time    `json:"due,omitempty"` // when to begin; 0: at once
 	Queue    uint64  `json:"queue"`         // invocations accepted and not ended, this one included
+	Caller   Caller  `json:"caller,omitzero"`
+}
+
+// Caller is the invocation of a worker that made a call. It is empty where none did,
+// but a client.
+type Caller struct {
+	Worker string `json:"worker"` // component/name
+	Key    string `json:"key"`    // of the invocation
 }
 
 func (*InvocationAccepted) kind() *kind { return kindAccepted }
@@ -21,6 +29,8 @@ func (e *InvocationAccepted) fields(c *coder) {
 	c.bytes((*[]byte)(&e.Args))
 	c.time(&e.Due)
 	c.uvarint(&e.Queue)
+	c.string(&e.Caller.Worker)
+	c.string(&e.Caller.Key)
 }
 
 // InvocationStarted begins an attempt of the invocation accepted at Accepted,
@@ -105,14 +115,16 @@ func (e *InvocationCanceled) fields(c *coder) {
 // Suspended says that the worker waits, without an instance, in the middle of
 // an invocation.
 type Suspended struct {
-	At    Time `json:"at"`
-	Until Time `json:"until"`
+	At    Time   `json:"at"`
+	Until Time   `json:"until,omitempty"` // 0: however long it takes
+	For   string `json:"for,omitempty"`   // what else ends the wait, in words
 }
 
 func (*Suspended) kind() *kind { return kindSuspended }
 func (e *Suspended) fields(c *coder) {
 	c.time(&e.At)
 	c.time(&e.Until)
+	c.string(&e.For)
 }
 
 // Resumed says that a person lets the worker go on, after Interrupted or Stuck,

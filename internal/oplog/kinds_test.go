@@ -52,7 +52,7 @@ var samples = map[string]sample{
 	"Recovered":   {body: &Recovered{At: 1_900_000_000_000_000_000, Epoch: 4}, draw: drawing[Recovered]()},
 	"InvocationAccepted": {body: &InvocationAccepted{
 		At: 1_900_000_000_000_000_002, Key: "order-7", Function: "add", Args: Payload(`[1,"NaN"]`),
-		Due: 1_900_000_060_000_000_000, Queue: 2,
+		Due: 1_900_000_060_000_000_000, Queue: 2, Caller: Caller{Worker: "shop/alice", Key: "order-6"},
 	}, draw: drawing[InvocationAccepted]()},
 	"InvocationStarted": {body: &InvocationStarted{
 		At: 1_900_000_000_000_000_003, Accepted: goldenIndex - 2, Attempt: 200, Queue: 1,
@@ -67,7 +67,7 @@ var samples = map[string]sample{
 	"InvocationCanceled": {body: &InvocationCanceled{
 		At: 1_900_000_000_000_000_006, Accepted: goldenIndex - 1, Queue: 300,
 	}, draw: drawing[InvocationCanceled]()},
-	"Suspended":        {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000}, draw: drawing[Suspended]()},
+	"Suspended":        {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000, For: "a promise"}, draw: drawing[Suspended]()},
 	"Resumed":          {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
 	"Stuck":            {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
 	"Image":            {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},

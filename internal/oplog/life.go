@@ -20,6 +20,10 @@ type Life struct {
 	Keys map[string]Key
 	// Begun is where the attempt under way began, 0 if none is.
 	Begun Index
+	// Open is the intent at the oplog's end that has no outcome yet, nil if there is
+	// none. It is known of entries that were read alone: what a program records in
+	// memory nobody applies.
+	Open *OpenCall
 	// Initialized is set when the worker's initialization has finished; Failures
 	// counts its attempts before that.
 	Initialized bool
@@ -33,6 +37,12 @@ type Life struct {
 	Retained Retained
 
 	finished Index // the newest end of an attempt that did not fail
+}
+
+// OpenCall is a HostCallStarted whose outcome is not known.
+type OpenCall struct {
+	Index Index
+	HostCallStarted
 }
 
 // Key is the invocation that an idempotency key stands for.
@@ -76,16 +86,20 @@ func (l *Life) Apply(e Entry) {
 		if b.Key != "" {
 			l.Keys[b.Key] = Key{Accepted: e.Index}
 		}
+	case *HostCallStarted:
+		l.Open = &OpenCall{e.Index, HostCallStarted{b.Func, slices.Clone(b.Request)}}
+	case *HostCall, *HostCallFinished:
+		l.Open = nil // what is waited for is the last of a program's calls
 	case *InvocationStarted:
-		l.Begun = e.Index
+		l.Begun, l.Open = e.Index, nil
 	case *InvocationFinished:
-		l.Begun, l.finished = 0, e.Index
+		l.Begun, l.Open, l.finished = 0, nil, e.Index
 		if b.Accepted == 0 {
 			l.Initialized = true
 		}
 		l.end(b.Accepted, e.Index)
 	case *InvocationFailed:
-		l.Begun = 0
+		l.Begun, l.Open = 0, nil
 		l.undo(Span{b.Started, e.Index})
 		l.fail(b, e.Index)
 	case *InvocationCanceled:

@@ -206,17 +206,20 @@ func (b *body) prepare() error {
 }
 
 // suspendError ends an attempt that waits longer than it may stay in memory.
-type suspendError struct{ until oplog.Time }
-
-func (e *suspendError) Error() string {
-	return "suspended until " + e.until.Time().Format(time.RFC3339)
+// It goes on when the time has come, or what has happened: then somebody calls
+// Workers.wake.
+type suspendError struct {
+	until oplog.Time // 0: however long it takes
+	what  string     // in words; "": only the time counts
 }
+
+func (e *suspendError) Error() string { return "suspended" }
 
 // park is where a worker waits: long waits out of memory, short ones without
 // keeping others from computing.
 func (r *resident) park(d time.Duration, sleep func() error) error {
 	if d >= r.ws.SuspendAfter {
-		return &suspendError{oplog.At(r.ws.Sched.Now().Add(d))}
+		return &suspendError{until: oplog.At(r.ws.Sched.Now().Add(d))}
 	}
 	return r.pause(d, sleep)
 }
@@ -252,7 +255,7 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 	}
 	var suspended *suspendError
 	if errors.As(err, &suspended) {
-		return outcome{until: suspended.until}
+		return outcome{suspend: suspended}
 	}
 	b := r.body
 	if b == nil || isFault(err) {

@@ -62,6 +62,9 @@ func (ws *Workers) Delete(ctx context.Context, w id.Worker) error {
 	if err == nil {
 		own, err = ws.ownBlobs(ctx, &life, image, others)
 	}
+	for _, p := range life.Queue {
+		ws.wakeCaller(p) // there will be no end to wait for
+	}
 	if err == nil {
 		err = ws.erase(ctx, w)
 	}

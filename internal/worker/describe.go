@@ -200,13 +200,28 @@ func statusOf(s *oplog.Status) (api.Status, string) {
 	case s.Failed != nil:
 		return api.Retrying, fmt.Sprintf("attempt %d failed: %s; the next one begins at %s", s.Failed.Attempt, s.Failed.Reason, s.Failed.Retry.Time().Format(time.RFC3339))
 	case s.Suspended != nil:
-		return api.Suspended, "it waits until " + s.Suspended.Until.Time().Format(time.RFC3339)
+		return api.Suspended, waitsFor(s.Suspended)
 	case s.Attempt != nil:
 		return api.Running, fmt.Sprintf("in an invocation, attempt %d", s.Attempt.Attempt)
 	case s.Waiting > 0:
 		return api.Running, "about to begin an invocation"
 	}
 	return api.Idle, "nothing to do"
+}
+
+// waitsFor says what a suspended worker waits for.
+func waitsFor(s *oplog.Suspended) string {
+	text := "it waits"
+	if s.For != "" {
+		text += " for " + s.For
+	}
+	if s.For != "" && s.Until != 0 {
+		text += ", or"
+	}
+	if s.Until != 0 {
+		text += " until " + s.Until.Time().Format(time.RFC3339)
+	}
+	return text
 }
 
 // maxLooked is how many workers one page of a list looks at.

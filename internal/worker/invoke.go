@@ -120,6 +120,9 @@ func (r *resident) accept(c *api.Call) (oplog.Index, *waiter, error) {
 	if !c.Due.IsZero() {
 		entry.Due = max(oplog.At(c.Due), 1)
 	}
+	if c.Caller != nil {
+		entry.Caller = oplog.Caller{Worker: c.Caller.Worker, Key: c.Caller.Key}
+	}
 	// The agenda first: after a crash it may know of too much, never of too little.
 	r.announce(max(entry.Due, soon), now)
 	index, err := r.record(entry)
@@ -312,6 +315,9 @@ func accepted(w id.Worker, a *oplog.InvocationAccepted, index oplog.Index) api.I
 	if a.Due != 0 {
 		due := a.Due.Time()
 		v.Due = &due
+	}
+	if a.Caller.Worker != "" {
+		v.Caller = &api.Caller{Worker: a.Caller.Worker, Key: a.Caller.Key}
 	}
 	return v
 }

@@ -19,6 +19,7 @@ type machine struct {
 
 	phase  phase
 	wishes wishes
+	woken  bool       // what the worker waits for out of memory may have happened
 	over   *halt      // nothing more is to begin: the node stops, or the worker is deleted
 	pause  oplog.Time // before this nothing begins, after the host failed
 	faults int        // how often it did, in a row
@@ -66,6 +67,9 @@ type (
 	resumed     struct{}
 	canceled    struct{ index oplog.Index }
 	evicted     struct{}
+	// woken says that what the worker waits for out of memory may have happened. If
+	// it has not, the worker finds out and waits again.
+	woken struct{}
 	// drained lets nothing more begin, without an entry; closed also ends what
 	// is under way.
 	drained struct{ why *halt }
@@ -78,6 +82,7 @@ func (interrupted) isEvent() {}
 func (resumed) isEvent()     {}
 func (canceled) isEvent()    {}
 func (evicted) isEvent()     {}
+func (woken) isEvent()       {}
 func (drained) isEvent()     {}
 func (closed) isEvent()      {}
 
@@ -86,14 +91,14 @@ type outcome struct {
 	// alive says that there is still an instance, in the state that the oplog
 	// has.
 	alive   bool
-	result  []byte     // of the attempt, if it has one
-	failure *failure   // the attempt's
-	exit    *uint32    // the program has ended, with this code
-	until   oplog.Time // the attempt waits until then
-	halted  *halt      // it was stopped
-	broken  error      // the oplog cannot be replayed
-	fault   error      // the host could not do its part
-	again   bool       // but now it may: it is not to be waited for
+	result  []byte        // of the attempt, if it has one
+	failure *failure      // the attempt's
+	exit    *uint32       // the program has ended, with this code
+	suspend *suspendError // the attempt waits for longer than it may stay in memory
+	halted  *halt         // it was stopped
+	broken  error         // the oplog cannot be replayed
+	fault   error         // the host could not do its part
+	again   bool          // but now it may: it is not to be waited for
 }
 
 // failure is why an attempt failed.
@@ -144,7 +149,7 @@ func (m *machine) step(now oplog.Time, e event) []action {
 	case interrupted:
 		return m.interrupt(now, e.reason)
 	case resumed:
-		m.pause, m.faults, m.fault = 0, 0, nil
+		m.pause, m.faults, m.fault, m.woken = 0, 0, nil, true
 		return []action{record{&oplog.Resumed{At: now}}}
 	case canceled:
 		return m.cancel(now, e.index)
@@ -153,6 +158,8 @@ func (m *machine) step(now oplog.Time, e event) []action {
 			m.phase = absent
 			return []action{drop{}}
 		}
+	case woken:
+		m.woken = true
 	case drained:
 		m.over = e.why
 	case closed:
@@ -190,7 +197,7 @@ func (m *machine) tick(now oplog.Time) []action {
 	if m.uninitialized() {
 		begun.Accepted, begun.Attempt = 0, m.life.Failures+1
 	}
-	m.phase = busy
+	m.phase, m.woken = busy, false
 	return []action{record{begun}, start{}}
 }
 
@@ -202,7 +209,7 @@ func (m *machine) uninitialized() bool {
 
 // goOn continues the attempt that has begun.
 func (m *machine) goOn(now oplog.Time) []action {
-	if s := m.life.Suspended; s != nil && s.Until > now {
+	if s := m.life.Suspended; s != nil && !m.waitIsOver(now) {
 		return nil
 	}
 	if m.ephemeral {
@@ -214,8 +221,14 @@ func (m *machine) goOn(now oplog.Time) []action {
 			Reason: "the process ended during it", Stack: []string{}, Retry: now, Queue: m.life.Waiting,
 		}}}
 	}
-	m.phase = busy
+	m.phase, m.woken = busy, false
 	return []action{start{}}
+}
+
+// waitIsOver reports whether a suspended worker has to see how its wait ends.
+func (m *machine) waitIsOver(now oplog.Time) bool {
+	s := m.life.Suspended
+	return s.For != "" && m.woken || s.Until != 0 && s.Until <= now
 }
 
 // turn gives the invocation whose turn it is, the first accepted of those that
@@ -267,8 +280,8 @@ func (m *machine) wake(now oplog.Time) oplog.Time {
 	switch {
 	case m.life.Begun == 0:
 		_, at = m.turn(now)
-	case m.life.Suspended != nil:
-		at = max(m.life.Suspended.Until, soon)
+	case m.life.Suspended != nil && !m.waitIsOver(now):
+		at = m.life.Suspended.Until
 	default:
 		at = soon
 	}
@@ -324,6 +337,9 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		m.faults++
 		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}
+	if e.suspend == nil {
+		m.woken = true // what it was suspended for before is history
+	}
 	var actions []action
 	switch {
 	case e.exit != nil:
@@ -336,8 +352,8 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		actions = m.canceled(now)
 	case e.failure != nil:
 		actions = m.failed(now, e.failure, e.chance)
-	case e.until != 0:
-		actions = []action{record{&oplog.Suspended{At: now, Until: e.until}}}
+	case e.suspend != nil:
+		actions = []action{record{&oplog.Suspended{At: now, Until: e.suspend.until, For: e.suspend.what}}}
 	}
 	if e.broken != nil {
 		actions = append(actions, m.stuck(now, e.broken.Error())...)

@@ -39,7 +39,14 @@ func anyOutcome(t *rapid.T, g *rig) outcome {
 			o.result = []byte("[]") // these wait in memory
 			break
 		}
-		o.until = g.now + oplog.Time(rapid.Int64Range(0, 10).Draw(t, "until"))*oplog.Time(time.Second)
+		o.suspend = &suspendError{}
+		kind := rapid.IntRange(1, 3).Draw(t, "for")
+		if kind&1 != 0 {
+			o.suspend.until = g.now + oplog.Time(rapid.Int64Range(0, 10).Draw(t, "until"))*oplog.Time(time.Second)
+		}
+		if kind&2 != 0 {
+			o.suspend.what = "a promise"
+		}
 	case "fault":
 		o.fault = errors.New("fault")
 	case "broken":
@@ -89,6 +96,7 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 			},
 			"cancel":  func(t *rapid.T) { g.do(canceled{some(t)}) },
 			"evict":   func(*rapid.T) { g.do(evicted{}) },
+			"wake":    func(*rapid.T) { g.do(woken{}) },
 			"drain":   func(*rapid.T) { g.do(drained{&halt{"over"}}) },
 			"close":   func(*rapid.T) { g.do(closed{&halt{"over"}}) },
 			"restart": func(*rapid.T) { g.restart() },
@@ -116,6 +124,8 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 			case g.m.wake(g.now) != 0:
 				g.now = max(g.now, g.m.wake(g.now))
 				g.do(tick{})
+			case g.m.life.Suspended != nil:
+				g.do(woken{})
 			}
 		}
 		if g.wrong != "" || len(g.m.life.Queue) > 0 {

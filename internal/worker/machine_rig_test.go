@@ -173,6 +173,9 @@ func (g *rig) text(body oplog.Body) string {
 	case *oplog.InvocationCanceled:
 		return "record Canceled " + g.name(b.Accepted)
 	case *oplog.Suspended:
+		if b.For != "" {
+			return "record Suspended for " + b.For
+		}
 		return "record Suspended until " + since(b.Until)
 	case *oplog.Interrupted:
 		return "record Interrupted: " + b.Reason

@@ -141,6 +141,8 @@ func (g *rig) play(words []string) error {
 		g.do(canceled{g.m.life.Keys[more[0]].Accepted})
 	case "evict":
 		g.do(evicted{})
+	case "wake":
+		g.do(woken{})
 	case "drain":
 		g.do(drained{&halt{"the node is stopping"}})
 	case "close":
@@ -188,7 +190,10 @@ func readOutcome(words []string) (o outcome, err error) {
 		code := uint32(3)
 		o.exit = &code
 	case "waiting":
-		o.until, err = readTime(words[1])
+		o.suspend = &suspendError{}
+		if o.suspend.until, err = readTime(words[1]); err != nil {
+			o.suspend, err = &suspendError{what: strings.Join(words[1:], " ")}, nil
+		}
 	case "halted":
 		o.halted = &halt{"as it was told"}
 	case "broken":

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -23,6 +24,9 @@ type resident struct {
 	changed sched.Condition // wakes those who wait for anything below
 
 	users int // guarded by ws.mu: calls under way
+	// alarm is set, and asleep read, by those who have what the worker may wait for;
+	// they cannot take mu. See Workers.wake.
+	alarm, asleep atomic.Bool
 
 	mu       sync.Mutex
 	loaded   bool
@@ -87,7 +91,11 @@ func (r *resident) load(ctx context.Context) {
 		r.machine.over = errClosing
 	}
 	if err == nil && life.Last > 0 {
-		r.apply(tick{}) // something may have become due since it was last in mind
+		// Something may have become due since it was last in mind, or have happened:
+		// then the agenda has it.
+		at, ok := r.ws.Agenda.Due(r.worker)
+		r.machine.woken = ok && at <= oplog.At(r.ws.Sched.Now())
+		r.apply(tick{})
 		r.askKeeper()
 	}
 	r.changed.Wake()
@@ -120,19 +128,29 @@ func (r *resident) exists() bool { return r.machine.life.Last > 0 }
 // called with r.mu held, and never waits.
 func (r *resident) apply(e event) {
 	now := oplog.At(r.ws.Sched.Now())
-	for actions := r.machine.step(now, e); len(actions) > 0; actions = r.machine.step(now, tick{}) {
-		for _, a := range actions {
-			if err := r.perform(a); err != nil {
-				r.lose(err)
-				return
+	for again := true; again; again = r.alarmed() {
+		for actions := r.machine.step(now, e); len(actions) > 0; actions = r.machine.step(now, tick{}) {
+			for _, a := range actions {
+				if err := r.perform(a); err != nil {
+					r.lose(err)
+					return
+				}
 			}
 		}
+		e = woken{}
 	}
 	if at := r.machine.wake(now); at != 0 {
 		r.remember(at)
 	}
 	r.lastUsed = r.ws.Sched.Monotonic()
 	r.changed.Wake()
+}
+
+// alarmed reports whether what the worker may wait for has happened since it was
+// asked last. If not, who has that finds the worker asleep from now on.
+func (r *resident) alarmed() bool {
+	r.asleep.Store(r.machine.phase == absent)
+	return r.alarm.Swap(false)
 }
 
 func (r *resident) perform(a action) error {
@@ -190,6 +208,9 @@ func (r *resident) remember(at oplog.Time) {
 // record appends an entry and lets the life know. Nobody outside sees that it
 // happened before it is durable.
 func (r *resident) record(body oplog.Body) (oplog.Index, error) {
+	if p := r.machine.life.Find(endOf(body)); p != nil {
+		r.ws.wakeCaller(p)
+	}
 	index, err := r.writer.Offer(body)
 	if err != nil {
 		return 0, err

@@ -281,7 +281,7 @@ func (ws *Workers) forget(r *resident) bool {
 		return false
 	}
 	ws.mu.Lock()
-	gone := r.users == 0 && ws.residents[r.worker] == r
+	gone := r.users == 0 && ws.residents[r.worker] == r && !r.alarm.Load()
 	if gone {
 		ws.Agenda.Set(r.worker, at)
 		delete(ws.residents, r.worker)
@@ -321,12 +321,39 @@ func (ws *Workers) wakeDue(ctx context.Context) {
 		r.mu.Lock()
 		if r.exists() {
 			r.held = false // it was handed out
-			r.apply(tick{})
+			r.apply(woken{})
 		} else {
 			ws.Agenda.Set(w, 0)
 		}
 		r.mu.Unlock()
 		ws.release(r)
+	}
+}
+
+// wake lets a worker find out whether what it waits for has happened. It is called
+// before that is recorded, in an oplog of this shard: after a crash the worker is
+// woken for nothing at worst. It never waits, and may be called with another
+// resident's lock held, or its own.
+func (ws *Workers) wake(w id.Worker) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	r := ws.residents[w]
+	if r != nil {
+		r.alarm.Store(true)
+	}
+	if r == nil || r.asleep.Load() {
+		ws.Agenda.Set(w, soon)
+	}
+}
+
+// wakeCaller wakes the worker that waits for an invocation, if one does, before the
+// invocation's end is recorded.
+func (ws *Workers) wakeCaller(p *oplog.Pending) {
+	if p.Caller.Worker == "" {
+		return
+	}
+	if w, err := id.ParseWorker(p.Caller.Worker); err == nil {
+		ws.wake(w)
 	}
 }
 
