@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/waterbear-run/waterbear/internal/host/live"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -120,11 +121,11 @@ func (n *Node) engine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	host, err := engine.Host(wasip1.Module())
+	hosts, err := engine.Hosts(append(platform.Modules(), wasip1.Module())...)
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	n.runtime.Engine, n.runtime.WASI, n.runtime.Interfaces = engine, host, wasip2.Interfaces()
+	n.runtime.Engine, n.runtime.Hosts, n.runtime.Interfaces = engine, hosts, append(wasip2.Interfaces(), platform.Interfaces()...)
 	return nil
 }
 

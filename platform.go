@@ -123,7 +123,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	p.http = live.NewHTTP(n.sched)
 	n.runtime.HTTP = p.http
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
-		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: []*wasm.Host{n.runtime.WASI},
+		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: n.runtime.Hosts,
 		Interfaces: n.runtime.Interfaces,
 	})
 	if err != nil {

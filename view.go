@@ -12,12 +12,19 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
 // recorded lists every function that oplogs speak of.
 func recorded() []durable.Declared {
-	return slices.Concat(ambient.Funcs(), hostdir.Funcs(), await.Funcs(), exchange.Funcs())
+	return slices.Concat(
+		ambient.Funcs(),
+		hostdir.Funcs(),
+		await.Funcs(),
+		exchange.Funcs(),
+		platform.Funcs(),
+	)
 }
 
 // declarations finds functions by the codes of oplog entries.

@@ -24,7 +24,7 @@ const (
 // depend on a seed.
 type Host struct {
 	Engine *wasm.Engine
-	WASI   *wasm.Host
+	Hosts  []*wasm.Host // what core modules may import
 }
 
 // Options choose what goes wrong, and where.

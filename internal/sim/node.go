@@ -11,12 +11,12 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
-	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
@@ -77,8 +77,8 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 		return err
 	}
 	n.catalog, err = catalog.Open(ctx, catalog.Config{
-		Sched: s, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: []*wasm.Host{m.host.WASI},
-		Interfaces: wasip2.Interfaces(),
+		Sched: s, Cells: store.Cells(), Blobs: store.Blobs(), Engine: m.host.Engine, Hosts: m.host.Hosts,
+		Interfaces: append(wasip2.Interfaces(), platform.Interfaces()...),
 	})
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 	}
 	config := worker.Config{
 		Runtime: worker.Runtime{
-			Sched: s, Store: store, Committer: n.committer, Engine: m.host.Engine, WASI: m.host.WASI, Entropy: entropy,
+			Sched: s, Store: store, Committer: n.committer, Engine: m.host.Engine, Hosts: m.host.Hosts, Entropy: entropy,
 		},
 		Catalog: n.catalog, Agenda: n.agenda,
 		Defaults: api.Settings{

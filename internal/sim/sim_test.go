@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -41,11 +42,11 @@ var host = sync.OnceValue(func() Host {
 	if err != nil {
 		panic(err)
 	}
-	wasi, err := engine.Host(wasip1.Module())
+	hosts, err := engine.Hosts(append(platform.Modules(), wasip1.Module())...)
 	if err != nil {
 		panic(err)
 	}
-	return Host{Engine: engine, WASI: wasi}
+	return Host{Engine: engine, Hosts: hosts}
 })
 
 var backings = map[string]func(seed uint64) Backing{

@@ -153,7 +153,7 @@ func (w *World) runAll(p *plan, opened storage.Store, committer *oplog.Committer
 
 func (w *World) runtime(r *room, store storage.Store, committer *oplog.Committer) *worker.Runtime {
 	return &worker.Runtime{
-		Sched: w.sim, Store: store, Committer: committer, Engine: w.host.Engine, WASI: w.host.WASI,
+		Sched: w.sim, Store: store, Committer: committer, Engine: w.host.Engine, Hosts: w.host.Hosts,
 		Directories: &r.files, Entropy: entropy,
 	}
 }

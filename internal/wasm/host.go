@@ -47,6 +47,22 @@ func (e *Engine) Host(m HostModule) (*Host, error) {
 	return h, nil
 }
 
+// Hosts makes several host modules, or none.
+func (e *Engine) Hosts(modules ...HostModule) ([]*Host, error) {
+	list := make([]*Host, 0, len(modules))
+	for _, m := range modules {
+		h, err := e.Host(m)
+		if err != nil {
+			for _, made := range list {
+				err = errors.Join(err, made.Close())
+			}
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, nil
+}
+
 func (e *Engine) host(m HostModule) (*Host, error) {
 	h := &Host{name: importName(m.Name), funcs: m.Funcs}
 	builder := e.runtime.NewHostModuleBuilder(h.name)

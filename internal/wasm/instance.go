@@ -131,6 +131,9 @@ func (in *Instance) build(maxMemory uint64) error {
 	return nil
 }
 
+// Module is what the instance was made of.
+func (in *Instance) Module() *Module { return in.module }
+
 // global finds a mutable global that the rewriter has exported.
 func (in *Instance) global(name string) api.MutableGlobal {
 	return in.running.ExportedGlobal(name).(api.MutableGlobal)

@@ -113,7 +113,7 @@ type replay struct {
 func (p *replay) pass(e *oplog.Entry) {
 	switch b := e.Body.(type) {
 	case *oplog.InvocationAccepted:
-		p.calls[e.Index] = call{accepted: e.Index, function: b.Function, args: slices.Clone(b.Args)}
+		p.calls[e.Index] = call{accepted: e.Index, key: keyOf(b, e.Index), function: b.Function, args: slices.Clone(b.Args)}
 	case *oplog.InvocationFailed:
 		if b.Retry == 0 {
 			delete(p.calls, b.Accepted)
@@ -147,6 +147,7 @@ func (p *replay) run(ctx context.Context) (out outcome, done bool) {
 			return p.r.classify(ctx, err), true
 		}
 		b.begin()
+		c.attempt = started.Attempt
 		result, err := b.perform(c)
 		replayed := false
 		if err == nil {
@@ -175,7 +176,7 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 				return call{}, err
 			}
 			if b, ok := e.Body.(*oplog.InvocationAccepted); ok {
-				return call{accepted: accepted, function: b.Function, args: slices.Clone(b.Args)}, nil
+				return call{accepted: accepted, key: keyOf(b, accepted), function: b.Function, args: slices.Clone(b.Args)}, nil
 			}
 		}
 		if c, err := p.r.acceptedBefore(ctx, accepted); err != nil || c.accepted != 0 {
@@ -191,6 +192,8 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 // perform runs an attempt's function.
 func (b *body) perform(c call) ([]byte, error) {
 	b.http.Begin(uint64(c.accepted))
+	b.self.begin(c)
+	b.own.Begin()
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -47,6 +48,8 @@ type body struct {
 	files  *filesystem.FS
 	events *await.Waiter
 	http   *exchange.Exchanges
+	self   identity
+	own    platform.System
 	system system
 
 	packs   *ownPacks
@@ -99,6 +102,8 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	b.http = exchange.New(exchange.Config{
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed,
 	})
+	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
+	b.own = platform.System{Session: b.session, Context: &b.self}
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
@@ -202,11 +207,14 @@ func (b *body) renew(g *guest) error {
 }
 
 func (b *body) moduleConfig() wasm.InstanceConfig {
-	return wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	return wasm.InstanceConfig{Hosts: b.rt.Hosts, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
 }
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
 func (b *body) WASIP1() *wasip1.System { return b.system.preview1 }
+
+// Platform gives the host's own functions their state.
+func (b *body) Platform() *platform.System { return &b.own }
 
 // Read implements wasi.Stdio.
 func (b *body) Read(limit int) ([]byte, error) { return b.stdio.Read(limit) }
@@ -386,7 +394,7 @@ var errNoUse = errors.New("it is of no use to any other worker")
 func (b *body) rest(g *guest) error {
 	switch {
 	case g.module != nil:
-		return g.module.Recycle(wasm.InstanceConfig{Hosts: []*wasm.Host{b.rt.WASI}, MaxMemory: b.create.Memory})
+		return g.module.Recycle(wasm.InstanceConfig{Hosts: b.rt.Hosts, MaxMemory: b.create.Memory})
 	case b.program.Revision.Kind == api.Command || b.ephemeral:
 		return errNoUse // each of their instances begins anew
 	}

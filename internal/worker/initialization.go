@@ -9,6 +9,7 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -78,7 +79,7 @@ func (n *initialization) run(ctx context.Context, rt *Runtime, m *wasm.Module, l
 	meter := newMeter(rt.Sched, api.Limits{CPUTime: l.CPUTime})
 	meter.enforce()
 	n.instance, err = m.Instantiate(ctx, wasm.InstanceConfig{
-		Hosts: []*wasm.Host{rt.WASI}, State: n, MaxMemory: l.Memory, OnYield: meter.yield,
+		Hosts: rt.Hosts, State: n, MaxMemory: l.Memory, OnYield: meter.yield,
 	})
 	if err != nil {
 		return err
@@ -126,6 +127,13 @@ func (n *initialization) close() {
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
 func (n *initialization) WASIP1() *wasip1.System { return n.system }
+
+// Platform gives the host's own functions nothing: what they say is not the same for
+// every worker.
+func (n *initialization) Platform() *platform.System {
+	n.observe("waterbear:durable")
+	return nil
+}
 
 const (
 	// firstReading is not 0, which programs take for "no time".

@@ -59,7 +59,7 @@ func TestInitializationThatObservesNothingIsThatOfEveryWorker(t *testing.T) {
 			w := newWorld(t)
 			w.process(func(rt *Runtime) {
 				programs, err := catalog.Open(context.Background(), catalog.Config{
-					Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: []*wasm.Host{preview1},
+					Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: hosts,
 				})
 				must(t, err)
 				_, err = programs.Deploy(context.Background(), name, guests.Wasm(t, name), nil)
@@ -158,7 +158,7 @@ func TestWholeProgramsAreObserved(t *testing.T) {
 		"countdown": {"args_sizes_get", "args_get", "fd_write", "clock_time_get", "poll_oneoff"},
 	} {
 		m := compiled(t, guests.Wasm(t, name))
-		rt := &Runtime{Sched: sched.NewGoroutines(), WASI: preview1}
+		rt := &Runtime{Sched: sched.NewGoroutines(), Hosts: hosts}
 		n, err := rt.initializationOf(context.Background(), m, short)
 		must(t, err)
 		if len(n.observed) > 0 {
@@ -220,7 +220,7 @@ func TestInitializationThatDoesNotEndInOrderIsObserved(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := compiled(t, c.source)
 			// Computing takes time, which that of the simulation does not.
-			rt := &Runtime{Sched: sched.NewGoroutines(), WASI: preview1}
+			rt := &Runtime{Sched: sched.NewGoroutines(), Hosts: hosts}
 			n, err := rt.initializationOf(context.Background(), m, c.limits)
 			must(t, err)
 			defer n.close()

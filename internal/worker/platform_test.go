@@ -12,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/guests"
+	hostplatform "github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -33,7 +34,7 @@ type platform struct {
 	agenda    *agenda.Agenda
 	catalog   *catalog.Catalog
 	engine    *wasm.Engine
-	host      *wasm.Host
+	hosts     []*wasm.Host
 	closed    bool
 }
 
@@ -59,13 +60,13 @@ func (s setup) platform(t testing.TB) *platform {
 	}
 	engine, err := wasm.New(t.Context(), s.engine)
 	must(t, err)
-	host, err := engine.Host(wasip1.Module())
-	must(t, err)
 	if s.open == nil {
 		store := memory.New()
 		s.open = func() storage.Store { return store.Reopen() }
 	}
-	p := &platform{t: t, setup: s, engine: engine, host: host}
+	p := &platform{t: t, setup: s, engine: engine}
+	p.hosts, err = engine.Hosts(append(hostplatform.Modules(), wasip1.Module())...)
+	must(t, err)
 	p.open()
 	p.deploy("kit", guests.Wasm(t, "kit"))
 	t.Cleanup(func() {
@@ -90,13 +91,13 @@ func (p *platform) open() {
 	p.store = p.setup.open()
 	p.committer, err = oplog.NewCommitter(ctx, s, p.store.Logs(), 0, p.options...)
 	must(p.t, err)
-	p.catalog, err = catalog.Open(ctx, catalog.Config{Sched: s, Cells: p.store.Cells(), Blobs: p.store.Blobs(), Engine: p.engine, Hosts: []*wasm.Host{p.host}, Interfaces: wasip2.Interfaces()})
+	p.catalog, err = catalog.Open(ctx, catalog.Config{Sched: s, Cells: p.store.Cells(), Blobs: p.store.Blobs(), Engine: p.engine, Hosts: p.hosts, Interfaces: append(wasip2.Interfaces(), hostplatform.Interfaces()...)})
 	must(p.t, err)
 	p.agenda, err = agenda.Open(ctx, agenda.Config{Sched: s, Logs: p.store.Logs(), Committer: p.committer})
 	must(p.t, err)
 	c := worker.Config{
 		Runtime: worker.Runtime{
-			Sched: s, Store: p.store, Committer: p.committer, Engine: p.engine, WASI: p.host,
+			Sched: s, Store: p.store, Committer: p.committer, Engine: p.engine, Hosts: p.hosts,
 			Entropy: func(b []byte) error { _, err := rand.Read(b); return err },
 		},
 		Catalog: p.catalog, Agenda: p.agenda,

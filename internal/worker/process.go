@@ -10,6 +10,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
@@ -23,6 +24,7 @@ type process struct {
 	program *catalog.Compiled
 	guest   guest // empty for a component that has not begun
 	system  system
+	own     platform.System
 	files   *filesystem.FS
 	mounts  []mounted // by their number in the Create entry
 	memory  uint64    // its limit, in bytes
@@ -32,7 +34,8 @@ type process struct {
 
 // build makes an instance whose every observation goes through session.
 func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
-	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs()}
+	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
+	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{Session: session, Context: self}}
 	for i, d := range c.Dirs {
 		p.mounts = append(p.mounts, mounted{Shown: &hostdir.Shown{
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,
@@ -61,7 +64,7 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 		return p, p.tryComponent(ctx)
 	}
 	p.guest.module, err = program.Module.Instantiate(ctx, wasm.InstanceConfig{
-		Hosts: []*wasm.Host{rt.WASI}, State: p, MaxMemory: c.Memory,
+		Hosts: rt.Hosts, State: p, MaxMemory: c.Memory,
 	})
 	if err != nil {
 		return nil, refused(ctx, err)
@@ -93,6 +96,9 @@ func (p *process) WASIP1() *wasip1.System { return p.system.preview1 }
 
 // WASIP2 gives the host functions of WASI 0.2 their state.
 func (p *process) WASIP2() *wasip2.System { return p.system.preview2 }
+
+// Platform gives the host's own functions their state.
+func (p *process) Platform() *platform.System { return &p.own }
 
 func (p *process) close() {
 	if p.guest != (guest{}) {

@@ -414,6 +414,8 @@ func (r *resident) link(ctx context.Context) (unlink func()) {
 // call is a function to call.
 type call struct {
 	accepted  oplog.Index // 0: initialization
+	key       string
+	attempt   uint64
 	function  string
 	args      []byte
 	ephemeral bool
@@ -424,9 +426,9 @@ func (r *resident) attempt() call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	life := r.machine.life
-	c := call{accepted: life.Attempt.Accepted, ephemeral: life.Create.Ephemeral}
+	c := call{accepted: life.Attempt.Accepted, attempt: life.Attempt.Attempt, ephemeral: life.Create.Ephemeral}
 	if p := life.Find(c.accepted); p != nil {
-		c.function, c.args = p.Function, p.Args
+		c.key, c.function, c.args = keyOf(p.InvocationAccepted, p.Index), p.Function, p.Args
 	}
 	return c
 }

@@ -12,7 +12,7 @@ import (
 func TestInstancesThatNobodyUsesAreSmall(t *testing.T) {
 	newWorld(t).process(func(rt *Runtime) {
 		programs, err := catalog.Open(context.Background(), catalog.Config{
-			Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: []*wasm.Host{preview1},
+			Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: hosts,
 		})
 		must(t, err)
 		_, err = programs.Deploy(context.Background(), "kit", guests.Wasm(t, "kit"), nil)
@@ -24,7 +24,7 @@ func TestInstancesThatNobodyUsesAreSmall(t *testing.T) {
 		}{{maxShellBytes / 2, 1}, {maxShellBytes / 2, 2}, {1, 2}, {maxShellBytes, 1}, {maxShellBytes + 1, 0}, {1, 1}} {
 			program, err := programs.Acquire(context.Background(), "kit", 1)
 			must(t, err)
-			in, err := program.Module().Instantiate(context.Background(), wasm.InstanceConfig{Hosts: []*wasm.Host{preview1}})
+			in, err := program.Module().Instantiate(context.Background(), wasm.InstanceConfig{Hosts: hosts})
 			must(t, err)
 			s.put(shell{&guest{module: in}, program, c.bytes})
 			if len(s.all) != c.kept {

@@ -25,7 +25,7 @@ type Runtime struct {
 	Store       storage.Store
 	Committer   *oplog.Committer // nil where nothing may be written
 	Engine      *wasm.Engine
-	WASI        *wasm.Host                 // wasip1.Module
+	Hosts       []*wasm.Host               // what core modules may import
 	Interfaces  []*component.HostInterface // what components may import
 	Directories hostdir.Host
 	HTTP        exchange.Client    // nil: programs cannot send requests

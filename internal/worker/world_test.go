@@ -13,6 +13,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/live"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -28,8 +29,8 @@ var alice = id.Worker{Component: "run", Name: "alice"}
 var CacheDir string
 
 var (
-	engine   *wasm.Engine
-	preview1 *wasm.Host
+	engine *wasm.Engine
+	hosts  []*wasm.Host
 )
 
 func TestMain(m *testing.M) {
@@ -52,7 +53,7 @@ func withEngine(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer engine.Close()
-	if preview1, err = engine.Host(wasip1.Module()); err != nil {
+	if hosts, err = engine.Hosts(append(platform.Modules(), wasip1.Module())...); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
@@ -138,7 +139,7 @@ func (w *world) runtime() *Runtime {
 		w.t.Error(err)
 	}
 	return &Runtime{
-		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, WASI: preview1, Interfaces: wasip2.Interfaces(), Directories: w.hosts,
+		Sched: w.sim, Store: w.store, Committer: c, Engine: engine, Hosts: hosts, Interfaces: append(wasip2.Interfaces(), platform.Interfaces()...), Directories: w.hosts,
 		Entropy: func(p []byte) error {
 			p[0] = 42
 			return nil
