@@ -10,9 +10,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
-// MaxOutput bounds one Log entry; longer writes become several.
-const MaxOutput = 64 << 10
-
 // ErrEndOfLog ends a session that may only replay, where its oplog ends.
 var ErrEndOfLog = errors.New("the oplog ends here")
 
@@ -62,7 +59,7 @@ type Session struct {
 
 	entry    *oplog.Entry // the next entry that steers replay, once peeked
 	peeked   bool
-	left     []byte // what the Log entry at entry holds beyond what was written again
+	left     []byte // what the entry at entry holds of output beyond what was written again
 	live     bool
 	failed   error  // what ended the session; every later call returns it
 	scratch  []byte // requests and responses are encoded here
@@ -109,9 +106,7 @@ func (s *Session) peek() (*oplog.Entry, error) {
 		if s.passes(entry) {
 			continue
 		}
-		if log, ok := entry.Body.(*oplog.Log); ok {
-			s.left = log.Bytes
-		}
+		_, s.left, _ = written(entry.Body)
 		s.entry, s.peeked = entry, true
 		return entry, nil
 	}
@@ -168,6 +163,12 @@ func describe(b oplog.Body) string {
 		return fmt.Sprintf("call of function %d with request %x", b.Func, clip(b.Request))
 	case *oplog.Log:
 		return fmt.Sprintf("%d bytes to %s: %q", len(b.Bytes), b.Stream, clip(b.Bytes))
+	case *oplog.Response:
+		return fmt.Sprintf("a response with status %d and %d fields", b.Status, len(b.Fields))
+	case *oplog.ResponseBody:
+		return fmt.Sprintf("%d bytes of the response: %q", len(b.Bytes), clip(b.Bytes))
+	case *oplog.ResponseEnd:
+		return fmt.Sprintf("the end of the response %q", b.Failure)
 	case *oplog.InvocationFinished:
 		return fmt.Sprintf("the end of the invocation with the result %s", clip(b.Result))
 	}
@@ -324,51 +325,6 @@ func performCall[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, request
 		return resp, s.fail(err)
 	}
 	return resp, nil
-}
-
-// Output records what the program writes to stream, or checks that it writes
-// what it had written. Chunks need not be cut as they were.
-func (s *Session) Output(stream oplog.Stream, p []byte) error {
-	for len(p) > 0 {
-		entry, err := s.peek()
-		if err != nil {
-			return err
-		}
-		if entry == nil {
-			return s.record(stream, p)
-		}
-		log, ok := entry.Body.(*oplog.Log)
-		n := min(len(p), len(s.left))
-		if !ok || log.Stream != stream || !bytes.Equal(p[:n], s.left[:n]) {
-			return s.diverge(entry, fmt.Sprintf("%d bytes to %s: %q", len(p), stream, clip(p)))
-		}
-		p, s.left = p[n:], s.left[n:]
-		if len(s.left) == 0 {
-			s.advance()
-		}
-	}
-	return nil
-}
-
-func (s *Session) record(stream oplog.Stream, p []byte) error {
-	for len(p) > 0 {
-		n := min(len(p), MaxOutput)
-		if err := s.charge(true, n); err != nil {
-			return s.fail(err)
-		}
-		index, err := s.Writer.Append(s.ctx, &oplog.Log{Stream: stream, Bytes: p[:n]})
-		if err != nil {
-			return s.fail(err)
-		}
-		s.Writer.Request()
-		if s.Recorded != nil {
-			if err := s.Recorded(index, stream, p[:n]); err != nil {
-				return s.fail(err)
-			}
-		}
-		p = p[n:]
-	}
-	return nil
 }
 
 // charge is asked before something is recorded.

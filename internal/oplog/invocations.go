@@ -12,6 +12,7 @@ type InvocationAccepted struct {
 	Due      Time    `json:"due,omitempty"` // when to begin; 0: at once
 	Queue    uint64  `json:"queue"`         // invocations accepted and not ended, this one included
 	Caller   Caller  `json:"caller,omitzero"`
+	Body     Index   `json:"body,omitempty"` // of an HTTP request: the first RequestBody; 0 without
 }
 
 // Caller is the invocation of a worker that made a call. It is empty where none did,
@@ -31,6 +32,7 @@ func (e *InvocationAccepted) fields(c *coder) {
 	c.uvarint(&e.Queue)
 	c.string(&e.Caller.Worker)
 	c.string(&e.Caller.Key)
+	c.uvarint(&e.Body)
 }
 
 // InvocationStarted begins an attempt of the invocation accepted at Accepted,

@@ -50,6 +50,11 @@ var (
 	kindArchiving = declare[Archiving](21, "Archiving", true)
 	kindArchived  = declare[Archived](22, "Archived", true)
 	kindRepeated  = declare[HostCallRepeated](23, "HostCallRepeated", true)
+
+	kindRequestBody  = declare[RequestBody](24, "RequestBody", true)
+	kindResponse     = declare[Response](25, "Response", false)
+	kindResponseBody = declare[ResponseBody](26, "ResponseBody", false)
+	kindResponseEnd  = declare[ResponseEnd](27, "ResponseEnd", false)
 )
 
 // kinds lists every kind at its number.
@@ -59,6 +64,7 @@ var kinds = [...]*kind{
 	kindAccepted, kindStarted, kindFinished, kindFailed, kindCanceled,
 	kindSuspended, kindResumed, kindStuck, kindDue, kindImage, kindDelta,
 	kindArchiving, kindArchived, kindRepeated,
+	kindRequestBody, kindResponse, kindResponseBody, kindResponseEnd,
 }
 
 // Time is nanoseconds since 1970 UTC.

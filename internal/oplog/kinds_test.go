@@ -52,7 +52,7 @@ var samples = map[string]sample{
 	"Recovered":   {body: &Recovered{At: 1_900_000_000_000_000_000, Epoch: 4}, draw: drawing[Recovered]()},
 	"InvocationAccepted": {body: &InvocationAccepted{
 		At: 1_900_000_000_000_000_002, Key: "order-7", Function: "add", Args: Payload(`[1,"NaN"]`),
-		Due: 1_900_000_060_000_000_000, Queue: 2, Caller: Caller{Worker: "shop/alice", Key: "order-6"},
+		Due: 1_900_000_060_000_000_000, Queue: 2, Caller: Caller{Worker: "shop/alice", Key: "order-6"}, Body: goldenIndex - 9,
 	}, draw: drawing[InvocationAccepted]()},
 	"InvocationStarted": {body: &InvocationStarted{
 		At: 1_900_000_000_000_000_003, Accepted: goldenIndex - 2, Attempt: 200, Queue: 1,
@@ -81,6 +81,10 @@ var samples = map[string]sample{
 		}}},
 		Logs: Shelving{Forget: goldenIndex - 100, Added: []Archive{}},
 	}, draw: drawing[Archived]()},
+	"RequestBody":  {body: &RequestBody{First: goldenIndex - 5, Bytes: Payload("grüße\n")}, draw: drawing[RequestBody]()},
+	"Response":     {body: &Response{Status: 404, Fields: []Field{{Name: "content-type", Value: Payload("text/plain")}, {Name: "x", Value: Payload{0xff}}}}, draw: drawing[Response]()},
+	"ResponseBody": {body: &ResponseBody{Bytes: Payload("not found\n")}, draw: drawing[ResponseBody]()},
+	"ResponseEnd":  {body: &ResponseEnd{Trailers: []Field{{Name: "sum", Value: Payload("1")}}, Failure: "the program has not finished it"}, draw: drawing[ResponseEnd]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

@@ -126,7 +126,7 @@ func (s *Status) apply(entry Entry) {
 		s.Interrupted = b
 	case *Recovered:
 		s.Epoch, s.Interrupted = b.Epoch, nil
-	case *HostCall, *HostCallStarted, *HostCallFinished, *Log:
+	case *HostCall, *HostCallStarted, *HostCallFinished, *Log, *Response, *ResponseBody, *ResponseEnd:
 		s.Interrupted, s.Suspended = nil, nil
 	case *InvocationAccepted:
 		s.Waiting = b.Queue

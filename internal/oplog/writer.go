@@ -217,6 +217,22 @@ func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
 	return w.c.failure()
 }
 
+// WaitBeyond returns when an entry behind index is durable, or so is true, which
+// is looked at after each flush and each Poke. It asks for no commit.
+func (w *Writer) WaitBeyond(ctx context.Context, index Index, so func() bool) error {
+	done := func() bool { return w.committed.Load() > index || so() || w.c.failure() != nil }
+	if err := w.c.committed.Wait(ctx, done); err != nil {
+		return err
+	}
+	if w.committed.Load() > index || so() {
+		return nil
+	}
+	return w.c.failure()
+}
+
+// Poke lets all who are in WaitBeyond look again.
+func (w *Writer) Poke() { w.c.committed.Wake() }
+
 // take hands the forming chunk to a flush and starts a new one, with what is
 // over maxTake. It reports whether there is such a rest, and whether an append
 // may be waiting for room.
