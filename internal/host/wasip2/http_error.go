@@ -59,15 +59,17 @@ var (
 
 // Cases of error-code that this package makes.
 const (
-	httpConnectionLimit  = 11
-	httpRequestDenied    = 15
-	httpRequestBodySize  = 17
-	httpRequestMethod    = 18
-	httpRequestURI       = 19
-	httpRequestHeaders   = 21
-	httpResponseBodySize = 28
-	httpProtocolError    = 35
-	httpInternalError    = 38
+	httpConnectionTerminated = 7
+	httpConnectionLimit      = 11
+	httpRequestDenied        = 15
+	httpRequestBodySize      = 17
+	httpRequestMethod        = 18
+	httpRequestURI           = 19
+	httpRequestHeaders       = 21
+	httpResponseBodySize     = 28
+	httpResponseTrailers     = 29
+	httpProtocolError        = 35
+	httpInternalError        = 38
 )
 
 // httpError is a value of error-code.
@@ -108,12 +110,12 @@ func errorCode(f *exchange.Failure) wit.Value {
 }
 
 // bodySize is the failure of a body that has n bytes.
-func bodySize(request bool, n int) *httpError {
+func bodySize(request bool, n uint64) *httpError {
 	index := uint32(httpResponseBodySize)
 	if request {
 		index = httpRequestBodySize
 	}
-	return &httpError{wit.Case{Index: index, Payload: some(uint64(n))}}
+	return &httpError{wit.Case{Index: index, Payload: some(n)}}
 }
 
 // errorCodeOfStream is what an error of a stream was in terms of HTTP.

@@ -22,6 +22,12 @@ type content struct {
 	hasTrailers bool
 	trailers    []field
 	failure     *httpError // how it broke off behind data, or nil
+
+	// stored says that the bytes are not here but with the request that is
+	// answered, and read how many the program has read. Images know nothing of
+	// that.
+	stored bool
+	read   uint64
 }
 
 func (m *incoming) code(c *wasi.Coder) {
@@ -111,25 +117,25 @@ func consume(s *System, r received, a []wit.Value) (wit.Value, error) {
 // incomingBody is an incoming-body.
 type incomingBody struct {
 	content
-	taken bool // the program has had its stream
+	streamed bool // the program has had its stream
 }
 
 func (*incomingBody) kind() kind { return kindIncomingBody }
 
 func (b *incomingBody) code(c *wasi.Coder) {
 	b.content.code(c)
-	c.Bool(&b.taken)
+	c.Bool(&b.streamed)
 }
 
 func readBody(s *System, b *incomingBody, a []wit.Value) (wit.Value, error) {
-	if b.taken {
+	if b.streamed {
 		return failed(nil), nil
 	}
 	rep, err := s.add(&bodyInput{}, a[0].(uint32))
 	if err != nil {
 		return nil, err
 	}
-	b.taken = true
+	b.streamed = true
 	return ok(rep), nil
 }
 
@@ -160,6 +166,11 @@ func (i *bodyInput) read(s *System, limit int, block bool) ([]byte, error) {
 			return p, err
 		}
 	}
+	if b.stored {
+		p, err := s.readStored(&b.content, limit)
+		i.closed = errors.Is(err, errClosed)
+		return p, err
+	}
 	rest := b.data[min(i.offset, uint64(len(b.data))):]
 	if len(rest) == 0 {
 		i.closed = true
@@ -180,7 +191,7 @@ func finishIncoming(s *System, a []wit.Value) (wit.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.data = nil
+	b.data, b.stored = nil, false
 	return s.add(&futureTrailers{content: b.content}, 0)
 }
 

@@ -1,6 +1,7 @@
 package wasip2
 
 import (
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -17,6 +18,11 @@ type outgoingBody struct {
 	handled bool // the program has the handle
 	wanted  bool // the message is there
 
+	// What is written to the body of the response that is given leaves at once:
+	// it answers. Images know nothing of that.
+	answers bool
+	sent    uint64 // bytes
+
 	data        []byte
 	hasTrailers bool
 	trailers    []field
@@ -32,6 +38,9 @@ func (b *outgoingBody) code(c *wasi.Coder) {
 	wasi.Text(c, &b.data, maxHeld)
 	codeFields(c, &b.trailers)
 }
+
+// size is how many bytes were written to it.
+func (b *outgoingBody) size() uint64 { return b.sent + uint64(len(b.data)) }
 
 func (b *outgoingBody) weight() int { return len(b.data) + weightOf(b.trailers) }
 
@@ -52,6 +61,9 @@ func (s *System) newBody(v wit.Value, request bool) (wit.Value, error) {
 	length, limited, err := contentLength(o.headers)
 	if o.body != 0 || err != nil {
 		return failed(nil), nil
+	}
+	if !request && s.serving != nil && s.serving.Request.Head() {
+		limited = false // it is the length of what a GET would get
 	}
 	rep, err := s.add(&outgoingBody{request: request, limited: limited, length: length, handled: true, wanted: true}, 0)
 	if err != nil {
@@ -107,14 +119,22 @@ func finishOutgoing(s *System, a []wit.Value) (wit.Value, error) {
 		b.hasTrailers = true
 		s.held += weightOf(b.trailers) // which take has just let go of
 	}
-	complete := !b.limited || uint64(len(b.data)) == b.length
-	b.finished = complete && b.wanted
-	size := len(b.data)
+	size := b.size()
+	complete := !b.limited || size == b.length
+	long := !b.request && inbound.FieldsSize(goneFields(b.trailers)) > inbound.MaxResponseHead
+	if long {
+		s.held -= weightOf(b.trailers)
+		b.trailers, b.hasTrailers = nil, false
+	}
+	b.finished = complete && !long && b.wanted
 	if err := s.drop(rep); err != nil {
 		return nil, err
 	}
-	if !complete {
+	switch {
+	case !complete:
 		return failed(bodySize(b.request, size).value), nil
+	case long:
+		return failed(wit.Case{Index: httpResponseTrailers, Payload: none}), nil
 	}
 	return ok(nil), nil
 }
@@ -136,8 +156,10 @@ func (o *bodyOutput) write(s *System, p []byte) error {
 		return err
 	case !b.wanted:
 		return errClosed
-	case b.limited && uint64(len(b.data)+len(p)) > b.length, len(p) > maxHeld-s.held:
-		return bodySize(b.request, len(b.data)+len(p))
+	case b.limited && b.size()+uint64(len(p)) > b.length, !b.answers && len(p) > maxHeld-s.held:
+		return bodySize(b.request, b.size()+uint64(len(p)))
+	case b.answers:
+		return s.writeResponse(b, p)
 	}
 	s.held += len(p)
 	b.data = append(b.data, p...)

@@ -5,28 +5,12 @@ import (
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// outparam is a response-outparam: where the program puts the response to a
-// request that it was called with. Then an answer is in its place.
+// outparam is a response-outparam: where the program puts the response to the
+// request that it was called with. One that it keeps for longer leads nowhere.
 type outparam struct{}
 
 func (*outparam) kind() kind       { return kindResponseOutparam }
 func (*outparam) code(*wasi.Coder) {}
-
-// answer is what the program has put there: a response, or an error. Only the
-// host knows its representation.
-type answer struct {
-	outgoingResponse
-	failure *httpError // or nil
-}
-
-func (*answer) kind() kind { return kindAnswer }
-
-func (r *answer) code(c *wasi.Coder) {
-	r.outgoingResponse.code(c)
-	codeFailure(c, &r.failure)
-}
-
-func (r *answer) weight() int { return r.outgoingResponse.weight() + r.failure.weight() }
 
 // codeFailure codes an error that there may be.
 func codeFailure(c *wasi.Coder, e **httpError) {
@@ -63,19 +47,26 @@ func setOutparam(s *System, a []wit.Value) (wit.Value, error) {
 	if _, err := get[*outparam](s, a[0]); err != nil {
 		return nil, err
 	}
-	r, given := &answer{}, a[1].(wit.Case)
-	if given.Index == 1 {
-		r.failure = &httpError{given.Payload}
-	} else {
-		response, err := take[*outgoingResponse](s, given.Payload)
-		if err != nil {
+	given := a[1].(wit.Case)
+	var response *outgoingResponse
+	if given.Index == 0 {
+		var err error
+		if response, err = take[*outgoingResponse](s, given.Payload); err != nil {
 			return nil, err
 		}
-		r.outgoingResponse = *response
 	}
-	if err := s.hold(r.weight()); err != nil {
+	if _, err := take[*outparam](s, a[0]); err != nil {
 		return nil, err
 	}
-	s.entry(a[0].(uint32)).resource = r
+	awaited := s.serving != nil && s.serving.outparam == a[0].(uint32)
+	switch {
+	case awaited && response != nil:
+		return nil, s.respond(response)
+	case awaited:
+		s.serving.outparam = 0
+		s.serving.Refuse((&httpError{given.Payload}).Error())
+	case response != nil:
+		response.close(s)
+	}
 	return nil, nil
 }

@@ -205,8 +205,11 @@ func receivedFields(list []exchange.Field) (to []field) {
 }
 
 // handedOver is called when the program has let go of an outgoing-body that is
-// still there: the request that has waited for it leaves.
+// still there: the request that has waited for it leaves, or the response ends.
 func (s *System) handedOver(body uint32) error {
+	if s.serving != nil && s.serving.body == body {
+		return s.endResponse()
+	}
 	for owner := range s.sent {
 		if t := s.ofOwner(owner); t != nil && t.body == body {
 			return s.dispatch(t)

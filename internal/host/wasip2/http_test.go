@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -345,8 +346,10 @@ func TestStatusCodesAreThoseOfHTTP(t *testing.T) {
 
 func TestResponseIsPutWhereTheHostFindsIt(t *testing.T) {
 	r := newRig(t, wasi.Config{})
-	param, err := r.sys.add(&outparam{}, 0)
+	served := newServed(&inbound.Request{Method: "GET", Path: "/"})
+	request, param, err := r.sys.Serve(served.Serving)
 	must(t, err)
+	r.drop(request)
 	r.fails("internal-error", "[method]response-outparam.send-informational", param, uint16(103), r.headers())
 	r.fails("HTTP-protocol-error", "[method]response-outparam.send-informational", param, uint16(200), r.headers())
 	m := r.call(newResponseName, r.headers("a", "b"))
@@ -361,22 +364,19 @@ func TestResponseIsPutWhereTheHostFindsIt(t *testing.T) {
 	r.ok(writeFlush, out, []byte("not found"))
 	r.drop(out)
 	r.ok(bodyFinish, body, none)
-	a, err := get[*answer](r.sys, param)
-	must(t, err)
-	b, err := get[*outgoingBody](r.sys, a.body)
-	must(t, err)
-	r.equal([]any{a.status, a.headers[0].name, string(b.data), b.finished, b.handled}, []any{uint16(404), "a", "not found", true, false})
-	r.drop(param)
+	r.equal(served.told(t), `404 a=b "not found" end`)
+	must(t, r.sys.EndServing())
+	r.equal(served.result(t), `[{"status":404,"size":9}]`)
 	r.empty()
 
-	param, err = r.sys.add(&outparam{}, 0)
+	served = newServed(&inbound.Request{Method: "GET", Path: "/"})
+	request, param, err = r.sys.Serve(served.Serving)
 	must(t, err)
+	r.drop(request)
 	r.call(outparamSet, param, failed(wit.Case{Index: httpInternalError, Payload: some("why")}))
-	a, err = get[*answer](r.sys, param)
-	must(t, err)
-	r.equal(a.failure.Error(), "internal-error: why")
-	r.equal(r.sys.held, len("why"))
-	r.drop(param)
+	must(t, r.sys.EndServing())
+	r.equal(served.told(t), "")
+	r.equal(served.result(t), `[{"failure":"internal-error: why"}]`)
 	r.empty()
 }
 

@@ -239,8 +239,6 @@ func newResource(k kind) resource {
 		return &futureResponse{}
 	case kindResponseOutparam:
 		return &outparam{}
-	case kindAnswer:
-		return &answer{}
 	case kindSent:
 		return &sent{}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
@@ -224,35 +225,26 @@ func TestHandlerOfRequestsAnswers(t *testing.T) {
 	in, err := p.Instantiate(context.Background(), component.Config{State: r.sys})
 	must(t, err)
 	defer in.Close()
-	for _, c := range []struct {
-		path, body string
-		status     uint16
-		want       string
-	}{
-		{"/?a=b", "", 200, "request 1: POST a=b\n"},
-		{"/echo", long, 200, long},
-		{"/none", "", 404, "not found\n"},
-		{"/fetch", "127.0.0.1:80/x", 502, "ErrorCode::HttpRequestDenied"},
-		{"/fetch", "", 502, "bad authority"},
-		{"/", "", 200, "request 6: POST \n"},
+	for _, c := range []struct{ path, body, want string }{
+		{"/?a=b", "", `200 content-type=text/plain "request 1: POST a=b\n" end`},
+		{"/echo", long, `200 content-type=text/x "` + long + `" end`},
+		{"/none", "", `404 content-type=text/plain "not found\n" end`},
+		{"/fetch", "127.0.0.1:80/x", `502 content-type=text/plain "ErrorCode::HttpRequestDenied" end`},
+		{"/fetch", "", `502 content-type=text/plain "bad authority" end`},
+		{"/", "", `200 content-type=text/plain "request 6: POST \n" end`},
 	} {
-		request := incomingExample()
-		request.parts[partPath], request.content.data = some(c.path), []byte(c.body)
-		request.headers = append(request.headers, field{"content-type", []byte("text/x")})
-		rep, err := r.sys.add(request, 0)
+		served := newServed(&inbound.Request{
+			Method: "POST", Scheme: "http", Authority: "example.com", Path: c.path, Body: inbound.Inline([]byte(c.body)),
+			Fields: []inbound.Field{{Name: "content-type", Value: []byte("text/x")}},
+		})
+		request, out, err := r.sys.Serve(served.Serving)
 		must(t, err)
-		out, err := r.sys.add(&outparam{}, 0)
+		_, err = in.Call(context.Background(), entry, []wit.Value{request, out})
 		must(t, err)
-		_, err = in.Call(context.Background(), entry, []wit.Value{rep, out})
-		must(t, err)
-		a, err := get[*answer](r.sys, out)
-		must(t, err)
-		b, err := get[*outgoingBody](r.sys, a.body)
-		must(t, err)
-		if a.status != c.status || string(b.data) != c.want || !b.finished || len(a.headers) != 1 {
-			t.Errorf("%s: got %d, %v, %.100q, finished %t", c.path, a.status, a.headers, b.data, b.finished)
+		must(t, r.sys.EndServing())
+		if got := served.told(t); got != c.want {
+			t.Errorf("%s: got %.200s, want %.200s", c.path, got, c.want)
 		}
-		r.drop(out)
 		r.empty()
 	}
 }

@@ -85,7 +85,7 @@ const (
 	kindFutureTrailers
 	kindFutureResponse
 	kindResponseOutparam
-	kindAnswer
+	_ // what was set for a response-outparam
 	kindSent
 	lastKind = kindSent
 )
@@ -227,6 +227,6 @@ func (s *System) Close() error {
 	for _, p := range s.preopens {
 		errs = append(errs, s.fs.Release(p.Dir))
 	}
-	s.preopens, s.held, s.files = nil, 0, 0
+	s.preopens, s.serving, s.held, s.files = nil, nil, 0, 0
 	return errors.Join(errs...)
 }

@@ -45,6 +45,7 @@ type System struct {
 	preopens  []wasi.Preopen
 	resources wasi.Table[entry]
 	sent      map[uint32]uint32 // what was sent, by the owner
+	serving   *serving          // nil: the program answers no request
 	held      int               // bytes that resources hold, of maxHeld
 	files     int               // open descriptors, of maxFiles
 	maxFiles  int
