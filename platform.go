@@ -81,7 +81,7 @@ func DefaultSettings() api.Settings {
 		},
 		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
-		HTTP:      api.HTTP{Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20},
+		HTTP:      api.HTTP{Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20, MaxRequest: 64 << 20},
 	}
 }
 

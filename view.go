@@ -12,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
@@ -23,6 +24,7 @@ func recorded() []durable.Declared {
 		hostdir.Funcs(),
 		await.Funcs(),
 		exchange.Funcs(),
+		inbound.Funcs(),
 		platform.Funcs(),
 	)
 }

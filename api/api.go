@@ -43,6 +43,7 @@ type Revision struct {
 	Created   time.Time  `json:"created"`
 	Kind      Kind       `json:"kind" enum:"command,library"`
 	Typed     bool       `json:"typed,omitempty" doc:"It is a component: its functions have types of WIT"`
+	HTTP      bool       `json:"http,omitempty" doc:"It answers HTTP requests: it exports wasi:http/incoming-handler"`
 	Exports   []Function `json:"exports" doc:"The functions that can be invoked"`
 	Imports   []string   `json:"imports" doc:"What it needs from the host, as module.function"`
 }
@@ -137,6 +138,7 @@ type HTTP struct {
 	Keys        string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
 	InDoubt     string   `json:"inDoubt,omitempty" enum:"fail,retry" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, or is sent again"`
 	MaxResponse uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
+	MaxRequest  uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
 }
 
 // What HTTP.Keys and HTTP.InDoubt can be.

@@ -19,6 +19,9 @@ import (
 type Compiled struct {
 	Module    *wasm.Module
 	Component *component.Program
+	// handler is the function of a component that answers HTTP requests, "" if
+	// there is none.
+	handler string
 	// typed are the functions that a component exports, by their whole names.
 	typed map[string]*wit.Func
 }
@@ -74,6 +77,9 @@ func Compile(ctx context.Context, e *wasm.Engine, interfaces []*component.HostIn
 	made := &Compiled{Component: p, typed: map[string]*wit.Func{}}
 	for _, e := range p.Exports() {
 		made.typed[e.Name] = e.Type
+		if IsHandler(e.Name) {
+			made.handler = e.Name
+		}
 	}
 	return made, nil
 }
@@ -104,6 +110,16 @@ func (c *Compiled) RunExport() string {
 		}
 	}
 	return ""
+}
+
+// handlerInterface begins the name of the interface that makes a component one
+// that answers HTTP requests (wasi:http/incoming-handler).
+const handlerInterface = "wasi:http/incoming-handler@0.2."
+
+// IsHandler reports whether a function of a component is the one that answers HTTP
+// requests, by its whole name (wasi:http/incoming-handler).
+func IsHandler(name string) bool {
+	return strings.HasPrefix(name, "wasi:http/incoming-handler@0.2.") && strings.HasSuffix(name, "#handle")
 }
 
 // handles finds out whether there are handles of resources in types, which no
@@ -146,6 +162,8 @@ func (p *prepared) inspectComponent() error {
 		p.exports = []api.Function{{Name: api.RunFunction, Params: []string{"string..."}, Results: []string{"i32"}}}
 		return nil
 	}
+	p.serves = p.code.handler != ""
+	p.exports = []api.Function{}
 	seen := handles{}
 	for _, e := range program.Exports() {
 		if seen.inFunc(e.Type) {
@@ -160,8 +178,8 @@ func (p *prepared) inspectComponent() error {
 		}
 		p.exports = append(p.exports, f)
 	}
-	if len(p.exports) == 0 {
-		return &programError{"it exports neither wasi:cli/run, as a program does, nor a function that could be invoked, one without handles of resources; export one in its world"}
+	if len(p.exports) == 0 && !p.serves {
+		return &programError{"it exports neither wasi:cli/run, as a program does, nor wasi:http/incoming-handler, nor a function that could be invoked, one without handles of resources; export one in its world"}
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func (d *deployment) next(k *entry) (*entry, error) {
 	next.damage = nil
 	next.latest = &api.Revision{
 		Component: d.name, Number: next.Latest, Hash: d.hash.String(), Size: int64(len(d.module)), Created: now,
-		Kind: d.prepared.kind, Typed: d.prepared.code.Component != nil, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...),
+		Kind: d.prepared.kind, Typed: d.prepared.code.Component != nil, HTTP: d.prepared.serves, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...),
 	}
 	return &next, nil
 }

@@ -28,6 +28,7 @@ type prepared struct {
 	code    *Compiled
 	kind    api.Kind
 	exports []api.Function
+	serves  bool // HTTP requests
 	imports []string
 }
 

@@ -45,6 +45,14 @@ func (p *Program) Typed(name string) (*wit.Func, bool) {
 // RunExport is the export that runs a component which is a command.
 func (p *Program) RunExport() string { return p.code.compiled.RunExport() }
 
+// Handler is the function that answers HTTP requests, "" if there is none.
+func (p *Program) Handler() string {
+	if !p.Revision.HTTP {
+		return ""
+	}
+	return p.code.compiled.handler
+}
+
 // Function gives an export that can be invoked, or at least was listed as one.
 func (p *Program) Function(name string) (api.Function, bool) {
 	f, ok := p.code.functions[name]

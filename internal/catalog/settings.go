@@ -62,6 +62,7 @@ func CheckSettings(at string, s api.Settings) error {
 	check.word("http.keys", s.HTTP.Keys, api.KeysAuto, api.KeysOff)
 	check.word("http.inDoubt", s.HTTP.InDoubt, api.InDoubtFail, api.InDoubtRetry)
 	check.count("http.maxResponse", s.HTTP.MaxResponse, 1, maxResponse)
+	check.count("http.maxRequest", s.HTTP.MaxRequest, 1, maxResponse)
 	check.keep("retention.oplog", s.Retention.Oplog)
 	check.keep("retention.results", s.Retention.Results)
 	check.keep("retention.logs", s.Retention.Logs)

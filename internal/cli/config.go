@@ -124,6 +124,7 @@ func (c *config) declare() []*setting {
 		{key: "http.keys", arg: "auto|off", preset: d.HTTP.Keys, value: oneOf(&out.Keys, "auto", "off"), meaning: "whether their POSTs get an Idempotency-Key"},
 		{key: "http.in-doubt", arg: "fail|retry", preset: d.HTTP.InDoubt, value: oneOf(&out.InDoubt, "fail", "retry"), meaning: "of one without a key that a crash leaves in doubt"},
 		{key: "http.max-response", arg: "SIZE", preset: sizeText(d.HTTP.MaxResponse), value: size(&out.MaxResponse, 1, 1<<40), meaning: "longest body of what they get"},
+		{key: "http.max-request", arg: "SIZE", preset: sizeText(d.HTTP.MaxRequest), value: size(&out.MaxRequest, 1, 1<<40), meaning: "longest body of a request that they answer"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }

@@ -52,6 +52,7 @@ var samples = map[string]struct{ one, other, bad string }{
 	"http.keys":             {"auto", "off", "on"},
 	"http.in-doubt":         {"fail", "retry", "hold"},
 	"http.max-response":     {"1KiB", "1GiB", "0"},
+	"http.max-request":      {"1KiB", "1GiB", "0"},
 	"http.timeout":          {"1s", "24h", "0"},
 	"grace":                 {"0s", "24h", "forever"},
 }

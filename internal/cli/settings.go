@@ -23,7 +23,7 @@ type settingsValues struct {
 	imageAge                            time.Duration
 	allow                               []string
 	keys, inDoubt                       string
-	maxResponse                         byteSize
+	maxResponse, maxRequest             byteSize
 	oplog, results, logs                keepFlag
 }
 
@@ -50,6 +50,7 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
 	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key that a crash leaves in doubt, `fail|retry`")
 	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
+	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
 	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
 	f.Var(&s.logs, "retention-logs", "output to keep beyond the oplog: everything, 30d, or 1000")
@@ -125,6 +126,7 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"http-keys":         func() { to.HTTP.Keys = s.keys },
 		"http-in-doubt":     func() { to.HTTP.InDoubt = s.inDoubt },
 		"http-max-response": func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
+		"http-max-request":  func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -181,6 +183,7 @@ func httpSettings(h api.HTTP) []namedText {
 		{"keys", h.Keys},
 		{"in doubt", h.InDoubt},
 		{"longest response", sizeSetting(h.MaxResponse)},
+		{"longest request", sizeSetting(h.MaxRequest)},
 	}
 }
 

@@ -40,6 +40,7 @@ func (s *Server) register() {
 	s.addComponents()
 	s.addWorkers()
 	s.addInvocations()
+	s.addAnswers()
 	s.addEntries()
 	s.addFiles()
 	s.addTokens()

@@ -10,6 +10,8 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"path"
 	"slices"
 	"strconv"
@@ -424,6 +426,21 @@ func (n *node) Cancel(_ context.Context, of, name, key string) (got api.Invocati
 		return nil
 	})
 	return got, err
+}
+
+// Exchange answers with what it was asked, or as the path says.
+func (n *node) Exchange(ctx context.Context, of, name, key string, r *http.Request, _ time.Duration) (*http.Response, error) {
+	if err := n.worker(of, name, func(*instance) error { return nil }); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	fmt.Fprintf(w, "%s %s %s %q %q", r.Method, r.URL.EscapedPath(), r.URL.RawQuery, key, body)
+	w.Header().Set("X-Authorization", r.Header.Get("Authorization"))
+	return w.Result(), nil
 }
 
 func (n *node) Logs(ctx context.Context, of, name string, r api.Range) iter.Seq2[api.LogChunk, error] {

@@ -114,7 +114,7 @@ func checkNames(r *http.Request) *api.Problem {
 // that keeps a form on a web page, whose browser sends it without asking us, from
 // invoking anything: a form cannot have these types.
 func checkMedia(o *route, r *http.Request) *api.Problem {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || o.any {
 		return nil
 	}
 	given := r.Header.Get("Content-Type")

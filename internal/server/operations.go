@@ -38,6 +38,8 @@ type operation struct {
 	raw bool
 	// files says that the body may have files, and be as long as MaxFiles.
 	files bool
+	// any operations take a body of any type.
+	any bool
 	// long operations may take longer than Config.Timeout: they bound the time
 	// by themselves.
 	long bool
@@ -56,7 +58,7 @@ type operation struct {
 
 // operations are all there are, by id. What a token must allow is here and
 // nowhere else.
-var operations = byID(
+var operations = byID(append(answers(),
 	operation{
 		id: "list-components", method: "GET", path: "/v1/components", needs: need{access.LookAtComponent, listed},
 		summary: "List the components", about: "Those that the token may look at, by name.",
@@ -207,7 +209,25 @@ var operations = byID(
 		about: "A path or a method that is not in this document has the same answers.",
 		codes: []api.Code{api.CodeNoRoute, api.CodeMethod},
 	},
-)
+)...)
+
+// answers are the operations by which a worker answers requests, one for each
+// method.
+func answers() (list []operation) {
+	for _, method := range answerMethods {
+		list = append(list, operation{
+			id: answerOperation(method), method: method, path: workerPath + "/http/{path}", needs: need{access.Invoke, oneComponent},
+			summary: "Let a worker answer a " + method + " request", raw: true, long: true, any: true,
+			about: "For components that export wasi:http/incoming-handler. Makes the worker if it is not there. The response is the program's, as it comes; a connection that breaks off says that it is not whole, and the request can be repeated with its key.",
+			codes: []api.Code{
+				api.CodeNoComponent, api.CodeNoFunction, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
+				api.CodeInvocationFailed, api.CodeQueueFull, api.CodeDiskFull, api.CodeDamaged, api.CodeExpired,
+			},
+			media: map[string]string{"*/*": "What the program answers, with the status that it says"},
+		})
+	}
+	return list
+}
 
 func byID(list ...operation) map[string]operation {
 	m := make(map[string]operation, len(list))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"iter"
+	"net/http"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -54,6 +56,8 @@ type Platform interface {
 	// Cancel takes back an invocation that is not done. One that runs is rolled
 	// back.
 	Cancel(ctx context.Context, component, name, key string) (api.Invocation, error)
+	// Exchange lets a worker answer a request: see waterbear.Platform.
+	Exchange(ctx context.Context, component, name, key string, r *http.Request, wait time.Duration) (*http.Response, error)
 
 	// Logs and Oplog yield committed entries alone. After a problem of CodeDamaged
 	// or CodeExpired the consumer may go on: it concerns the entries it names.

@@ -113,7 +113,7 @@ type replay struct {
 func (p *replay) pass(e *oplog.Entry) {
 	switch b := e.Body.(type) {
 	case *oplog.InvocationAccepted:
-		p.calls[e.Index] = call{accepted: e.Index, key: keyOf(b, e.Index), function: b.Function, args: slices.Clone(b.Args)}
+		p.calls[e.Index] = call{accepted: e.Index, key: keyOf(b, e.Index), function: b.Function, args: slices.Clone(b.Args), body: b.Body}
 	case *oplog.InvocationFailed:
 		if b.Retry == 0 {
 			delete(p.calls, b.Accepted)
@@ -176,7 +176,7 @@ func (p *replay) accepted(ctx context.Context, accepted, index oplog.Index) (cal
 				return call{}, err
 			}
 			if b, ok := e.Body.(*oplog.InvocationAccepted); ok {
-				return call{accepted: accepted, key: keyOf(b, accepted), function: b.Function, args: slices.Clone(b.Args)}, nil
+				return call{accepted: accepted, key: keyOf(b, accepted), function: b.Function, args: slices.Clone(b.Args), body: b.Body}, nil
 			}
 		}
 		if c, err := p.r.acceptedBefore(ctx, accepted); err != nil || c.accepted != 0 {
@@ -196,6 +196,9 @@ func (b *body) perform(c call) ([]byte, error) {
 	b.own.Begin()
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
+	}
+	if b.program.Handler() == c.function {
+		return b.serve(c)
 	}
 	return b.call(c.function, c.args)
 }

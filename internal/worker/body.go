@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
@@ -51,6 +52,8 @@ type body struct {
 	self   identity
 	own    platform.System
 	system system
+	// serving is the request that is answered now, if one is.
+	serving *inbound.Serving
 
 	packs   *ownPacks
 	guest   *guest // nil for a command between two invocations
@@ -231,8 +234,8 @@ func (b *body) Write(stream int, p []byte) error {
 func (b *body) waits(d time.Duration, sleep func() error) error {
 	b.meter.pause()
 	defer b.meter.proceed()
-	if d < maxLinger && b.http.UnderWay() {
-		return b.linger(d, sleep) // or the requests would be in doubt
+	if d < maxLinger && (b.http.UnderWay() || b.answering()) {
+		return b.linger(d, sleep) // or the requests would be in doubt, or somebody wait for more
 	}
 	return b.park(d, sleep)
 }

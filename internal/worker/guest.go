@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
@@ -159,6 +160,33 @@ func (b *body) callComponent(function string, args json.RawMessage) (json.RawMes
 		err = fmt.Errorf("the result has %d bytes of JSON, more than %d: pass large values in files", len(text), maxResult)
 	}
 	return append(text, ']'), err
+}
+
+// serve calls the function that answers requests, and gives how it did.
+func (b *body) serve(c call) (json.RawMessage, error) {
+	q, err := inbound.Parse(c.args)
+	if err != nil {
+		return nil, err
+	}
+	b.serving = inbound.NewServing(b.session, q, (&stored{logs: b.rt.Store.Logs(), worker: b.session.Worker, first: c.body}).read)
+	defer func() { b.serving = nil }()
+	request, out, err := b.system.preview2.Serve(b.serving)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.guest.component.Call(b.session.Context(), c.function, []wit.Value{request, out}); err != nil {
+		return nil, err
+	}
+	if err := b.system.preview2.EndServing(); err != nil {
+		return nil, err
+	}
+	return b.serving.Result()
+}
+
+// answering reports whether a response has begun and not ended: somebody may read
+// it as it comes.
+func (b *body) answering() bool {
+	return b.serving != nil && b.serving.Begun() && !b.serving.Ended()
 }
 
 // maxResult bounds a result in bytes of JSON: it is part of one oplog entry.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -26,7 +27,7 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 		return api.Invocation{}, err
 	}
 	for {
-		index, wait, err := r.accept(&c)
+		index, wait, err := r.accept(&c, 0)
 		switch {
 		case err != nil:
 			return api.Invocation{}, err
@@ -104,8 +105,8 @@ func (ws *Workers) find(ctx context.Context, r *resident, exists bool) (*api.Rev
 }
 
 // accept queues a call, or finds the one that its key names already: then there
-// may be nothing to wait for.
-func (r *resident) accept(c *api.Call) (oplog.Index, *waiter, error) {
+// may be nothing to wait for. body is where that of a request begins, or 0.
+func (r *resident) accept(c *api.Call, body oplog.Index) (oplog.Index, *waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	life := r.machine.life
@@ -116,7 +117,7 @@ func (r *resident) accept(c *api.Call) (oplog.Index, *waiter, error) {
 		return 0, nil, err
 	}
 	now := oplog.At(r.ws.Sched.Now())
-	entry := &oplog.InvocationAccepted{At: now, Key: c.Key, Function: c.Function, Args: oplog.Payload(c.Args), Queue: life.Waiting + 1}
+	entry := &oplog.InvocationAccepted{At: now, Key: c.Key, Function: c.Function, Args: oplog.Payload(c.Args), Queue: life.Waiting + 1, Body: body}
 	if !c.Due.IsZero() {
 		entry.Due = max(oplog.At(c.Due), 1)
 	}
@@ -418,8 +419,12 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 
 // same refuses another call under a key that was used.
 func (r *resident) same(c *api.Call, function string, args json.RawMessage) error {
-	if c.Function == function && bytes.Equal(c.Args, args) {
+	request := catalog.IsHandler(function)
+	if c.Function == function && (bytes.Equal(c.Args, args) || request && sameRequest(c.Args, args)) {
 		return nil
+	}
+	if request { // whoever asks may not be who asked then
+		return api.NewProblem(api.CodeKeyReused, fmt.Sprintf("the key %q of %s was used for another request; use another key for another request", c.Key, r.worker))
 	}
 	return api.NewProblem(api.CodeKeyReused, fmt.Sprintf("the key %q of %s was used for %s%s; use another key for another call",
 		c.Key, r.worker, function, clipArgs(args)))

@@ -282,6 +282,7 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	h.Keys = cmp.Or(h.Keys, e.Keys)
 	h.InDoubt = cmp.Or(h.InDoubt, e.InDoubt)
 	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
+	h.MaxRequest = cmp.Or(h.MaxRequest, e.MaxRequest)
 	k, q := &s.Retention, &otherwise.Retention
 	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)
 	return s

@@ -43,6 +43,7 @@ type resident struct {
 	held     bool          // on the agenda, for the next life
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
+	uploads  []oplog.Index // bodies of requests on their way in, by their first pieces
 	imaging
 	retention
 
@@ -61,6 +62,7 @@ type waiter struct {
 	accepted *oplog.InvocationAccepted
 	index    oplog.Index
 	users    int
+	answers  int         // of them, those who read the answer to a request
 	end      oplog.Entry // Finished, Failed or Canceled
 	attempts uint64      // until then
 	err      error       // why it will not end by itself
@@ -264,7 +266,10 @@ func (r *resident) settle(accepted oplog.Index, end oplog.Entry, err error) bool
 	delete(r.waiters, accepted)
 	w.end, w.err = end, err
 	w.changed.Wake()
-	return true
+	if w.answers > 0 {
+		r.writer.Poke()
+	}
+	return w.users > w.answers
 }
 
 func (r *resident) settleAll(err error) {
@@ -418,6 +423,7 @@ type call struct {
 	attempt   uint64
 	function  string
 	args      []byte
+	body      oplog.Index // of an HTTP request, where that begins
 	ephemeral bool
 }
 
@@ -428,7 +434,7 @@ func (r *resident) attempt() call {
 	life := r.machine.life
 	c := call{accepted: life.Attempt.Accepted, attempt: life.Attempt.Attempt, ephemeral: life.Create.Ephemeral}
 	if p := life.Find(c.accepted); p != nil {
-		c.key, c.function, c.args = keyOf(p.InvocationAccepted, p.Index), p.Function, p.Args
+		c.key, c.function, c.args, c.body = keyOf(p.InvocationAccepted, p.Index), p.Function, p.Args, p.Body
 	}
 	return c
 }

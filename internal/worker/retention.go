@@ -100,6 +100,9 @@ func (r *resident) going() going {
 	if r.before != nil && r.image != nil {
 		least = r.before.Covers + 1
 	}
+	if first := r.receiving(); first != 0 {
+		least = min(least, first)
+	}
 	slack := r.ws.cutAfter()
 	if r.writer.Bytes()-r.cutAt >= cutBytes {
 		slack = 1
