@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
+	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -26,6 +27,7 @@ func recorded() []durable.Declared {
 		exchange.Funcs(),
 		inbound.Funcs(),
 		platform.Funcs(),
+		promise.Funcs(),
 	)
 }
 
@@ -214,6 +216,25 @@ func invocationText(b oplog.Body) string {
 		return archivedText(b)
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
+	}
+	return promiseText(b)
+}
+
+// promiseText is an entry about a promise on one line.
+func promiseText(b oplog.Body) string {
+	switch b := b.(type) {
+	case *oplog.PromiseCreated:
+		return fmt.Sprintf("%s, %q", b.Promise, b.Label)
+	case *oplog.PromiseSettled:
+		how := "completed"
+		if b.Failed {
+			how = "failed"
+		}
+		return fmt.Sprintf("%s %s by %s: %s", b.Promise, how, b.By, promise.Clip(b.Value))
+	case *oplog.PromiseTaken:
+		return b.Promise
+	case *oplog.PromiseWithdrawn:
+		return b.Promise
 	}
 	return ""
 }

@@ -198,6 +198,7 @@ type WorkerDetail struct {
 	Image    *Image       `json:"image,omitempty" doc:"The newest one"`
 	Saved    *Saved       `json:"saved,omitempty" doc:"Where recovery begins; absent if it begins anew each time"`
 	Pending  []Invocation `json:"pending" doc:"The first 100 accepted and not finished"`
+	Promises []Promise    `json:"promises,omitempty" doc:"The first 100 of its promises that are pending"`
 }
 
 // Image is a worker's whole state, saved so that recovery need not go back
@@ -414,6 +415,8 @@ type Stats struct {
 	DeltaBytes  uint64
 	Truncations uint64 // of oplogs
 	Truncated   uint64 // entries
+	Promised    uint64 // promises that were made
+	Settled     uint64 // promises
 	Commits     uint64 // flushes
 	CommitBytes uint64
 	Refused     uint64 // requests, because of overload

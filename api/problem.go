@@ -42,6 +42,7 @@ const (
 	CodeNoWIT            Code = "no-wit" // the program is a core module, which has none
 	CodeNoWorker         Code = "no-worker"
 	CodeNoInvocation     Code = "no-invocation" // no invocation has this key
+	CodeNoPromise        Code = "no-promise"    // no promise has this name, or no more
 	CodeExpired          Code = "expired"       // it was there, and retention has let go of it
 	CodeNoFile           Code = "no-file"
 	CodeNoToken          Code = "no-token"
@@ -54,6 +55,8 @@ const (
 	CodeWorkerExited     Code = "worker-exited"
 	CodeWorkerBusy       Code = "worker-busy" // it cannot be done while an invocation is under way
 	CodeNotCancelable    Code = "not-cancelable"
+	CodePromiseSettled   Code = "promise-settled"  // by somebody else, or by something else
+	CodePromisesFull     Code = "promises-full"    // what became of a worker's promises takes too much room
 	CodeComponentInUse   Code = "component-in-use" // it has workers
 	CodeInvocationFailed Code = "invocation-failed"
 	CodeTooLarge         Code = "too-large"
@@ -82,6 +85,7 @@ var problems = map[Code]struct {
 	CodeNoWIT:            {http.StatusNotFound, "The program has no interface in WIT"},
 	CodeNoWorker:         {http.StatusNotFound, "No such worker"},
 	CodeNoInvocation:     {http.StatusNotFound, "No such invocation"},
+	CodeNoPromise:        {http.StatusNotFound, "No such promise"},
 	CodeExpired:          {http.StatusGone, "It is older than what is kept"},
 	CodeNoFile:           {http.StatusNotFound, "No such file"},
 	CodeNoToken:          {http.StatusNotFound, "No such token"},
@@ -94,6 +98,8 @@ var problems = map[Code]struct {
 	CodeWorkerExited:     {http.StatusConflict, "The worker's program has ended"},
 	CodeWorkerBusy:       {http.StatusConflict, "The worker is busy"},
 	CodeNotCancelable:    {http.StatusConflict, "The invocation cannot be canceled"},
+	CodePromiseSettled:   {http.StatusConflict, "The promise is settled"},
+	CodePromisesFull:     {http.StatusTooManyRequests, "The worker's promises take too much room"},
 	CodeComponentInUse:   {http.StatusConflict, "The component has workers"},
 	CodeInvocationFailed: {http.StatusInternalServerError, "The invocation failed"},
 	CodeTooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large"},

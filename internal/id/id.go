@@ -67,6 +67,32 @@ func CheckName(s string) error {
 	return nil
 }
 
+// Promise is the durable name of a promise.
+type Promise struct {
+	Worker Worker // that made it
+	Name   string // unique within the worker, and not to be guessed
+}
+
+// String gives the form people type: component/worker/name.
+func (p Promise) String() string { return p.Worker.String() + "/" + p.Name }
+
+// ParsePromise reads component/worker/name.
+func ParsePromise(s string) (Promise, error) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 || strings.IndexByte(s, '/') == i {
+		return Promise{}, fmt.Errorf("%w: promise %.400q: write component/worker/promise", ErrName, s)
+	}
+	w, err := ParseWorker(s[:i])
+	if err != nil {
+		return Promise{}, err
+	}
+	p := Promise{Worker: w, Name: s[i+1:]}
+	if err := CheckName(p.Name); err != nil {
+		return Promise{}, fmt.Errorf("promise %w", err)
+	}
+	return p, nil
+}
+
 // Shard is a group of workers that commit together and move together.
 type Shard uint32
 

@@ -126,3 +126,18 @@ func TestAllowedNameIsOneElementOfAPath(t *testing.T) {
 		}
 	})
 }
+
+func TestPromiseIsParsedFromWhatItPrints(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Promise{Worker{names().Draw(t, "component"), names().Draw(t, "worker")}, names().Draw(t, "promise")}
+		got, err := ParsePromise(want.String())
+		if err != nil || got != want {
+			t.Fatalf("%q is parsed as %+v, %v", want.String(), got, err)
+		}
+	})
+	for _, s := range []string{"", "a", "a/b", "/a/b", "a//b", "a/b/", "a/b/c/d", "a/b/..", "a b/c/d"} {
+		if p, err := ParsePromise(s); !errors.Is(err, ErrName) {
+			t.Errorf("%q: got %+v, %v, want ErrName", s, p, err)
+		}
+	}
+}

@@ -160,6 +160,12 @@ func (l *Life) fields(c *coder) {
 		c.uvarint(&k.Ended)
 		l.Keys[*key] = k
 	})
+	list(c, &l.Promises, 9, func(p **Promise) {
+		if c.reading {
+			*p = &Promise{}
+		}
+		(*p).fields(c)
+	})
 	l.Retained.fields(c)
 }
 

@@ -120,6 +120,8 @@ type Suspended struct {
 	At    Time   `json:"at"`
 	Until Time   `json:"until,omitempty"` // 0: however long it takes
 	For   string `json:"for,omitempty"`   // what else ends the wait, in words
+	// Promises end it if any of them is settled.
+	Promises []string `json:"promises,omitempty"`
 }
 
 func (*Suspended) kind() *kind { return kindSuspended }
@@ -127,6 +129,7 @@ func (e *Suspended) fields(c *coder) {
 	c.time(&e.At)
 	c.time(&e.Until)
 	c.string(&e.For)
+	c.strings(&e.Promises)
 }
 
 // Resumed says that a person lets the worker go on, after Interrupted or Stuck,

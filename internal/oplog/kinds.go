@@ -51,10 +51,14 @@ var (
 	kindArchived  = declare[Archived](22, "Archived", true)
 	kindRepeated  = declare[HostCallRepeated](23, "HostCallRepeated", true)
 
-	kindRequestBody  = declare[RequestBody](24, "RequestBody", true)
-	kindResponse     = declare[Response](25, "Response", false)
-	kindResponseBody = declare[ResponseBody](26, "ResponseBody", false)
-	kindResponseEnd  = declare[ResponseEnd](27, "ResponseEnd", false)
+	kindRequestBody      = declare[RequestBody](24, "RequestBody", true)
+	kindResponse         = declare[Response](25, "Response", false)
+	kindResponseBody     = declare[ResponseBody](26, "ResponseBody", false)
+	kindResponseEnd      = declare[ResponseEnd](27, "ResponseEnd", false)
+	kindPromiseCreated   = declare[PromiseCreated](28, "PromiseCreated", true)
+	kindPromiseSettled   = declare[PromiseSettled](29, "PromiseSettled", true)
+	kindPromiseTaken     = declare[PromiseTaken](30, "PromiseTaken", true)
+	kindPromiseWithdrawn = declare[PromiseWithdrawn](31, "PromiseWithdrawn", true)
 )
 
 // kinds lists every kind at its number.
@@ -65,6 +69,7 @@ var kinds = [...]*kind{
 	kindSuspended, kindResumed, kindStuck, kindDue, kindImage, kindDelta,
 	kindArchiving, kindArchived, kindRepeated,
 	kindRequestBody, kindResponse, kindResponseBody, kindResponseEnd,
+	kindPromiseCreated, kindPromiseSettled, kindPromiseTaken, kindPromiseWithdrawn,
 }
 
 // Time is nanoseconds since 1970 UTC.

@@ -67,7 +67,7 @@ var samples = map[string]sample{
 	"InvocationCanceled": {body: &InvocationCanceled{
 		At: 1_900_000_000_000_000_006, Accepted: goldenIndex - 1, Queue: 300,
 	}, draw: drawing[InvocationCanceled]()},
-	"Suspended":        {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000, For: "a promise"}, draw: drawing[Suspended]()},
+	"Suspended":        {body: &Suspended{At: 1_900_000_000_000_000_007, Until: 1_900_086_400_000_000_000, For: "the first of 2 promises", Promises: []string{"k7f3q2", "b"}}, draw: drawing[Suspended]()},
 	"Resumed":          {body: &Resumed{At: 1_900_000_000_000_000_008}, draw: drawing[Resumed]()},
 	"Stuck":            {body: &Stuck{At: 1_900_000_000_000_000_009, Reason: "entry 12: the program made another call"}, draw: drawing[Stuck]()},
 	"Image":            {body: &Image{At: 1_900_000_000_000_000_011, Covers: goldenIndex - 1, Blob: hash(7), Size: 1 << 20}, draw: drawing[Image]()},
@@ -85,6 +85,14 @@ var samples = map[string]sample{
 	"Response":     {body: &Response{Status: 404, Fields: []Field{{Name: "content-type", Value: Payload("text/plain")}, {Name: "x", Value: Payload{0xff}}}}, draw: drawing[Response]()},
 	"ResponseBody": {body: &ResponseBody{Bytes: Payload("not found\n")}, draw: drawing[ResponseBody]()},
 	"ResponseEnd":  {body: &ResponseEnd{Trailers: []Field{{Name: "sum", Value: Payload("1")}}, Failure: "the program has not finished it"}, draw: drawing[ResponseEnd]()},
+	"PromiseCreated": {body: &PromiseCreated{
+		At: 1_900_000_000_000_000_014, Promise: "k7f3q2", Accepted: goldenIndex - 2, Label: "approve grüße",
+	}, draw: drawing[PromiseCreated]()},
+	"PromiseSettled": {body: &PromiseSettled{
+		At: 1_900_000_000_000_000_015, Promise: "k7f3q2", Failed: true, Value: Payload("no"), Key: "mail-7", By: "a webhook",
+	}, draw: drawing[PromiseSettled]()},
+	"PromiseTaken":     {body: &PromiseTaken{Promise: "k7f3q2"}, draw: drawing[PromiseTaken]()},
+	"PromiseWithdrawn": {body: &PromiseWithdrawn{Promise: "k7f3q2"}, draw: drawing[PromiseWithdrawn]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

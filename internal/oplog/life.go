@@ -31,6 +31,9 @@ type Life struct {
 	// Undone are the attempts that failed, those in a row as one: replay leaves
 	// their entries out.
 	Undone []Span
+	// Promises are those that are pending, or whose value may still be asked for,
+	// in the order in which they were made.
+	Promises []*Promise
 	// Deltas are those behind the newest image.
 	Deltas []DeltaPlace
 	// Retained is about what is not in the oplog any more.
@@ -97,13 +100,18 @@ func (l *Life) Apply(e Entry) {
 		if b.Accepted == 0 {
 			l.Initialized = true
 		}
+		l.keepPromises(b)
 		l.end(b.Accepted, e.Index)
 	case *InvocationFailed:
 		l.Begun, l.Open = 0, nil
 		l.undo(Span{b.Started, e.Index})
+		l.takeBackPromises(b)
 		l.fail(b, e.Index)
 	case *InvocationCanceled:
+		l.breakPromises(b.Accepted)
 		l.end(b.Accepted, e.Index)
+	case *PromiseCreated, *PromiseSettled, *PromiseTaken, *PromiseWithdrawn:
+		l.promised(e)
 	case *Delta:
 		l.Deltas = append(l.Deltas, DeltaPlace{e.Index, b.Covers, b.After, uint64(len(b.State))})
 	case *Resumed:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -80,8 +81,10 @@ func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, e
 			if err != nil {
 				return nil, err
 			}
-			// An accepted invocation alone does not say what the worker does.
-			if _, ok := entry.Body.(*InvocationAccepted); !ok {
+			// What others do does not say what the worker does.
+			switch entry.Body.(type) {
+			case *InvocationAccepted, *PromiseSettled:
+			default:
 				told = true
 			}
 			s.apply(entry)
@@ -146,6 +149,10 @@ func (s *Status) apply(entry Entry) {
 		}
 	case *Suspended:
 		s.Suspended = b
+	case *PromiseSettled:
+		if s.Suspended != nil && slices.Contains(s.Suspended.Promises, b.Promise) {
+			s.Suspended = nil // it goes on
+		}
 	case *Stuck:
 		s.Stuck = b
 	case *Resumed:

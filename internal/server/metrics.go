@@ -98,6 +98,8 @@ var statFigures = []figure{
 	{"waterbear_truncations_total", "Oplogs truncated by retention.", counter, func(s api.Stats) float64 { return float64(s.Truncations) }},
 	{"waterbear_truncated_entries_total", "Entries truncated.", counter, func(s api.Stats) float64 { return float64(s.Truncated) }},
 	{"waterbear_images_total", "Whole states of workers saved.", counter, func(s api.Stats) float64 { return float64(s.Images) }},
+	{"waterbear_promises_total", "Promises made by programs.", counter, func(s api.Stats) float64 { return float64(s.Promised) }},
+	{"waterbear_promises_settled_total", "Promises completed or failed.", counter, func(s api.Stats) float64 { return float64(s.Settled) }},
 	{"waterbear_commits_total", "Flushes of the oplog.", counter, func(s api.Stats) float64 { return float64(s.Commits) }},
 	{"waterbear_commit_bytes_total", "Bytes that flushes wrote.", counter, func(s api.Stats) float64 { return float64(s.CommitBytes) }},
 	{"waterbear_refused_total", "Requests refused because of overload.", counter, func(s api.Stats) float64 { return float64(s.Refused) }},

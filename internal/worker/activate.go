@@ -194,6 +194,7 @@ func (b *body) perform(c call) ([]byte, error) {
 	b.http.Begin(uint64(c.accepted))
 	b.self.begin(c)
 	b.own.Begin()
+	b.promises.Begin(uint64(c.accepted))
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}
@@ -217,6 +218,8 @@ func (b *body) prepare() error {
 type suspendError struct {
 	until oplog.Time // 0: however long it takes
 	what  string     // in words; "": only the time counts
+	// promises, any of which ends the wait when it is settled: that needs no wake.
+	promises []string
 }
 
 func (e *suspendError) Error() string { return "suspended" }

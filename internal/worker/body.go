@@ -19,6 +19,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
+	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -55,6 +56,8 @@ type body struct {
 	// serving is the request that is answered now, if one is.
 	serving *inbound.Serving
 
+	promises *promise.Promises
+
 	packs   *ownPacks
 	guest   *guest // nil for a command between two invocations
 	spare   *guest // at rest, for the next one
@@ -76,6 +79,12 @@ type bodyConfig struct {
 	park, linger func(d time.Duration, sleep func() error) error
 	// policy says what the worker's HTTP requests may do.
 	policy func() exchange.Policy
+	// owner is whose promises the program's are, and others those that it can
+	// settle; nil if it has none, and can settle none.
+	owner  promise.Owner
+	others promise.Others
+	// long waits for promises that the program has; nil as owner is.
+	long func(ctx context.Context, promises []string, d time.Duration) error
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
@@ -101,12 +110,15 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
-	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents})
+	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents, Long: c.long})
 	b.http = exchange.New(exchange.Config{
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed,
 	})
 	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
 	b.own = platform.System{Session: b.session, Context: &b.self}
+	b.promises = promise.New(promise.Config{
+		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
+	})
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/agenda"
+	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -111,6 +112,11 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	v.Pending = []api.Invocation{}
 	for _, p := range life.Queue[:min(len(life.Queue), maxPendingShown)] {
 		v.Pending = append(v.Pending, r.describe(p))
+	}
+	for _, p := range life.Promises {
+		if stateOf(p) == promise.Pending && len(v.Promises) < maxPendingShown {
+			v.Promises = append(v.Promises, r.describePromise(p, false))
+		}
 	}
 	return v, nil
 }

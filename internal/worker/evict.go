@@ -104,13 +104,15 @@ func (ws *Workers) evict(r *resident) {
 // room waits until there may be one instance more, and counts it.
 func (ws *Workers) room(ctx context.Context) error { return ws.bodies.acquire(ctx, ws.makeRoom) }
 
-// makeRoom drops instances at rest as long as somebody waits for their place.
+// makeRoom drops instances at rest as long as somebody waits for their place. If
+// there are none it makes those leave that only wait.
 func (ws *Workers) makeRoom() {
 	for ws.bodies.waiting() > 0 {
 		ws.mu.Lock()
 		oldest := ws.idle.Front()
 		ws.mu.Unlock()
 		if oldest == nil {
+			ws.hurry()
 			return
 		}
 		ws.evict(oldest.Value.(*resident))

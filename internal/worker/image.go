@@ -159,9 +159,11 @@ func (rt *Runtime) lifeOf(ctx context.Context, w id.Worker, e *oplog.Image) (*op
 // that was saved and can be used, else the worker's first. It tells p what is
 // left to replay.
 func (r *resident) newBody(ctx context.Context, c bodyConfig, p *replay) (*body, error) {
+	c.others = owner{r}
 	if c.session.Unrecorded {
 		return r.ws.newBody(context.Background(), c)
 	}
+	c.owner, c.long = owner{r}, r.awaitPromises
 	for {
 		s, err := r.state(ctx, c.program.Cores())
 		if err == nil {

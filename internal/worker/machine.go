@@ -2,6 +2,7 @@ package worker
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -337,7 +338,7 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		m.faults++
 		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}
-	if e.suspend == nil {
+	if e.suspend == nil || m.come(e.suspend.promises) {
 		m.woken = true // what it was suspended for before is history
 	}
 	var actions []action
@@ -352,8 +353,8 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		actions = m.canceled(now)
 	case e.failure != nil:
 		actions = m.failed(now, e.failure, e.chance)
-	case e.suspend != nil:
-		actions = []action{record{&oplog.Suspended{At: now, Until: e.suspend.until, For: e.suspend.what}}}
+	case e.suspend != nil && !m.come(e.suspend.promises):
+		actions = []action{record{&oplog.Suspended{At: now, Until: e.suspend.until, For: e.suspend.what, Promises: e.suspend.promises}}}
 	}
 	if e.broken != nil {
 		actions = append(actions, m.stuck(now, e.broken.Error())...)
@@ -365,6 +366,15 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		return m.tick(now)
 	}
 	return actions
+}
+
+// come reports whether one of these promises is settled: since the attempt last
+// looked, that may have happened.
+func (m *machine) come(promises []string) bool {
+	return slices.ContainsFunc(promises, func(name string) bool {
+		p := m.life.Promise(name)
+		return p != nil && p.Settled != nil
+	})
 }
 
 // stuck ends all that the worker does until a person acts.

@@ -45,7 +45,12 @@ func anyOutcome(t *rapid.T, g *rig) outcome {
 			o.suspend.until = g.now + oplog.Time(rapid.Int64Range(0, 10).Draw(t, "until"))*oplog.Time(time.Second)
 		}
 		if kind&2 != 0 {
-			o.suspend.what = "a promise"
+			o.suspend.what = "something"
+			for _, p := range g.m.life.Promises {
+				if rapid.Bool().Draw(t, "for "+p.Promise) {
+					o.suspend.promises = append(o.suspend.promises, p.Promise)
+				}
+			}
 		}
 	case "fault":
 		o.fault = errors.New("fault")
@@ -87,6 +92,13 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 				}
 				g.do(ended{o, rapid.Float64Range(0, 1).Draw(t, "chance")})
 			},
+			"promise": func(t *rapid.T) {
+				if g.m.phase != busy || g.m.ephemeral {
+					t.Skip("nobody makes one")
+				}
+				g.promise(rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "promise"))
+			},
+			"settle":    func(t *rapid.T) { g.settle(rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "promise")) },
 			"interrupt": func(*rapid.T) { g.do(interrupted{"test"}) },
 			"resume": func(t *rapid.T) {
 				if g.m.phase == busy {
@@ -124,6 +136,8 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 			case g.m.wake(g.now) != 0:
 				g.now = max(g.now, g.m.wake(g.now))
 				g.do(tick{})
+			case g.m.life.Suspended != nil && len(g.m.life.Suspended.Promises) > 0:
+				g.settle(g.m.life.Suspended.Promises[0])
 			case g.m.life.Suspended != nil:
 				g.do(woken{})
 			}

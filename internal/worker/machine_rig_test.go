@@ -75,6 +75,23 @@ func (g *rig) accept(name string, due oplog.Time) {
 	g.do(tick{})
 }
 
+// promise lets the attempt under way make a promise.
+func (g *rig) promise(name string) {
+	g.append(&oplog.PromiseCreated{At: g.now, Promise: name, Accepted: g.m.life.Attempt.Accepted})
+	g.do(tick{})
+}
+
+// settle settles a promise that is pending.
+func (g *rig) settle(name string) {
+	p := g.m.life.Promise(name)
+	if p == nil || p.Settled != nil {
+		g.actions = []string{"refused"}
+		return
+	}
+	g.append(&oplog.PromiseSettled{At: g.now, Promise: name, Value: oplog.Payload("v")})
+	g.do(tick{})
+}
+
 // do lets the machine take an event, and carries out what it decides.
 func (g *rig) do(e event) {
 	g.actions = nil
@@ -173,10 +190,14 @@ func (g *rig) text(body oplog.Body) string {
 	case *oplog.InvocationCanceled:
 		return "record Canceled " + g.name(b.Accepted)
 	case *oplog.Suspended:
+		text := "record Suspended"
 		if b.For != "" {
-			return "record Suspended for " + b.For
+			text += " for " + strings.Join(append([]string{b.For}, b.Promises...), " ")
 		}
-		return "record Suspended until " + since(b.Until)
+		if b.Until != 0 {
+			text += " until " + since(b.Until)
+		}
+		return text
 	case *oplog.Interrupted:
 		return "record Interrupted: " + b.Reason
 	case *oplog.Stuck:

@@ -133,6 +133,10 @@ func (g *rig) play(words []string) error {
 			return err
 		}
 		g.accept(more[0], due)
+	case "promise":
+		g.promise(more[0])
+	case "settle":
+		g.settle(more[0])
 	case "interrupt":
 		g.do(interrupted{"by a test"})
 	case "resume":
@@ -193,6 +197,12 @@ func readOutcome(words []string) (o outcome, err error) {
 		o.suspend = &suspendError{}
 		if o.suspend.until, err = readTime(words[1]); err != nil {
 			o.suspend, err = &suspendError{what: strings.Join(words[1:], " ")}, nil
+		}
+	case "promised": // the promises that it waits for, and perhaps until when
+		o.suspend = &suspendError{what: "promises", promises: words[1:]}
+		if last := words[len(words)-1]; strings.HasSuffix(last, "s") {
+			o.suspend.promises = words[1 : len(words)-1]
+			o.suspend.until, err = readTime(last)
 		}
 	case "halted":
 		o.halted = &halt{"as it was told"}

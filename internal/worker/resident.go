@@ -44,6 +44,8 @@ type resident struct {
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
 	uploads  []oplog.Index // bodies of requests on their way in, by their first pieces
+	awaited  []string      // the promises that its program waits for in memory
+	hurried  bool          // which it is to do no longer
 	imaging
 	retention
 
@@ -225,7 +227,8 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 	r.machine.life.Apply(entry)
 	r.ws.stats.count(body)
 	switch body.(type) {
-	case *oplog.InvocationStarted, *oplog.InvocationAccepted:
+	case *oplog.InvocationStarted, *oplog.InvocationAccepted,
+		*oplog.PromiseCreated, *oplog.PromiseSettled, *oplog.PromiseTaken, *oplog.PromiseWithdrawn:
 		return index, nil // who needs them durable asks for it
 	}
 	switch body.(type) {

@@ -16,6 +16,7 @@ type stats struct {
 	recoveryNanoseconds, replayed, refused   atomic.Uint64
 	deltas, deltaBytes                       atomic.Uint64
 	truncations, truncated                   atomic.Uint64
+	promised, settled                        atomic.Uint64
 }
 
 func (s *stats) count(body oplog.Body) {
@@ -34,6 +35,10 @@ func (s *stats) count(body oplog.Body) {
 		}
 	case *oplog.Suspended:
 		s.suspended.Add(1)
+	case *oplog.PromiseCreated:
+		s.promised.Add(1)
+	case *oplog.PromiseSettled:
+		s.settled.Add(1)
 	}
 }
 
@@ -51,6 +56,7 @@ func (ws *Workers) Stats() api.Stats {
 		Accepted: s.accepted.Load(), Finished: s.finished.Load(), Failed: s.failed.Load(), Retried: s.retried.Load(),
 		Suspended: s.suspended.Load(), Evictions: s.evictions.Load(), Recoveries: s.recoveries.Load(),
 		Recovery: time.Duration(s.recoveryNanoseconds.Load()).Seconds(), Replayed: s.replayed.Load(), Images: s.images.Load(), Truncations: s.truncations.Load(), Truncated: s.truncated.Load(), Deltas: s.deltas.Load(), DeltaBytes: s.deltaBytes.Load(), Refused: s.refused.Load(),
+		Promised: s.promised.Load(), Settled: s.settled.Load(),
 	}
 	for _, r := range ws.all() {
 		r.mu.Lock()

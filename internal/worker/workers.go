@@ -42,6 +42,9 @@ type Config struct {
 	// CutAfter is for how many entries an oplog is truncated; 0 for what is worth
 	// the work.
 	CutAfter oplog.Index
+	// Webhook gives the URL by which anybody can complete a promise, once; nil if
+	// there is no such thing here.
+	Webhook func(id.Promise) string
 	// Verify, if set, hears of every time that a worker's state is saved, and
 	// how it differs from a replay of all entries: nil if it does not, an
 	// ErrDiffers if it does, and any other error if that is not known. It takes
@@ -71,6 +74,7 @@ type Workers struct {
 	mu        sync.Mutex
 	residents map[id.Worker]*resident
 	idle      *list.List // of *resident with an instance at rest, the longest first
+	lingering *list.List // of *resident whose instance waits for promises, likewise
 	places    map[*resident]*list.Element
 	revisions map[revisionKey]*api.Revision
 	closing   bool
@@ -95,7 +99,7 @@ const wakers = 4
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
 		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
-		residents: map[id.Worker]*resident{}, idle: list.New(), places: map[*resident]*list.Element{},
+		residents: map[id.Worker]*resident{}, idle: list.New(), lingering: list.New(), places: map[*resident]*list.Element{},
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed, ws.keeper.changed = c.Sched.NewCondition(), c.Sched.NewCondition()

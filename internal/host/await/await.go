@@ -26,14 +26,16 @@ type Source uint8
 const (
 	HTTP Source = iota + 1
 	Socket
+	Promise
 )
 
-var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket"}
+var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket", Promise: "promise"}
 
 // Event is something that may come.
 type Event struct {
 	Source Source
 	ID     uint64 // names the thing at its source
+	Name   string // does so in its place, of a promise
 	// Past is how much of it the program has seen, so that the same thing waited
 	// for again is another event.
 	Past uint64
@@ -69,7 +71,14 @@ type Config struct {
 	Input   Input
 	// Park, if set, is handed each wait.
 	Park func(wait func() error) error
+	// Long, if set, waits for promises alone, by their names, which may be years in
+	// coming. Its error ends the call; the wait begins anew when the worker is
+	// recovered.
+	Long func(ctx context.Context, promises []string, d time.Duration) error
 }
+
+// Never is how long a wait without a deadline takes.
+const Never = time.Duration(math.MaxInt64)
 
 // Waiter is where one instance waits. Wake is for every task, all else for the
 // instance's.
@@ -127,13 +136,42 @@ func (w *Waiter) look(ctx context.Context, deadline uint64, stdin bool, list []E
 	if stdin && !come() && deadline > w.Clock.Live() {
 		in.watch(ctx)
 	}
-	err := w.Await(ctx, deadline, come)
+	var err error
+	if names := promises(list); w.Long != nil && !stdin && len(names) == len(list) {
+		err = w.long(ctx, deadline, names, come)
+	} else {
+		err = w.Await(ctx, deadline, come)
+	}
 	stop(errDeadline)
 	if in.task != nil {
 		in.task.Wait()
 	}
 	r.Now = w.Clock.Live()
 	return r, errors.Join(err, in.failure())
+}
+
+// promises are the names of those among the events.
+func promises(list []Event) (names []string) {
+	for _, e := range list {
+		if e.Source == Promise {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+// long is Await for promises alone.
+func (w *Waiter) long(ctx context.Context, deadline uint64, names []string, come func() bool) error {
+	for now := w.Clock.Live(); !come() && now < deadline; now = w.Clock.Live() {
+		d := Never
+		if deadline != Forever {
+			d = time.Duration(min(deadline-now, math.MaxInt64-1))
+		}
+		if err := w.Long(ctx, names, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // input is whether there is any, for one wait.
@@ -243,7 +281,11 @@ func appendWaiting(b []byte, w waiting) []byte {
 	b = binary.AppendUvarint(append(b, flag(w.stdin)), w.deadline)
 	b = binary.AppendUvarint(b, uint64(len(w.events)))
 	for _, e := range w.events {
-		b = binary.AppendUvarint(binary.AppendUvarint(append(b, byte(e.Source)), e.ID), e.Past)
+		if b = append(b, byte(e.Source)); e.Source == Promise {
+			b = append(binary.AppendUvarint(b, uint64(len(e.Name))), e.Name...)
+			continue
+		}
+		b = binary.AppendUvarint(binary.AppendUvarint(b, e.ID), e.Past)
 	}
 	return b
 }
@@ -252,7 +294,13 @@ func decodeWaiting(b []byte) (w waiting, err error) {
 	d := &decoder{b: b}
 	w.stdin, w.deadline = d.flag(), d.uint()
 	for n := d.count(); n > 0; n-- {
-		w.events = append(w.events, Event{Source: Source(d.byte()), ID: d.uint(), Past: d.uint()})
+		e := Event{Source: Source(d.byte())}
+		if e.Source == Promise {
+			e.Name = string(d.take(d.count()))
+		} else {
+			e.ID, e.Past = d.uint(), d.uint()
+		}
+		w.events = append(w.events, e)
 	}
 	return w, d.close()
 }
@@ -260,7 +308,11 @@ func decodeWaiting(b []byte) (w waiting, err error) {
 func (w waiting) show() string {
 	var parts []string
 	for _, e := range w.events {
-		parts = append(parts, fmt.Sprintf("%s %d", sourceNames[e.Source], e.ID))
+		what := e.Name
+		if e.Source != Promise {
+			what = fmt.Sprint(e.ID)
+		}
+		parts = append(parts, sourceNames[e.Source]+" "+what)
 	}
 	if w.stdin {
 		parts = append(parts, "input")
@@ -331,6 +383,15 @@ func (d *decoder) byte() byte {
 	v := d.b[0]
 	d.b = d.b[1:]
 	return v
+}
+
+func (d *decoder) take(n int) []byte {
+	if d.failed = d.failed || n > len(d.b); d.failed {
+		return nil
+	}
+	p := d.b[:n]
+	d.b = d.b[n:]
+	return p
 }
 
 func (d *decoder) flag() bool {
