@@ -42,6 +42,9 @@ type PlatformOptions struct {
 	Tracker string
 	// Defaults are the settings of workers whose component has none.
 	Defaults api.Settings
+	// PublicURL is where clients reach the REST interface, without a slash at its
+	// end: what webhooks of programs begin with. Without it they are paths.
+	PublicURL string
 	// Grace is how long Close lets invocations go on before it stops them
 	// where they are.
 	Grace time.Duration
@@ -101,6 +104,7 @@ type Platform struct {
 	catalog *catalog.Catalog
 	agenda  *agenda.Agenda
 	tokens  *access.Tokens
+	hooks   *access.Hooks
 	workers *worker.Workers
 	http    *live.HTTP
 	keeping sched.Task // keeps house
@@ -132,6 +136,12 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	if p.tokens, err = access.Open(ctx, n.sched, n.store.Cells(), n.runtime.Entropy); err != nil {
 		return err
 	}
+	if p.hooks, err = access.OpenHooks(ctx, n.store.Cells(), n.runtime.Entropy); err != nil {
+		return err
+	}
+	if p.hooks.Damaged != nil {
+		n.warn("webhooks that were given out before do not work any more", p.hooks.Damaged)
+	}
 	if p.agenda, err = agenda.Open(ctx, agenda.Config{Sched: n.sched, Logs: n.store.Logs(), Committer: n.runtime.Committer}); err != nil {
 		return err
 	}
@@ -146,7 +156,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 		Defaults:     worker.Merge(o.Defaults, DefaultSettings()),
 		MaxInstances: or(o.MaxInstances, DefaultMaxInstances), MaxRunning: or(o.MaxRunning, DefaultMaxRunning), MaxResident: maxResident,
 		IdleAfter: or(o.IdleAfter, DefaultIdleAfter), SuspendAfter: or(o.SuspendAfter, DefaultSuspendAfter),
-		ImageAfter: or(o.ImageAfter, DefaultImageAfter),
+		ImageAfter: or(o.ImageAfter, DefaultImageAfter), Webhook: p.webhookURL,
 	})
 	ctx, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	p.keeping = n.sched.Go("keep house", func() { n.keepHouse(ctx) })

@@ -277,12 +277,23 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		"GET /v1/workers/shop/alice/files":              func() error { return second(c.Files(ctx, "shop", "alice")) },
 		"GET /v1/workers/shop/alice/files/data/a%20b/c": func() error { return readClose(c.File(ctx, "shop", "alice", "/data/../data/a b/c")) },
 		"GET /v1/workers/shop/alice/export":             func() error { return c.Export(ctx, "shop", "alice", io.Discard) },
-		"GET /v1/tokens":                                func() error { return second(c.Tokens(ctx)) },
-		"POST /v1/tokens":                               func() error { return second(c.CreateToken(ctx, api.NewToken{Name: "ci"})) },
-		"DELETE /v1/tokens/ci":                          func() error { return c.DeleteToken(ctx, "ci") },
+		"GET /v1/workers/shop/alice/promises":           func() error { return second(c.Promises(ctx, "shop", "alice")) },
+		"GET /v1/workers/shop/alice/promises/p":         func() error { return second(c.Promise(ctx, "shop", "alice", "p")) },
+		"POST /v1/workers/shop/alice/promises/p/complete": func() error {
+			return second(c.SettlePromise(ctx, "shop", "alice", "p", api.Settlement{Value: []byte("yes")}))
+		},
+		"POST /v1/workers/shop/alice/promises/p/fail": func() error {
+			return second(c.SettlePromise(ctx, "shop", "alice", "p", api.Settlement{Failed: true, Value: []byte("no")}))
+		},
+		"GET /v1/tokens":       func() error { return second(c.Tokens(ctx)) },
+		"POST /v1/tokens":      func() error { return second(c.CreateToken(ctx, api.NewToken{Name: "ci"})) },
+		"DELETE /v1/tokens/ci": func() error { return c.DeleteToken(ctx, "ci") },
 	} {
 		if err := ask(); err != nil || asked != want {
 			t.Errorf("asked %q, want %q: %v", asked, want, err)
+		}
+		if strings.HasSuffix(want, "/complete") && body != "yes" || strings.HasSuffix(want, "/fail") && body != `{"message":"no"}` {
+			t.Errorf("%s: sent %q", want, body)
 		}
 		if strings.HasSuffix(want, "/interrupt") {
 			var got map[string]string

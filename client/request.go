@@ -28,6 +28,7 @@ const (
 	typeEvents  = "text/event-stream"
 	typeWasm    = "application/wasm"
 	typeText    = "text/plain"
+	typeBytes   = "application/octet-stream"
 )
 
 // request is what is to be sent.

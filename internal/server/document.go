@@ -41,6 +41,7 @@ func (s *Server) register() {
 	s.addWorkers()
 	s.addInvocations()
 	s.addAnswers()
+	s.addPromises()
 	s.addEntries()
 	s.addFiles()
 	s.addTokens()

@@ -49,6 +49,8 @@ type instance struct {
 	invocations map[string]*api.Invocation
 	logs        []api.LogChunk
 	files       map[string]string
+	promise     api.Promise
+	settler     string // the key that settled it
 }
 
 type heldToken struct {
@@ -213,6 +215,7 @@ func (n *node) create(of, name string, asked api.NewWorker) (w *instance, isNew 
 	}
 	w = &instance{asked: string(b), invocations: map[string]*api.Invocation{}, files: map[string]string{"/hello.txt": "hello"}}
 	w.Component, w.Name, w.Status, w.Created, w.Changed = of, name, api.Idle, epoch, epoch
+	w.promise = api.Promise{Promise: of + "/" + name + "/p", Label: "a test", State: api.PromisePending, Created: epoch}
 	w.Revision = orLatest(asked.Revision, c)
 	w.Args, w.Env, w.Pending, w.Entries = asked.Args, asked.Env, []api.Invocation{}, 1
 	n.workers[of+"/"+name] = w
@@ -296,6 +299,48 @@ func (n *node) Resume(_ context.Context, of, name string) error {
 }
 
 func (n *node) Retry(ctx context.Context, of, name string) error { return n.Resume(ctx, of, name) }
+
+// Promises are one of each worker, which is called p. Its webhook is "hook".
+func (n *node) Promises(_ context.Context, of, name string) (list []api.Promise, err error) {
+	err = n.worker(of, name, func(w *instance) error { list = []api.Promise{w.promise}; return nil })
+	return list, err
+}
+
+func (n *node) Promise(_ context.Context, of, name, promise string) (p api.Promise, err error) {
+	err = n.worker(of, name, func(w *instance) error {
+		if p = w.promise; promise != "p" {
+			return api.NewProblem(api.CodeNoPromise, "no promise "+promise)
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (n *node) SettlePromise(_ context.Context, of, name, promise string, s api.Settlement) (p api.Promise, err error) {
+	err = n.worker(of, name, func(w *instance) error {
+		p := &w.promise
+		switch {
+		case promise != "p":
+			return api.NewProblem(api.CodeNoPromise, "no promise "+promise)
+		case p.State != api.PromisePending && (s.Key == "" || s.Key != w.settler):
+			return api.NewProblem(api.CodePromiseSettled, "settled by "+p.By)
+		}
+		text := string(s.Value)
+		p.State, p.By, p.Settled, p.Value, w.settler = api.PromiseCompleted, s.By, &epoch, &text, s.Key
+		if s.Failed {
+			p.State, p.Value, p.Failure = api.PromiseFailed, nil, text
+		}
+		return nil
+	})
+	if err == nil {
+		p, err = n.Promise(context.Background(), of, name, promise)
+	}
+	return p, err
+}
+
+func (n *node) Webhook(hook string) (of, name, promise string, ok bool) {
+	return "shop", "alice", "p", hook == "hook"
+}
 
 // Invoke knows the functions add, which adds its argument to the worker's sum,
 // print, which writes its argument to stdout, trap, which fails, panic, which

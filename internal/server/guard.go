@@ -100,7 +100,7 @@ func (s *Server) authorize(x *exchange, r *http.Request) *api.Problem {
 
 // checkNames refuses names that nothing can have.
 func checkNames(r *http.Request) *api.Problem {
-	for _, location := range [...]string{"component", "worker"} {
+	for _, location := range [...]string{"component", "worker", "promise"} {
 		if name := r.PathValue(location); name != "" {
 			if err := id.CheckName(name); err != nil {
 				return invalid("path."+location, "%v", err)
@@ -112,7 +112,8 @@ func checkNames(r *http.Request) *api.Problem {
 
 // checkMedia refuses bodies that are not what the operation takes. It is this
 // that keeps a form on a web page, whose browser sends it without asking us, from
-// invoking anything: a form cannot have these types.
+// invoking anything: a form cannot have these types. Where it may have any, the URL
+// is a secret.
 func checkMedia(o *route, r *http.Request) *api.Problem {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || o.any {
 		return nil
@@ -122,7 +123,7 @@ func checkMedia(o *route, r *http.Request) *api.Problem {
 		return nil
 	}
 	want := orElse(o.body, mediaJSON)
-	if given == want {
+	if given == want || want == mediaAny {
 		return nil
 	}
 	media, parameters, err := mime.ParseMediaType(given)

@@ -15,6 +15,7 @@ const (
 	mediaBytes  = "application/octet-stream"
 	mediaTar    = "application/x-tar"
 	mediaText   = "text/plain"
+	mediaAny    = "*/*"
 )
 
 // Paths that many operations are below.
@@ -147,6 +148,37 @@ var operations = byID(append(answers(),
 		id: "cancel-invocation", method: "DELETE", path: workerPath + "/invocations/{key}", needs: need{access.Invoke, oneComponent},
 		summary: "Cancel an invocation that is not done", about: "One that runs is rolled back.",
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoInvocation, api.CodeExpired, api.CodeNotCancelable, api.CodeDiskFull},
+	},
+	operation{
+		id: "list-promises", method: "GET", path: workerPath + "/promises", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "List the promises of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeDamaged},
+		about: "Those that are pending, and those that are settled and still known, in the order in which they were made, without values.",
+	},
+	operation{
+		id: "get-promise", method: "GET", path: workerPath + "/promises/{promise}", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "Get a promise, with its value", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoPromise, api.CodeDamaged},
+	},
+	operation{
+		id: "complete-promise", method: "POST", path: workerPath + "/promises/{promise}/complete", needs: need{access.Invoke, oneComponent},
+		summary: "Complete a promise, once", body: mediaBytes, raw: true,
+		bodies: map[string]string{mediaJSON: "The value, which is the text of the JSON as it is sent"},
+		about:  "The body is the value, at most 256 KiB. It is durable when the answer comes, and the worker goes on if it waits for it. A promise that is settled stays as it is: 409, unless this is the same again with the same key.",
+		codes: []api.Code{
+			api.CodeNoComponent, api.CodeNoWorker, api.CodeNoPromise, api.CodePromiseSettled, api.CodePromisesFull, api.CodeWorkerExited, api.CodeDiskFull, api.CodeDamaged,
+		},
+	},
+	operation{
+		id: "fail-promise", method: "POST", path: workerPath + "/promises/{promise}/fail", needs: need{access.Invoke, oneComponent},
+		summary: "Let a promise fail, once", body: mediaJSON, about: "As complete-promise, with a message in place of a value.",
+		codes: []api.Code{
+			api.CodeNoComponent, api.CodeNoWorker, api.CodeNoPromise, api.CodePromiseSettled, api.CodePromisesFull, api.CodeWorkerExited, api.CodeDiskFull, api.CodeDamaged,
+		},
+	},
+	operation{
+		id: "webhook", method: "POST", path: "/v1/webhooks/{hook}", summary: "Complete a promise by the URL that its worker gave out, once",
+		body: mediaAny, raw: true,
+		about: "It needs no token: nobody can guess the URL. The body, whatever it is and at most 256 KiB, is the value.",
+		codes: []api.Code{api.CodeNoPromise, api.CodeNoWorker, api.CodePromiseSettled, api.CodePromisesFull, api.CodeWorkerExited, api.CodeDiskFull, api.CodeDamaged},
 	},
 	operation{
 		id: "get-logs", method: "GET", long: true, path: workerPath + "/logs", needs: need{access.LookAtWorkers, oneComponent},

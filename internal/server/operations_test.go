@@ -25,6 +25,7 @@ type sample struct {
 	status int
 	// kinds are the scopes of which each one is enough; nil: no token is needed.
 	kinds []string
+	key   string // an idempotency key
 	// before is a request that has to come first.
 	before string
 }
@@ -59,6 +60,11 @@ var samples = map[string]sample{
 	"answer-patch":      {path: alice + "/http/", status: 200, kinds: []string{"invoke"}},
 	"answer-delete":     {path: alice + "/http/a/b", status: 200, kinds: []string{"invoke"}},
 	"answer-options":    {path: alice + "/http/a", status: 200, kinds: []string{"invoke"}},
+	"list-promises":     {path: alice + "/promises", status: 200, kinds: []string{"invoke", "read"}},
+	"get-promise":       {path: alice + "/promises/p", status: 200, kinds: []string{"invoke", "read"}},
+	"complete-promise":  {path: alice + "/promises/p/complete", body: "yes", media: "application/octet-stream", key: "k", others: map[string]string{"application/json": `"yes"`}, status: 200, kinds: []string{"invoke"}},
+	"fail-promise":      {path: alice + "/promises/p/fail", body: `{"message":"no"}`, status: 200, kinds: []string{"invoke"}},
+	"webhook":           {path: "/v1/webhooks/hook", body: "a=b", media: "*/*", status: 200},
 	"get-logs":          {path: alice + "/logs?from=1&to=100&stream=stdout", status: 200, kinds: []string{"invoke", "read"}},
 	"get-oplog":         {path: alice + "/oplog?from=1&to=100&search=x", status: 200, kinds: []string{"invoke", "read"}},
 	"list-files":        {path: alice + "/files", status: 200, kinds: []string{"invoke", "read"}},
@@ -100,6 +106,9 @@ func (c *client) sample(method string, s sample) reply {
 	headers := []string{}
 	if s.media != "" {
 		headers = append(headers, "Content-Type: "+s.media)
+	}
+	if s.key != "" {
+		headers = append(headers, "Idempotency-Key: "+s.key)
 	}
 	return c.do(method, s.path, s.body, headers...)
 }
@@ -209,7 +218,7 @@ func TestEveryOperationIsDocumentedAndAnswersAsItSays(t *testing.T) {
 			if bare, _, _ := strings.Cut(media, ";"); op.RequestBody.Content[bare] == nil {
 				t.Errorf("a body of type %s is not documented", bare)
 			}
-			if again := c.do(method, s.path, body, "Content-Type: "+media); again.StatusCode != s.status {
+			if again := c.do(method, s.path, body, "Content-Type: "+media, "Idempotency-Key: "+orKey(s.key)); again.StatusCode != s.status {
 				t.Errorf("with a body of type %s: got %d %s", media, again.StatusCode, again.body)
 			}
 		}
@@ -232,7 +241,7 @@ func TestEveryOperationRefusesWhatMakesNoSense(t *testing.T) {
 		}
 		if strings.Contains(s.path, "/alice") {
 			refuse(api.CodeInvalid, strings.Replace(s.path, "/alice", "/al%0Aice", 1), "")
-			if op.OperationID != "create-worker" && op.OperationID != "invoke" && op.OperationID != "interrupt-worker" {
+			if op.OperationID != "create-worker" && op.OperationID != "invoke" && op.OperationID != "interrupt-worker" && op.OperationID != "fail-promise" {
 				refuse(api.CodeNoWorker, strings.Replace(s.path, "/alice", "/nobody", 1), "")
 			}
 		}
@@ -243,8 +252,10 @@ func TestEveryOperationRefusesWhatMakesNoSense(t *testing.T) {
 		if op.RequestBody == nil {
 			return
 		}
-		refuse(api.CodeMediaType, s.path, "a=b", "Content-Type: application/x-www-form-urlencoded")
-		refuse(api.CodeMediaType, s.path, "[1]", "Content-Type: text/plain")
+		if s.media != "*/*" { // whose URL is a secret
+			refuse(api.CodeMediaType, s.path, "a=b", "Content-Type: application/x-www-form-urlencoded")
+			refuse(api.CodeMediaType, s.path, "[1]", "Content-Type: text/plain")
+		}
 		over := 1001
 		if op.OperationID == "create-worker" {
 			over = server.MaxFiles + 1
@@ -256,6 +267,13 @@ func TestEveryOperationRefusesWhatMakesNoSense(t *testing.T) {
 			}
 		}
 	})
+}
+
+func orKey(key string) string {
+	if key == "" {
+		return "another"
+	}
+	return key
 }
 
 func orJSON(media string) string {

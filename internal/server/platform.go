@@ -59,6 +59,17 @@ type Platform interface {
 	// Exchange lets a worker answer a request: see waterbear.Platform.
 	Exchange(ctx context.Context, component, name, key string, r *http.Request, wait time.Duration) (*http.Response, error)
 
+	// Promises lists those of a worker, without values.
+	Promises(ctx context.Context, component, name string) ([]api.Promise, error)
+	Promise(ctx context.Context, component, name, promise string) (api.Promise, error)
+	// SettlePromise completes a promise or lets it fail. That is durable when it
+	// returns. One that is settled is CodePromiseSettled, but for who repeats it
+	// with the same key.
+	SettlePromise(ctx context.Context, component, name, promise string, s api.Settlement) (api.Promise, error)
+	// Webhook finds the promise that the end of a URL is for. It is fast, whatever
+	// it is given.
+	Webhook(hook string) (component, name, promise string, ok bool)
+
 	// Logs and Oplog yield committed entries alone. After a problem of CodeDamaged
 	// or CodeExpired the consumer may go on: it concerns the entries it names.
 	Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error]
