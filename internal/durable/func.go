@@ -18,6 +18,10 @@ const (
 	// ReadLocal observes the host and nobody sees it do so: the call is one
 	// entry, written when it has returned.
 	ReadLocal Effect = iota
+	// WriteLocal changes something that belongs to the worker and is outside of
+	// its instance: the call is one entry, and what it says is not visible before
+	// that is durable.
+	WriteLocal
 	// ReadRemote waits for or asks something outside: its intent is committed
 	// first, so that a recovered worker goes on waiting for the same thing.
 	ReadRemote
@@ -31,6 +35,8 @@ func (e Effect) String() string {
 	switch e {
 	case ReadLocal:
 		return "ReadLocal"
+	case WriteLocal:
+		return "WriteLocal"
 	case ReadRemote:
 		return "ReadRemote"
 	case WriteRemote:

@@ -55,7 +55,8 @@ type Config struct {
 // Session is one instance's way to its oplog. It is for one task at a time.
 type Session struct {
 	Config
-	ctx context.Context
+	ctx    context.Context
+	undone []oplog.Span // Skip, all of it
 
 	entry    *oplog.Entry // the next entry that steers replay, once peeked
 	peeked   bool
@@ -71,7 +72,7 @@ type Session struct {
 // NewSession begins at the cursor's first entry. When ctx is done, what waits
 // in a call returns its cause.
 func NewSession(ctx context.Context, c Config) *Session {
-	return &Session{Config: c, ctx: ctx, repeats: map[oplog.Index]Repeat{}}
+	return &Session{Config: c, ctx: ctx, undone: c.Skip, repeats: map[oplog.Index]Repeat{}}
 }
 
 // Replayed is how many entries were taken from the oplog so far.

@@ -43,6 +43,9 @@ func NewCursor(logs storage.Logs, w id.Worker, from, last Index) *Cursor {
 	return &Cursor{logs: logs, worker: w, sum: workerSum(w), next: from, last: last}
 }
 
+// Between reads other entries of the same oplog.
+func (c *Cursor) Between(from, last Index) *Cursor { return NewCursor(c.logs, c.worker, from, last) }
+
 // Next reads the next entry, hints included, or gives ErrEnd. The entry and
 // its bytes are valid until the following Next. Damage is an error, and every
 // later call gives the same one: there is no replaying around a lost entry.

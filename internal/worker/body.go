@@ -112,7 +112,7 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	}
 	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents, Long: c.long})
 	b.http = exchange.New(exchange.Config{
-		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed,
+		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed, Pace: b.meter.pace,
 	})
 	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
 	b.own = platform.System{Session: b.session, Context: &b.self}

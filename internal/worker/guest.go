@@ -149,6 +149,9 @@ func (b *body) callComponent(function string, args json.RawMessage) (json.RawMes
 		return nil, err
 	}
 	result, err := b.guest.component.Call(b.session.Context(), function, values)
+	if err == nil {
+		err = b.system.preview2.Settle()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +180,7 @@ func (b *body) serve(c call) (json.RawMessage, error) {
 	if _, err := b.guest.component.Call(b.session.Context(), c.function, []wit.Value{request, out}); err != nil {
 		return nil, err
 	}
-	if err := b.system.preview2.EndServing(); err != nil {
+	if err := errors.Join(b.system.preview2.EndServing(), b.system.preview2.Settle()); err != nil {
 		return nil, err
 	}
 	return b.serving.Result()

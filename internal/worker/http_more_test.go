@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -173,16 +174,6 @@ func TestWhereAProgramMayGoIsASetting(t *testing.T) {
 	p.refused(err, api.CodeInvalid)
 }
 
-func TestAWaitForARequestThatNeverLeavesIsATrap(t *testing.T) {
-	r := newRemote(t, nil)
-	p := fetches(t, setup{}, api.HTTP{})
-	v, err := p.invoke(fetcher, "unfinished", r.URL)
-	must(t, err)
-	if v.State != api.StateFailed || !strings.Contains(v.Failure.Reason, "outgoing-body") || len(r.requests()) != 0 {
-		t.Errorf("got %s %+v; the remote was asked %q", v.State, v.Failure, r.requests())
-	}
-}
-
 func TestEphemeralWorkersSendRequests(t *testing.T) {
 	r := newRemote(t, nil)
 	p := fetches(t, setup{}, api.HTTP{})
@@ -204,7 +195,11 @@ func TestALongBodyIsSentAndReceivedWhole(t *testing.T) {
 	if !strings.HasPrefix(got, `[{"ok":"abc`) || len(got) != 600_000+len(`[{"ok":""}]`) {
 		t.Errorf("got %.40s, %d bytes", got, len(got))
 	}
-	if got := p.sends("upload", r.URL, 17<<20); !strings.Contains(got, "LastOperationFailed") {
-		t.Errorf("beyond the bound: got %.200s", got)
+	whole := newRemote(t, func(w http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		fmt.Fprint(w, string(body) == letters(20<<20))
+	})
+	if got := p.sends("stream", streaming("PUT", whole.URL), 20<<20, 100_000, 0, []any{}); !strings.Contains(got, `"body":"true"`) {
+		t.Errorf("streamed: got %.200s", got)
 	}
 }

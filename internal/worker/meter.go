@@ -95,6 +95,17 @@ func (m *meter) charge(output bool, bytes int) error {
 	return &LimitError{name, fmt.Sprintf("%d bytes a second over %v", b.rate, rateWindow)}
 }
 
+// pace is how long to wait before bytes can be recorded, if they are to be.
+func (m *meter) pace(bytes int) time.Duration {
+	if !m.enforced || m.calls.fits(m.sched, uint64(bytes)) {
+		return 0
+	}
+	return pause
+}
+
+// pause is how long one waits for a rate to have room.
+const pause = 50 * time.Millisecond
+
 // bucket lets a rate be exceeded for a while, as long as the average stays.
 type bucket struct {
 	rate uint64 // a second; 0: no limit
@@ -110,9 +121,25 @@ func (b *bucket) take(s sched.Scheduler, n uint64) bool {
 	if b.used += n; b.used <= most {
 		return true
 	}
+	b.drain(s)
+	return b.used <= most
+}
+
+func (b *bucket) drain(s sched.Scheduler) {
 	now := s.Monotonic()
 	drained := uint64(float64(b.rate) * (now - b.at).Seconds())
 	b.at = now
 	b.used -= min(b.used, drained)
-	return b.used <= most
+}
+
+// fits reports whether n more, and a little, would not exceed the rate. What
+// never fits is not to be waited for.
+func (b *bucket) fits(s sched.Scheduler, n uint64) bool {
+	n += 1 << 10
+	most := b.rate * uint64(rateWindow/time.Second)
+	if b.used+n <= most || n > most {
+		return true
+	}
+	b.drain(s)
+	return b.used+n <= most
 }

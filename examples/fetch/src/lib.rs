@@ -9,7 +9,7 @@ use wasip2::http::types::{
     OutgoingRequest, RequestOptions, Scheme,
 };
 use wasip2::io::poll::poll;
-use wasip2::io::streams::{InputStream, StreamError};
+use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 wit_bindgen::generate!({ path: "wit", world: "fetch" });
 
@@ -25,6 +25,7 @@ struct Open {
 }
 
 thread_local! {
+    static WRITING: RefCell<Option<(OutputStream, OutgoingBody, FutureIncomingResponse)>> = const { RefCell::new(None) };
     static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) };
 }
 
@@ -80,6 +81,20 @@ fn write(body: OutgoingBody, mut data: &[u8]) -> Result<(), String> {
     }
     drop(stream);
     OutgoingBody::finish(body, None).map_err(show)
+}
+
+/// put writes as programs do that wait for more than one thing.
+fn put(stream: &OutputStream, mut data: &[u8]) -> Result<(), StreamError> {
+    while !data.is_empty() {
+        let n = data.len().min(stream.check_write()? as usize);
+        if n == 0 {
+            stream.subscribe().block();
+            continue;
+        }
+        stream.write(&data[..n])?;
+        data = &data[n..];
+    }
+    Ok(())
 }
 
 fn start(r: &Request, timeouts: (u32, u32, u32)) -> Result<FutureIncomingResponse, String> {
@@ -199,6 +214,91 @@ impl Guest for Component {
         body(answer(&simple("PUT", &url, &content), (0, 0, 0))?)
     }
 
+    fn stream(
+        request: Request, size: u64, piece: u32, pause: u32, trailers: Vec<(String, String)>,
+    ) -> Result<Answer, String> {
+        let out = prepare(&request)?;
+        let body = out.body().map_err(|()| "there is no body")?;
+        let future = outgoing_handler::handle(out, None).map_err(show)?;
+        let stream = body.write().map_err(|()| "the body has no stream")?;
+        let mut sent = 0u64;
+        while sent < size {
+            let n = (size - sent).min(piece as u64);
+            let p: Vec<u8> = (sent..sent + n).map(|i| b'a' + (i % 26) as u8).collect();
+            if put(&stream, &p).is_err() {
+                break; // the answer says why
+            }
+            sent += n;
+            if pause > 0 {
+                monotonic_clock::subscribe_duration(pause as u64 * 1_000_000).block();
+            }
+        }
+        drop(stream);
+        let trailers: Vec<_> = trailers.into_iter().map(|(n, v)| (n, v.into_bytes())).collect();
+        let fields = if trailers.is_empty() { None } else { Some(Fields::from_list(&trailers).map_err(|e| format!("{e:?}"))?) };
+        let finished = OutgoingBody::finish(body, fields);
+        let answer = finish(wait(future)?)?;
+        finished.map_err(show)?;
+        Ok(answer)
+    }
+
+    fn converse(url: String, turns: u32) -> Result<Vec<String>, String> {
+        let out = prepare(&simple("POST", &url, ""))?;
+        let body = out.body().map_err(|()| "there is no body")?;
+        let future = outgoing_handler::handle(out, None).map_err(show)?;
+        let stream = body.write().map_err(|()| "the body has no stream")?;
+        let response = wait(future)?;
+        let incoming = response.consume().map_err(|()| "there is no body")?;
+        let input = incoming.stream().map_err(|()| "the body has no stream")?;
+        let mut lines = vec![];
+        for turn in 0..turns {
+            stream.blocking_write_and_flush(format!("line {turn}\n").as_bytes()).map_err(|e| format!("{e:?}"))?;
+            let mut line = vec![];
+            while line.last() != Some(&b'\n') {
+                line.extend(piece(&input, 1)?.ok_or("the answer has ended")?);
+            }
+            lines.push(String::from_utf8_lossy(&line).trim_end().to_string());
+        }
+        drop(stream);
+        OutgoingBody::finish(body, None).map_err(show)?;
+        while piece(&input, PIECE)?.is_some() {}
+        Ok(lines)
+    }
+
+    fn give_up(url: String) -> Result<Answer, String> {
+        let out = prepare(&simple("POST", &url, ""))?;
+        let body = out.body().map_err(|()| "there is no body")?;
+        let future = outgoing_handler::handle(out, None).map_err(show)?;
+        let stream = body.write().map_err(|()| "the body has no stream")?;
+        stream.blocking_write_and_flush(b"begun").map_err(|e| format!("{e:?}"))?;
+        monotonic_clock::subscribe_duration(1_000_000).block(); // so it leaves
+        drop(stream);
+        drop(body);
+        finish(wait(future)?)
+    }
+
+    fn open(url: String) -> Result<(), String> {
+        let out = prepare(&simple("PUT", &url, ""))?;
+        let body = out.body().map_err(|()| "there is no body")?;
+        let future = outgoing_handler::handle(out, None).map_err(show)?;
+        WRITING.set(Some((body.write().map_err(|()| "the body has no stream")?, body, future)));
+        Ok(())
+    }
+
+    fn more(text: String) -> Result<(), String> {
+        WRITING.with_borrow(|w| {
+            let (stream, _, _) = w.as_ref().ok_or("nothing is open")?;
+            put(stream, text.as_bytes()).map_err(|e| format!("{e:?}"))
+        })
+    }
+
+    fn close() -> Result<Answer, String> {
+        let (stream, body, future) = WRITING.take().ok_or("nothing is open")?;
+        drop(stream);
+        OutgoingBody::finish(body, None).map_err(show)?;
+        finish(wait(future)?)
+    }
+
     fn begin(url: String) -> Result<(), String> {
         let response = wait(start(&simple("GET", &url, ""), (0, 0, 0))?)?;
         let body = response.consume().map_err(|()| "there is no body")?;
@@ -232,14 +332,5 @@ impl Guest for Component {
             return None;
         }
         Some(wait(future).and_then(finish).and_then(body))
-    }
-
-    fn unfinished(url: String) {
-        let out = prepare(&simple("POST", &url, "")).unwrap();
-        let body = out.body().unwrap();
-        let future = outgoing_handler::handle(out, None).unwrap();
-        let stream = body.write().unwrap();
-        stream.blocking_write_and_flush(b"begun").unwrap();
-        future.subscribe().block();
     }
 }

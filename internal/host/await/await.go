@@ -27,9 +27,10 @@ const (
 	HTTP Source = iota + 1
 	Socket
 	Promise
+	Upload
 )
 
-var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket", Promise: "promise"}
+var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket", Promise: "promise", Upload: "body of an HTTP request"}
 
 // Event is something that may come.
 type Event struct {

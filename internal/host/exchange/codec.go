@@ -12,9 +12,11 @@ import (
 // The codes of the recorded functions. A code is never used again for something
 // else.
 const (
-	codeKey  = 30
-	codeSend = 31
-	codeRead = 33
+	codeKey      = 30
+	codeSend     = 31
+	codeRead     = 33
+	codeWrite    = 220
+	codeProgress = 221
 )
 
 var key = durable.Func[durable.None, string]{
@@ -37,8 +39,20 @@ var read = durable.Func[reading, Piece]{
 	Request: codecOf(reading.append, (*decoder).reading, reading.show), Response: codecOf(Piece.append, (*decoder).piece, Piece.show),
 }
 
+var write = durable.Func[chunk, durable.None]{
+	Code: codeWrite, Name: "http.write", Effect: durable.WriteLocal,
+	Request: codecOf(chunk.append, (*decoder).chunk, chunk.show), Response: durable.NoneCodec,
+}
+
+var progress = durable.Func[progressing, Progress]{
+	Code: codeProgress, Name: "http.progress", Effect: durable.ReadLocal,
+	Request: codecOf(progressing.append, (*decoder).progressing, progressing.show), Response: codecOf(Progress.append, (*decoder).progress, Progress.show),
+}
+
 // Funcs lists what this package records.
-func Funcs() []durable.Declared { return []durable.Declared{&key, &send, &read} }
+func Funcs() []durable.Declared {
+	return []durable.Declared{&key, &send, &read, &write, &progress}
+}
 
 func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show func(T) string) durable.Codec[T] {
 	return durable.Codec[T]{
@@ -77,7 +91,7 @@ func (t ticket) append(b []byte) []byte {
 	for _, n := range []uint64{t.Timeouts.Connect, t.Timeouts.FirstByte, t.Timeouts.BetweenBytes, t.length} {
 		b = binary.AppendUvarint(b, n)
 	}
-	return append(b, t.hash[:]...)
+	return append(append(b, flag(t.Streamed)), t.hash[:]...)
 }
 
 func (d *decoder) ticket() (t ticket) {
@@ -88,6 +102,7 @@ func (d *decoder) ticket() (t ticket) {
 	for _, n := range []*uint64{&t.Timeouts.Connect, &t.Timeouts.FirstByte, &t.Timeouts.BetweenBytes, &t.length} {
 		*n = d.uint()
 	}
+	t.Streamed = d.bool()
 	copy(t.hash[:], d.take(sha256.Size))
 	return t
 }
@@ -138,6 +153,45 @@ func (d *decoder) reading() reading {
 func (r reading) show() string {
 	return fmt.Sprintf("of %d behind byte %d, at most %d", r.call, r.past-1, r.limit)
 }
+
+func (c chunk) append(b []byte) []byte {
+	b = append(binary.AppendUvarint(binary.AppendUvarint(b, c.call), c.offset), byte(c.end))
+	return append(appendFields(b, c.trailers), c.bytes...)
+}
+
+func (d *decoder) chunk() (c chunk) {
+	c.call, c.offset = d.uint(), d.uint()
+	if p := d.take(1); p != nil {
+		c.end = Ending(p[0])
+		d.failed = c.end > lastEnding
+	}
+	c.trailers = d.fields()
+	c.bytes = d.take(len(d.b))
+	return c
+}
+
+// progressing asks how far a body has got.
+type progressing struct {
+	call, written, taken uint64
+	block                bool
+}
+
+func (p progressing) append(b []byte) []byte {
+	for _, n := range []uint64{p.call, p.written, p.taken} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return append(b, flag(p.block))
+}
+
+func (d *decoder) progressing() progressing {
+	return progressing{d.uint(), d.uint(), d.uint(), d.bool()}
+}
+
+func (p Progress) append(b []byte) []byte {
+	return append(binary.AppendUvarint(b, p.Taken), flag(p.Over))
+}
+
+func (d *decoder) progress() Progress { return Progress{d.uint(), d.bool()} }
 
 func flag(set bool) byte {
 	if set {

@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/await"
@@ -66,14 +67,19 @@ type Config struct {
 	Policy  func() Policy
 	// Secret is what keys are made with, known to this worker alone.
 	Secret [sha256.Size]byte
+	// Pace, if set, says how long to wait before so many bytes of a body are
+	// recorded: bodies are not too fast for what is recorded in a while, but
+	// wait.
+	Pace func(bytes int) time.Duration
 }
 
 // Exchanges are those of one instance. They are for one task at a time.
 type Exchanges struct {
 	Config
 	replies map[uint64]Reply
-	attempt uint64 // what the program does now
-	keys    uint64 // made in it
+	uploads map[uint64]*upload // of requests whose body follows them
+	attempt uint64             // what the program does now
+	keys    uint64             // made in it
 }
 
 // MaxPiece bounds what one read gives, in bytes.
@@ -81,7 +87,7 @@ const MaxPiece = 64 << 10
 
 // New makes the exchanges of an instance, which has none under way.
 func New(c Config) *Exchanges {
-	return &Exchanges{Config: c, replies: map[uint64]Reply{}}
+	return &Exchanges{Config: c, replies: map[uint64]Reply{}, uploads: map[uint64]*upload{}}
 }
 
 // Begin says which invocation the requests that follow belong to: an attempt that
@@ -103,6 +109,10 @@ func (e *Exchanges) HangUp(call uint64) {
 	if r := e.replies[call]; r != nil {
 		r.Close()
 		delete(e.replies, call)
+	}
+	if u := e.uploads[call]; u != nil {
+		u.Close()
+		delete(e.uploads, call)
 	}
 }
 
@@ -168,6 +178,9 @@ func (e *Exchanges) keyOf(r *Request) string {
 // open begins an exchange anew.
 func (e *Exchanges) open(x *Exchange) Reply {
 	r := x.Request
+	if r.Streamed {
+		r.Source = e.begin(x)
+	}
 	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.Events.Wake)
 }
 
@@ -180,7 +193,11 @@ func (e *Exchanges) revive(x *Exchange) error {
 	if !x.Answered {
 		again, why = x.Request.repeatable() || e.Policy().Repeat, "in doubt: its outcome is not known"
 	}
-	if !again {
+	switch {
+	case x.Ended == Aborted:
+		e.replies[x.Call] = broken{&Failure{Reason: ProtocolError}}
+		return nil
+	case !again, x.Request.Streamed && e.Session.Unrecorded:
 		e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
 		return nil
 	}
@@ -205,7 +222,7 @@ func (e *Exchanges) Event(x *Exchange) await.Event {
 	return v
 }
 
-// ready reports whether it has.
+// ready reports whether more of x has come than the program has seen.
 func (e *Exchanges) ready(x *Exchange) bool {
 	if x.Answered && x.Empty {
 		return true
@@ -216,6 +233,24 @@ func (e *Exchanges) ready(x *Exchange) bool {
 	}
 	_, ok := r.Head()
 	return ok
+}
+
+// pace waits until so many bytes of a body can be recorded.
+func (e *Exchanges) pace(ctx context.Context, bytes int) error {
+	if e.Pace == nil {
+		return nil
+	}
+	for d := e.Pace(bytes); d > 0; d = e.Pace(bytes) {
+		wait := func() error { return e.Sched.Sleep(ctx, d) }
+		if park := e.Events.Park; park != nil {
+			nap := wait
+			wait = func() error { return park(nap) }
+		}
+		if err := wait(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Outcome takes the head of the response, or waits for it.
@@ -247,6 +282,9 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
 		if err = e.revive(x); err == nil && block {
 			err = e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) })
+		}
+		if err == nil {
+			err = e.pace(ctx, int(req.limit))
 		}
 		if err == nil {
 			p, _ = e.replies[x.Call].Read(int(req.limit))

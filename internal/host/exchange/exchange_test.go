@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -249,6 +250,97 @@ func TestARequestThatFitsNoEntryIsRefused(t *testing.T) {
 	})
 }
 
+// TestABodyIsSentAgainFromTheOplogAndGoesOn writes a body of several chunks, of
+// which the process sees only the first ones, in every place where it can end.
+func TestABodyIsSentAgainFromTheOplogAndGoesOn(t *testing.T) {
+	w := newWorld(t)
+	var sources []Source
+	w.answer = func(_ int, r *Request) (Head, []string) {
+		sources = append(sources, r.Source)
+		return Head{Status: 200}, nil
+	}
+	parts := []string{"ab", "", "cde", "f"}
+	program := func(upTo int) func(*Exchanges) error {
+		return func(e *Exchanges) error {
+			x, err := e.Send(Request{Method: "PUT", Streamed: true})
+			for i, p := range parts[:upTo] {
+				end, trailers := Unfinished, []Field(nil)
+				if i == len(parts)-1 {
+					end, trailers = Whole, []Field{{"t", []byte("1")}}
+				}
+				err = errors.Join(err, e.Write(x, []byte(p), end, trailers))
+			}
+			if err != nil {
+				return err
+			}
+			if err := e.Progress(x, false); err != nil {
+				return err
+			}
+			if x.Over {
+				t.Error("nobody takes the body")
+			}
+			source := sources[len(sources)-1]
+			got := ""
+			for len(got) < len(strings.Join(parts[:upTo], "")) {
+				p, err := source.Next(context.Background())
+				if err != nil {
+					return err
+				}
+				got += string(p)
+			}
+			if want := strings.Join(parts[:upTo], ""); got != want {
+				t.Errorf("%d parts: got %q, want %q", upTo, got, want)
+			}
+			if upTo < len(parts) {
+				return nil
+			}
+			if _, err := source.Next(context.Background()); !errors.Is(err, io.EOF) || len(source.Trailers()) != 1 {
+				t.Errorf("it ends with %v and %v", err, source.Trailers())
+			}
+			return nil
+		}
+	}
+	for n := 1; n <= len(parts); n++ {
+		w.store = memory.New()
+		sources = nil
+		w.life(0, program(n))
+		if len(sources) != 1 {
+			t.Fatalf("%d requests were sent", len(sources))
+		}
+		// What was looked at is in the oplog too; the next life has all but that.
+		w.life(w.last()-1, program(n))
+		if len(sources) != 2 {
+			t.Errorf("%d parts: %d requests were sent", n, len(sources))
+		}
+	}
+}
+
+// TestWhatAProgramGivesUpIsNotSentAgain ends a body before its end, and crashes.
+func TestWhatAProgramGivesUpIsNotSentAgain(t *testing.T) {
+	w := newWorld(t)
+	w.answer = func(_ int, r *Request) (Head, []string) { return Head{Status: 200}, nil }
+	program := func(e *Exchanges) error {
+		x, err := e.Send(Request{Method: "PUT", Streamed: true})
+		if err != nil {
+			return err
+		}
+		return errors.Join(e.Write(x, []byte("ab"), Aborted, nil), e.Progress(x, true))
+	}
+	w.life(0, program)
+	w.life(w.last()-1, func(e *Exchanges) error {
+		err := program(e)
+		for call, r := range e.replies {
+			if h, _ := r.Head(); h.Failure == nil || h.Failure.Reason != ProtocolError {
+				t.Errorf("request %d: got %+v", call, h)
+			}
+		}
+		return err
+	})
+	if len(w.sent) != 1 {
+		t.Errorf("it was sent %d times", len(w.sent))
+	}
+}
+
 func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 	texts := rapid.StringN(0, 5, 20)
 	fields := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Field {
@@ -267,6 +359,9 @@ func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 		same(t, send.Response, Head{rapid.Uint16().Draw(t, "status"), fields.Draw(t, "headers"), f})
 		same(t, read.Response, Piece{[]byte(texts.Draw(t, "bytes")), rapid.Bool().Draw(t, "end"), fields.Draw(t, "trailers"), f})
 		same(t, read.Request, reading{rapid.Uint64().Draw(t, "call"), 9, 5, rapid.Bool().Draw(t, "block")})
+		same(t, write.Request, chunk{call: 1, offset: rapid.Uint64().Draw(t, "offset"), end: Whole, trailers: fields.Draw(t, "trailers"), bytes: []byte(texts.Draw(t, "bytes"))})
+		same(t, progress.Request, progressing{1, 2, rapid.Uint64().Draw(t, "taken"), rapid.Bool().Draw(t, "block")})
+		same(t, progress.Response, Progress{rapid.Uint64().Draw(t, "taken"), rapid.Bool().Draw(t, "over")})
 		same(t, key.Response, texts.Draw(t, "key"))
 	})
 }

@@ -17,6 +17,10 @@ type Request struct {
 	Body      []byte
 	Trailers  []Field
 	Timeouts  Timeouts
+	// Streamed says that the body is none of these: it follows by Write.
+	Streamed bool
+	// Source is that body as the client gets it.
+	Source Source
 }
 
 // Timeouts bound a request, each in nanoseconds; 0 is the client's default.
@@ -54,6 +58,12 @@ type Exchange struct {
 	Tag      []byte // the strong entity tag, if there is one
 	Empty    bool   // it has no body
 	Offset   uint64 // bytes of the body that were read
+
+	// What follows is of a request that was sent Streamed.
+	Written uint64 // bytes of its body
+	Taken   uint64 // those that the remote has taken, as far as the program knows
+	Over    bool   // and takes no more
+	Ended   Ending
 }
 
 // value gives the first field of a name.
@@ -129,6 +139,9 @@ func (t ticket) show() string {
 	if t.length > 0 {
 		s += fmt.Sprintf(", %d bytes", t.length)
 	}
+	if t.Streamed {
+		s += ", a body that follows"
+	}
 	if key, ok := value(t.Headers, keyField); ok {
 		s += fmt.Sprintf(", key %q", key)
 	}
@@ -149,6 +162,29 @@ func (p Piece) show() string {
 		s += ", then " + p.Failure.Error()
 	case p.End:
 		s += ", then the end"
+	}
+	return s
+}
+
+func (c chunk) show() string {
+	s := fmt.Sprintf("of %d, %d bytes behind byte %d", c.call, len(c.bytes), c.offset)
+	switch c.end {
+	case Whole:
+		s += ", then the end"
+	case Aborted:
+		s += ", then given up"
+	}
+	return s
+}
+
+func (p progressing) show() string {
+	return fmt.Sprintf("of %d, %d bytes written", p.call, p.written)
+}
+
+func (p Progress) show() string {
+	s := fmt.Sprintf("%d taken", p.Taken)
+	if p.Over {
+		s += ", no more is"
 	}
 	return s
 }

@@ -3,13 +3,16 @@ package live
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
@@ -104,6 +107,7 @@ type httpReply struct {
 	room    sched.Condition
 	cancel  context.CancelCauseFunc
 	watch   watch
+	http2   atomic.Bool // the connection speaks HTTP/2
 
 	mu       sync.Mutex
 	closed   bool
@@ -122,7 +126,10 @@ func (r *httpReply) run(ctx context.Context) {
 	r.watch.phase(ctx, connecting, t.connect, errConnectTimeout)
 	defer r.watch.stop()
 	req, err := r.message(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { r.watch.phase(ctx, writing, t.firstByte, errWriteTimeout) },
+		GotConn: func(c httptrace.GotConnInfo) {
+			r.http2.Store(isHTTP2(c.Conn))
+			r.watch.phase(ctx, writing, t.firstByte, errWriteTimeout)
+		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { r.watch.phase(ctx, awaiting, t.firstByte, errFirstByteTimeout) },
 	}))
 	if err != nil {
@@ -170,6 +177,9 @@ func (r *httpReply) message(ctx context.Context) (*http.Request, error) {
 		}
 		req.Header[name] = append(req.Header[name], string(f.Value))
 	}
+	if r.request.Streamed {
+		r.stream(ctx, req)
+	}
 	for _, f := range r.request.Trailers {
 		if req.Trailer == nil {
 			req.Trailer = http.Header{}
@@ -178,6 +188,12 @@ func (r *httpReply) message(ctx context.Context) (*http.Request, error) {
 		req.Trailer.Add(f.Name, string(f.Value))
 	}
 	return req, nil
+}
+
+// isHTTP2 reports whether a connection speaks it.
+func isHTTP2(c net.Conn) bool {
+	secure, is := c.(*tls.Conn)
+	return is && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // errURI refuses what would lead to another host than the authority says.

@@ -53,6 +53,8 @@ var causes = []struct {
 	reason exchange.Reason
 }{
 	{errDenied, exchange.Denied},
+	{exchange.ErrAborted, exchange.ProtocolError},
+	{errTrailers, exchange.ProtocolError},
 	{errConnectTimeout, exchange.ConnectionTimeout},
 	{errWriteTimeout, exchange.WriteTimeout},
 	{errFirstByteTimeout, exchange.ResponseTimeout},

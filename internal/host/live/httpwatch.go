@@ -98,6 +98,13 @@ func (w *watch) left(ctx context.Context) time.Duration {
 func (w *watch) progress() { w.note(false) }
 func (w *watch) pause()    { w.note(true) }
 
+// sent says that more of the body of the request has left.
+func (w *watch) sent() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = w.sched.Monotonic()
+}
+
 func (w *watch) note(paused bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

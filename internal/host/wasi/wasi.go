@@ -59,6 +59,14 @@ type HTTP interface {
 	Send(r exchange.Request) (*exchange.Exchange, error)
 	// Event is that more of it has come than the program has seen.
 	Event(x *exchange.Exchange) await.Event
+	// Write passes on what follows in the body of one that was sent Streamed, at
+	// most exchange.MaxChunk bytes, and keeps p.
+	Write(x *exchange.Exchange, p []byte, end exchange.Ending, trailers []exchange.Field) error
+	// Progress finds out how much of it the remote has taken, or waits until a
+	// chunk has room.
+	Progress(x *exchange.Exchange, block bool) error
+	// RoomEvent is that a chunk has.
+	RoomEvent(x *exchange.Exchange) await.Event
 	// Outcome takes how the response begins.
 	Outcome(x *exchange.Exchange) (exchange.Head, error)
 	// Read takes up to limit bytes of the body behind that, which may be none

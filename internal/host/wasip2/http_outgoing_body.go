@@ -1,12 +1,14 @@
 package wasip2
 
 import (
+	"github.com/waterbear-run/waterbear/internal/host/await"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
 
-// outgoingBody is an outgoing-body and what was written to it. It is there as long as
+// outgoingBody is an outgoing-body and what was written to it and has not left. It is there as long as
 // the program has the handle, or the message is there that it is the body of.
 type outgoingBody struct {
 	request  bool   // of a request, not of a response
@@ -21,8 +23,8 @@ type outgoingBody struct {
 	// What is written to the body of the response that is given leaves at once:
 	// it answers. Images know nothing of that.
 	answers bool
-	sent    uint64 // bytes
 
+	sent        uint64 // bytes that have left, of a request or a response
 	data        []byte
 	hasTrailers bool
 	trailers    []field
@@ -35,6 +37,7 @@ func (b *outgoingBody) code(c *wasi.Coder) {
 		c.Bool(flag)
 	}
 	wasi.Uint(c, &b.length, 1<<64-1)
+	wasi.Uint(c, &b.sent, 1<<64-1)
 	wasi.Text(c, &b.data, maxHeld)
 	codeFields(c, &b.trailers)
 }
@@ -163,5 +166,55 @@ func (o *bodyOutput) write(s *System, p []byte) error {
 	}
 	s.held += len(p)
 	b.data = append(b.data, p...)
+	if len(b.data) < exchange.MaxChunk {
+		return nil
+	}
+	if t := s.sentWith(o.parent); t != nil {
+		return s.stream(t)
+	}
 	return nil
+}
+
+// room implements narrow. What has not been sent is held, and has room as long as
+// all that is held has.
+func (o *bodyOutput) room(s *System, block bool) (int, error) {
+	b, err := get[*outgoingBody](s, o.parent)
+	if err != nil {
+		return 0, err
+	}
+	t := s.sentWith(o.parent)
+	switch {
+	case !b.wanted:
+		return 0, errClosed
+	case t == nil || t.exchange.Call == 0:
+		return maxTransfer, nil
+	}
+	x := &t.exchange
+	if x.Room()-len(b.data) < exchange.MaxChunk && !x.Over {
+		if err := s.stream(t); err != nil {
+			return 0, err
+		}
+		if x.Room() < exchange.MaxChunk {
+			t.roomy = false
+			if err := s.http.Progress(x, block); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if x.Over {
+		return 0, errClosed
+	}
+	return x.Room() - len(b.data), nil
+}
+
+// room is what a full body of a request waits for.
+type room struct{ *sent }
+
+func (r room) event(s *System) await.Event { return s.http.RoomEvent(&r.exchange) }
+func (r room) come()                       { r.roomy = true }
+
+// full reports whether nothing more of a body has room, as far as is known.
+func (s *System) full(t *sent) bool {
+	b, err := get[*outgoingBody](s, t.body)
+	return err == nil && t.exchange.Call != 0 && !t.exchange.Over && t.exchange.Room() <= len(b.data)
 }

@@ -2,6 +2,8 @@ package wasip2
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/waterbear-run/waterbear/internal/host/await"
@@ -19,13 +21,15 @@ const maxSent = 64
 // body.
 type sent struct {
 	owner uint32
-	// body is the outgoing-body as long as the program has the handle: the request
-	// leaves when it is whole.
+	// body is the outgoing-body as long as the program has the handle. The request
+	// leaves at once when that is whole, or before, and then the body follows.
 	body uint32
 	// ready says that the program was told that more has come. It holds until the
 	// program takes that, whatever has become of the connection meanwhile.
-	ready    bool
-	exchange exchange.Exchange
+	ready bool
+	// roomy says the same of room for more of the body.
+	roomy    bool
+	exchange exchange.Exchange // its Call is 0 until the request has left
 }
 
 func (*sent) kind() kind { return kindSent }
@@ -35,12 +39,17 @@ func (t *sent) code(c *wasi.Coder) {
 	wasi.Uint(c, &t.owner, maxResources)
 	wasi.Uint(c, &t.body, maxResources)
 	c.Bool(&t.ready)
+	c.Bool(&t.roomy)
 	wasi.Uint(c, &x.Call, 1<<64-1)
 	c.Bool(&x.Answered)
 	wasi.Uint(c, &x.Status, 1<<16-1)
 	wasi.Text(c, &x.Tag, maxHeld)
 	c.Bool(&x.Empty)
 	wasi.Uint(c, &x.Offset, 1<<64-1)
+	wasi.Uint(c, &x.Written, 1<<64-1)
+	wasi.Uint(c, &x.Taken, 1<<64-1)
+	c.Bool(&x.Over)
+	wasi.Uint(c, &x.Ended, exchange.Aborted)
 	codeRequest(c, &x.Request)
 }
 
@@ -61,6 +70,7 @@ func codeRequest(c *wasi.Coder, r *exchange.Request) {
 	for _, n := range []*uint64{&r.Timeouts.Connect, &r.Timeouts.FirstByte, &r.Timeouts.BetweenBytes} {
 		wasi.Uint(c, n, 1<<64-1)
 	}
+	c.Bool(&r.Streamed)
 }
 
 func (t *sent) weight() int {
@@ -115,7 +125,8 @@ func (s *System) weighed(t *sent, do func() error) error {
 	return err
 }
 
-// handleOutgoing sends a request, or will when its body is finished.
+// handleOutgoing sends a request, or will when its body is finished, or is too
+// long to wait for that, or the program waits.
 func handleOutgoing(s *System, a []wit.Value) (wit.Value, error) {
 	r, err := take[*outgoingRequest](s, a[0])
 	if err != nil {
@@ -210,39 +221,134 @@ func (s *System) handedOver(body uint32) error {
 	if s.serving != nil && s.serving.body == body {
 		return s.endResponse()
 	}
+	if t := s.sentWith(body); t != nil {
+		return s.dispatch(t)
+	}
+	return nil
+}
+
+// sentWith finds what was sent, or will be, with an outgoing-body, or nil.
+func (s *System) sentWith(body uint32) *sent {
 	for owner := range s.sent {
 		if t := s.ofOwner(owner); t != nil && t.body == body {
-			return s.dispatch(t)
+			return t
 		}
 	}
 	return nil
 }
 
-// dispatch lets a request leave, with its body if it has one.
+// dispatch lets a request leave, with its body if it has one, or what of that has
+// not left.
 func (s *System) dispatch(t *sent) error {
-	f, err := get[*futureResponse](s, t.owner)
-	if err != nil {
-		return err
-	}
 	if t.body != 0 {
 		b, err := get[*outgoingBody](s, t.body)
 		if err != nil {
+			return err
+		}
+		if t.exchange.Call != 0 {
+			end := exchange.Aborted
+			if b.finished {
+				end = exchange.Whole
+			}
+			err := s.follow(t, b, end)
+			s.abandonBody(t.body)
+			t.body = 0
 			return err
 		}
 		data, trailers, whole := b.data, b.trailers, b.finished
 		s.abandonBody(t.body)
 		t.body = 0
 		if !whole { // what there is of it is no request
-			return errors.Join(s.fail(f, &httpError{label(httpProtocolError)}), s.hangUp(t.owner))
+			return s.refuse(t, label(httpProtocolError))
 		}
 		_ = s.weighed(t, func() error {
 			t.exchange.Request.Body, t.exchange.Request.Trailers = data, sentFields(trailers)
 			return nil
 		})
 	}
+	return s.leave(t)
+}
+
+// refuse lets a request end that has not left.
+func (s *System) refuse(t *sent, why wit.Value) error {
+	f, err := get[*futureResponse](s, t.owner)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.fail(f, &httpError{why}), s.hangUp(t.owner))
+}
+
+// stream lets what was written of a body leave, and the request before it.
+func (s *System) stream(t *sent) error {
+	b, err := get[*outgoingBody](s, t.body)
+	if err != nil {
+		return err
+	}
+	if t.exchange.Call == 0 {
+		t.exchange.Request.Streamed = true
+		if err := s.leave(t); err != nil || t.exchange.Call == 0 {
+			return err
+		}
+	}
+	if len(b.data) == 0 {
+		return nil
+	}
+	return s.follow(t, b, exchange.Unfinished)
+}
+
+// follow passes on what was written of a body. It waits only for more than the
+// window, which a program can have written before it had the request sent.
+func (s *System) follow(t *sent, b *outgoingBody, end exchange.Ending) error {
+	data, x := b.data, &t.exchange
+	s.held -= len(data)
+	b.sent += uint64(len(data))
+	b.data = nil
+	for first := true; first || len(data) > 0; first = false {
+		p, last := data[:min(len(data), exchange.MaxChunk)], exchange.Unfinished
+		var trailers []exchange.Field
+		if data = data[len(p):]; len(data) == 0 {
+			last, trailers = end, sentFields(b.trailers)
+		}
+		if x.Room() < len(p) && !x.Over {
+			if err := s.http.Progress(x, true); err != nil {
+				return err
+			}
+		}
+		if err := s.http.Write(x, p[:len(p):len(p)], last, trailers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settle lets leave what programs have written and not finished: they wait, or
+// their invocation has ended.
+func (s *System) Settle() error {
+	unfinished := false
+	for owner := range s.sent {
+		unfinished = unfinished || s.ofOwner(owner).body != 0
+	}
+	if !unfinished {
+		return nil
+	}
+	for _, owner := range slices.Sorted(maps.Keys(s.sent)) {
+		t := s.ofOwner(owner)
+		if t == nil || t.body == 0 {
+			continue
+		}
+		if err := s.stream(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave lets a request leave. One that cannot, for it is too long, has ended then.
+func (s *System) leave(t *sent) error {
 	var x *exchange.Exchange
+	var err error
 	if x, err = s.http.Send(t.exchange.Request); errors.Is(err, exchange.ErrHead) {
-		return errors.Join(s.fail(f, &httpError{wit.Case{Index: httpRequestHeaders, Payload: none}}), s.hangUp(t.owner))
+		return s.refuse(t, wit.Case{Index: httpRequestHeaders, Payload: none})
 	}
 	if err != nil {
 		return err
@@ -261,10 +367,15 @@ func (s *System) fail(f *futureResponse, why *httpError) error {
 
 // outcome is what has come of a request so far.
 func (s *System) outcome(f *futureResponse, t *sent) (wit.Value, error) {
-	switch {
-	case t.body != 0:
-		return none, nil
-	case !t.ready:
+	if t.body != 0 {
+		if err := s.stream(t); err != nil {
+			return nil, err
+		}
+		if f.failure != nil {
+			return getResponse(s, f, nil)
+		}
+	}
+	if !t.ready {
 		if there, err := s.look(t); err != nil || !there {
 			return none, err
 		}
@@ -292,6 +403,9 @@ func (s *System) outcome(f *futureResponse, t *sent) (wit.Value, error) {
 // receive reads a body that comes in. None of it is errClosed once there is an
 // end, of which b knows then.
 func (s *System) receive(b *incomingBody, t *sent, limit int, block bool) ([]byte, error) {
+	if err := s.Settle(); err != nil {
+		return nil, err
+	}
 	var p exchange.Piece
 	err := s.weighed(t, func() (err error) {
 		p, err = s.http.Read(&t.exchange, limit, block || t.ready)

@@ -2,6 +2,7 @@ package wasip2
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/host/await"
@@ -20,6 +21,35 @@ type outside struct {
 	waits   int
 	blocked int // reads that were to block
 	hungUp  []uint64
+	written []string          // the bodies that followed, what they ended with and what it carried
+	taken   exchange.Progress // what the remote has taken beyond what was written
+	looks   int               // how often that was asked for
+}
+
+func (o *outside) Write(x *exchange.Exchange, p []byte, end exchange.Ending, trailers []exchange.Field) error {
+	for uint64(len(o.written)) < x.Call {
+		o.written = append(o.written, "")
+	}
+	text := string(p)
+	if len(p) > 100 {
+		text = fmt.Sprintf("(%d)", len(p))
+	}
+	o.written[x.Call-1] += text + []string{"", ".", "!"}[end]
+	for _, f := range trailers {
+		o.written[x.Call-1] += f.Name + string(f.Value)
+	}
+	x.Written, x.Ended = x.Written+uint64(len(p)), end
+	return nil
+}
+
+func (o *outside) Progress(x *exchange.Exchange, block bool) error {
+	o.looks++
+	if block {
+		o.blocked++
+		o.taken.Taken = x.Written
+	}
+	x.Taken, x.Over = o.taken.Taken, o.taken.Over
+	return nil
 }
 
 func (o *outside) Send(r exchange.Request) (*exchange.Exchange, error) {
@@ -41,6 +71,10 @@ func (o *outside) Wait(deadline uint64, stdin bool, list []await.Event) (await.R
 
 func (o *outside) Event(x *exchange.Exchange) await.Event {
 	return await.Event{Source: await.HTTP, ID: x.Call, Come: func() bool { return o.come }}
+}
+
+func (o *outside) RoomEvent(x *exchange.Exchange) await.Event {
+	return await.Event{Source: await.Upload, ID: x.Call, Come: func() bool { return o.come }}
 }
 
 func (o *outside) Outcome(x *exchange.Exchange) (exchange.Head, error) {
@@ -93,10 +127,6 @@ func TestARequestLeavesWhenItIsWhole(t *testing.T) {
 	out := r.ok(bodyWrite, body)
 	r.ok(writeFlush, out, []byte("hello"))
 	r.drop(out)
-	p := r.call(futureSubscribe, future)
-	r.equal(r.call(ready, p), false)
-	r.equal(r.call(responseGet, future), none)
-	r.traps("whose outgoing-body it has not finished", block, p)
 	if len(o.sent) != 0 {
 		t.Fatal("it left before its body was finished")
 	}
@@ -110,8 +140,173 @@ func TestARequestLeavesWhenItIsWhole(t *testing.T) {
 	r.equal(fmt.Sprint(got), fmt.Sprint(want))
 	r.equal(fmt.Sprint(o.sent[0].Headers, o.sent[0].Trailers), fmt.Sprint([]exchange.Field{{Name: "a", Value: []byte("b")}}, []exchange.Field{{Name: "t", Value: []byte("1")}}))
 	r.equal(r.call(responseGet, future), none)
-	r.drop(p, future)
+	r.drop(future)
 	r.equal(fmt.Sprint(o.hungUp), "[1]")
+	r.empty()
+}
+
+// begun sends a request of which the body goes on, and gives its future, its body
+// and the stream of that.
+func (r *rig) begun(length ...string) (future, body, out wit.Value) {
+	r.t.Helper()
+	m := r.call(newRequestName, r.headers(length...))
+	r.ok("[method]outgoing-request.set-method", m, label(2))
+	r.ok("[method]outgoing-request.set-authority", m, some("h"))
+	body = r.ok(requestBodyName, m)
+	return r.ok(handleName, m, none), body, r.ok(bodyWrite, body)
+}
+
+// TestABodyLeavesWhileItIsWritten lets a request leave by all that the program can
+// wait for, and what follows of its body.
+func TestABodyLeavesWhileItIsWritten(t *testing.T) {
+	for name, wait := range map[string]func(r *rig, future wit.Value){
+		"it waits for the answer":     func(r *rig, future wit.Value) { r.call(block, r.call(futureSubscribe, future)) },
+		"it looks for the answer":     func(r *rig, future wit.Value) { r.call(responseGet, future) },
+		"it asks whether it is there": func(r *rig, future wit.Value) { r.call(ready, r.call(futureSubscribe, future)) },
+		"it sleeps":                   func(r *rig, _ wit.Value) { r.call(block, r.call(subDuration, uint64(1000))) },
+		"its invocation ends":         func(r *rig, _ wit.Value) { must(r.t, r.sys.Settle()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, o := newSender(t)
+			future, body, out := r.begun()
+			r.ok(writeFlush, out, []byte("ab"))
+			r.equal(len(o.sent), 0)
+			wait(r, future)
+			if len(o.sent) != 1 || !o.sent[0].Streamed || o.sent[0].Body != nil {
+				t.Fatalf("got %+v", o.sent)
+			}
+			r.equal(o.written[0], "ab")
+			r.ok(writeFlush, out, []byte("c"))
+			r.equal(o.written[0], "ab")
+			again := r.reopened(wasi.Config{HTTP: o, Events: o})
+			again.ok(writeFlush, out, []byte("d"))
+			wait(again, future)
+			again.equal(o.written[0], "abcd")
+			again.ok(writeFlush, out, []byte("e"))
+			again.drop(out)
+			again.ok(bodyFinish, body, some(again.headers("t", "1")))
+			again.equal(o.written[0], "abcde.t1")
+		})
+	}
+}
+
+func TestALongBodyLeavesInChunks(t *testing.T) {
+	r, o := newSender(t)
+	future, body, out := r.begun()
+	for range exchange.MaxChunk / 4096 {
+		r.equal(len(o.sent), 0)
+		r.ok(writeFlush, out, make([]byte, 4096))
+	}
+	r.equal(o.written[0], fmt.Sprintf("(%d)", exchange.MaxChunk))
+	r.drop(out)
+	r.ok(bodyFinish, body, none)
+	r.equal(o.written[0], fmt.Sprintf("(%d).", exchange.MaxChunk))
+	r.drop(future)
+	r.empty()
+}
+
+// TestABodyHasRoomForAWindow writes as much as there is room for, and waits for
+// more in every way there is.
+func TestABodyHasRoomForAWindow(t *testing.T) {
+	r, o := newSender(t)
+	_, _, out := r.begun()
+	r.ok(checkWriteName, out)
+	r.ok(writeName, out, make([]byte, exchange.MaxChunk))
+	total := exchange.MaxChunk
+	for {
+		n := r.ok(checkWriteName, out).(uint64)
+		if n == 0 {
+			break
+		}
+		r.ok(writeName, out, make([]byte, n))
+		total += int(n)
+	}
+	r.equal(total, exchange.Window)
+	r.traps("check-write has permitted 0", writeName, out, []byte("x"))
+	p := r.call(outSubscribe, out)
+	r.equal(r.call(ready, p), false)
+	o.taken.Taken = exchange.MaxChunk
+	r.equal(r.ok(checkWriteName, out), uint64(exchange.MaxChunk))
+	r.equal(r.call(ready, p), true)
+	r.ok(writeName, out, make([]byte, exchange.MaxChunk))
+	o.come = true
+	r.call(block, p)
+	waits, blocked := o.waits, o.blocked
+	r.equal(r.call(ready, p), true) // what it was told once holds
+	r.equal(o.waits, waits)
+	r.ok(writeFlush, out, []byte("x"))
+	r.equal(o.blocked, blocked+1)
+	o.taken.Over = true
+	for range 2 * exchange.Window / 4096 {
+		if v := r.call(writeFlush, out, make([]byte, 4096)).(wit.Case); v.Index == 1 {
+			r.fails("closed", checkWriteName, out)
+			return
+		}
+	}
+	t.Error("it writes for ever what nobody takes")
+}
+
+func TestABodyThatIsGivenUpIsNotWhole(t *testing.T) {
+	r, o := newSender(t)
+	future, body, out := r.begun()
+	r.ok(writeFlush, out, []byte("ab"))
+	r.call(responseGet, future)
+	r.drop(out, body)
+	r.equal(o.written[0], "ab!")
+	// So is one that is shorter than it is said to be.
+	_, body, out = r.begun("content-length", "3")
+	r.ok(writeFlush, out, []byte("ab"))
+	must(t, r.sys.Settle())
+	r.drop(out)
+	r.fails("HTTP-request-body-size", bodyFinish, body, none)
+	r.equal(o.written[1], "ab!")
+	// Nobody writes for a request of which nothing is wanted back.
+	future, body, out = r.begun()
+	r.ok(writeFlush, out, []byte("ab"))
+	must(t, r.sys.Settle())
+	r.drop(future)
+	r.fails("closed", writeFlush, out, []byte("c"))
+	r.drop(out, body)
+	r.equal(o.written[2], "ab")
+}
+
+// TestABodyOfAnAnswerComesWhileOneIsWritten is a request that goes both ways.
+func TestABodyOfAnAnswerComesWhileOneIsWritten(t *testing.T) {
+	r, o := newSender(t)
+	future, body, out := r.begun()
+	r.ok(writeFlush, out, []byte("a"))
+	o.come, o.head = true, exchange.Head{Status: 200}
+	r.call(block, r.call(futureSubscribe, future))
+	response := r.call(responseGet, future).(wit.Case).Payload.(wit.Case).Payload.(wit.Case).Payload
+	in := r.ok(bodyStream, r.ok(responseConsume, response))
+	for _, text := range []string{"b", "c"} {
+		r.ok(writeFlush, out, []byte(text))
+		o.pieces = []exchange.Piece{{Bytes: []byte(text)}}
+		r = r.reopened(wasi.Config{HTTP: o, Events: o})
+		r.equal(r.ok(blockingRead, in, uint64(9)), []byte(text))
+	}
+	r.equal(o.written[0], "abc")
+	r.drop(out)
+	r.ok(bodyFinish, body, none)
+	r.equal(o.written[0], "abc.")
+}
+
+// TestMoreThanAWindowThatWasWrittenBeforeLeavesAsTheRemoteTakesIt writes much
+// before the request is handed over.
+func TestMoreThanAWindowThatWasWrittenBeforeLeavesAsTheRemoteTakesIt(t *testing.T) {
+	r, o := newSender(t)
+	m := r.request("POST", "h", "/")
+	body := r.ok(requestBodyName, m)
+	out := r.ok(bodyWrite, body)
+	r.ok(checkWriteName, out)
+	r.ok(writeName, out, make([]byte, 3*exchange.Window))
+	future := r.ok(handleName, m, none)
+	r.call(responseGet, future)
+	r.equal(o.written[0], strings.Repeat(fmt.Sprintf("(%d)", exchange.MaxChunk), 12))
+	r.equal(o.blocked > 0, true)
+	r.drop(out)
+	r.ok(bodyFinish, body, none)
+	r.drop(future)
 	r.empty()
 }
 

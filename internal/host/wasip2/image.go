@@ -107,7 +107,7 @@ func (s *System) claimSent() error {
 			case *futureResponse:
 				fits = !t.exchange.Answered
 			case *incomingResponse, *incomingBody:
-				fits = t.exchange.Answered && t.body == 0
+				fits = t.exchange.Answered
 			}
 		}
 		if !fits {

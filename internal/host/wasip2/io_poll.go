@@ -1,6 +1,8 @@
 package wasip2
 
 import (
+	"slices"
+
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
@@ -73,6 +75,10 @@ func (s *System) waitsFor(p *pollable) waitable {
 		if t := s.ofOwner(r.parent); t != nil && !r.closed && !t.ready {
 			return t
 		}
+	case *bodyOutput:
+		if t := s.sentWith(r.parent); t != nil && !r.closed && !t.roomy && s.full(t) {
+			return room{t}
+		}
 	}
 	return nil
 }
@@ -80,14 +86,19 @@ func (s *System) waitsFor(p *pollable) waitable {
 // waits are the events that one wait is for.
 type waits struct {
 	*wasi.Wait
-	s      *System
-	list   []waitable
-	seen   map[waitable]bool
-	unsent bool // one of them waits for a request that has not left
+	s         *System
+	pollables []*pollable
+	list      []waitable
+	seen      map[waitable]bool
 }
 
-func (s *System) newWaits() *waits {
-	return &waits{Wait: wasi.NewWait(s.clocks), s: s, seen: map[waitable]bool{}}
+// newWaits makes the wait for these.
+func (s *System) newWaits(pollables ...*pollable) *waits {
+	e := &waits{Wait: wasi.NewWait(s.clocks), s: s, pollables: pollables, seen: map[waitable]bool{}}
+	for _, p := range pollables {
+		e.add(p)
+	}
+	return e
 }
 
 func (e *waits) add(p *pollable) {
@@ -99,25 +110,32 @@ func (e *waits) add(p *pollable) {
 		e.Stdin = true
 	case w == nil:
 		e.Ready = true
-	case isUnsent(w):
-		e.unsent = true
 	case !e.seen[w]:
 		e.seen[w] = true
 		e.list = append(e.list, w)
 	}
 }
 
+// settle lets what was written leave, unless one of the events has come already,
+// and gives what there is to wait for then.
+func (e *waits) settle() (*waits, error) {
+	if e.Ready || len(e.s.sent) == 0 {
+		return e, nil
+	}
+	err := e.s.Settle()
+	return e.s.newWaits(e.pollables...), err
+}
+
 func isUnsent(w waitable) bool {
 	t, is := w.(*sent)
-	return is && t.body != 0
+	return is && t.exchange.Call == 0
 }
 
 // run waits until one of the events has come, and gives what tells of each
 // whether it has. Each remembers it.
 func (e *waits) run() (func(*pollable) bool, error) {
-	if e.unsent && len(e.list) == 0 && !e.Stdin && e.Deadline() == ambient.Forever {
-		return nil, trap("the program waits for the response to a request whose outgoing-body it has not finished, and for nothing else")
-	}
+	// What has not left is not to be waited for: it has not been asked to.
+	e.list = slices.DeleteFunc(e.list, isUnsent)
 	var r ambient.Readiness
 	var err error
 	if len(e.list) == 0 {
@@ -166,8 +184,10 @@ func (s *System) look(w waitable) (bool, error) {
 
 // pollableReady only looks, and reads a clock only if the answer depends on it.
 func pollableReady(s *System, p *pollable, _ []wit.Value) (wit.Value, error) {
-	e := s.newWaits()
-	e.add(p)
+	e, err := s.newWaits(p).settle()
+	if err != nil {
+		return nil, err
+	}
 	e.Ready = true
 	come, err := e.run()
 	if err != nil {
@@ -195,15 +215,17 @@ func poll(s *System, a []wit.Value) (wit.Value, error) {
 }
 
 func (s *System) poll(handles []wit.Value) (wit.Value, error) {
-	e := s.newWaits()
 	pollables := make([]*pollable, len(handles))
 	for i, h := range handles {
 		p, err := get[*pollable](s, h)
 		if err != nil {
 			return nil, err
 		}
-		e.add(p)
 		pollables[i] = p
+	}
+	e, err := s.newWaits(pollables...).settle()
+	if err != nil {
+		return nil, err
 	}
 	come, err := e.run()
 	if err != nil {

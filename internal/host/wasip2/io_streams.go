@@ -71,7 +71,14 @@ type input interface {
 	ended(s *System) bool
 }
 
-// output is an output-stream. All of them have room at once.
+// narrow is an output-stream that may have no room for a while.
+type narrow interface {
+	// room is how many bytes can be written now. If it is to block there are
+	// maxBlockingWrite at least.
+	room(s *System, block bool) (int, error)
+}
+
+// output is an output-stream. All but those that are narrow have room at once.
 type output interface {
 	resource
 	// write writes all of p, or as much as it can and an error.
@@ -139,8 +146,20 @@ func (s *System) check(o output) (uint64, error) {
 	if st.closed {
 		return 0, errClosed
 	}
-	st.permit = maxTransfer
-	return st.permit, nil
+	n, err := s.space(o, false)
+	st.permit = uint64(n)
+	return st.permit, err
+}
+
+// space is how many bytes can be written to a stream, which its failure closes.
+func (s *System) space(o output, block bool) (int, error) {
+	n, is := o.(narrow)
+	if !is {
+		return maxTransfer, nil
+	}
+	room, err := n.room(s, block)
+	o.state().closed = err != nil
+	return min(room, maxTransfer), err
 }
 
 // spend uses what check has permitted.
@@ -179,17 +198,20 @@ func write(s *System, o output, a []wit.Value) (wit.Value, error) {
 
 func writeAndFlush(s *System, o output, a []wit.Value) (wit.Value, error) {
 	p := a[1].([]byte)
-	if err := checkBlocking(uint64(len(p))); err != nil {
-		return nil, err
-	}
-	return s.ending(nil, s.write(o, p))
+	return s.blockingWrite(o, uint64(len(p)), func() []byte { return p })
 }
 
-func checkBlocking(n uint64) error {
+// blockingWrite writes n bytes as soon as they have room.
+func (s *System) blockingWrite(o output, n uint64, p func() []byte) (wit.Value, error) {
 	if n > maxBlockingWrite {
-		return trap("%d bytes are written to a stream at once with a flush, and %d can be", n, maxBlockingWrite)
+		return nil, trap("%d bytes are written to a stream at once with a flush, and %d can be", n, maxBlockingWrite)
 	}
-	return nil
+	if !o.state().closed {
+		if _, err := s.space(o, true); err != nil {
+			return s.ending(nil, err)
+		}
+	}
+	return s.ending(nil, s.write(o, p()))
 }
 
 // flush has nothing to do: what is written is where it belongs.
@@ -210,10 +232,7 @@ func writeZeroes(s *System, o output, a []wit.Value) (wit.Value, error) {
 
 func writeZeroesAndFlush(s *System, o output, a []wit.Value) (wit.Value, error) {
 	n := a[1].(uint64)
-	if err := checkBlocking(n); err != nil {
-		return nil, err
-	}
-	return s.ending(nil, s.write(o, make([]byte, n)))
+	return s.blockingWrite(o, n, func() []byte { return make([]byte, n) })
 }
 
 // splicing is check-write, read and write in one.
@@ -230,7 +249,12 @@ func splicing(block bool) call {
 
 func (s *System) splice(o output, in input, limit uint64, block bool) (uint64, error) {
 	permit, err := s.check(o)
-	if err != nil {
+	if err == nil && permit == 0 && block {
+		if _, err = s.space(o, true); err == nil {
+			permit, err = s.check(o)
+		}
+	}
+	if err != nil || permit == 0 {
 		return 0, err
 	}
 	p, err := s.read(in, min(limit, permit), block)
