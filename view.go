@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
@@ -173,6 +174,11 @@ func invocationText(b oplog.Body) string {
 	switch b := b.(type) {
 	case *oplog.InvocationAccepted:
 		text := b.Function + "(" + items(b.Args) + ")"
+		if catalog.IsHandler(b.Function) {
+			if q, err := inbound.Parse(b.Args); err == nil {
+				text = fmt.Sprintf("%s %s, %d bytes", q.Method, q.Path, q.Body.Size)
+			}
+		}
 		if b.Key != "" {
 			text += fmt.Sprintf(" key %q", b.Key)
 		}
@@ -214,6 +220,14 @@ func invocationText(b oplog.Body) string {
 		return fmt.Sprintf("archives to come: %d", len(b.Blobs))
 	case *oplog.Archived:
 		return archivedText(b)
+	case *oplog.RequestBody:
+		return fmt.Sprintf("%d bytes", len(b.Bytes))
+	case *oplog.Response:
+		return fmt.Sprintf("status %d, %d fields", b.Status, len(b.Fields))
+	case *oplog.ResponseBody:
+		return fmt.Sprintf("%q", []byte(b.Bytes))
+	case *oplog.ResponseEnd:
+		return b.Failure
 	case *oplog.Due:
 		return fmt.Sprintf("%s at %s", b.Worker, b.At.Time().Format(time.RFC3339))
 	}

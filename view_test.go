@@ -75,6 +75,31 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			`{"at":"1970-01-01T00:00:01Z","reason":"unreachable executed","stack":["main"],"files":"` + zeros + `"}`, `unreachable executed`,
 		},
 		{
+			&oplog.RequestBody{First: 7, Bytes: []byte("abc")},
+			`{"first":7,"bytes":{"text":"abc"}}`, "3 bytes",
+		},
+		{
+			&oplog.InvocationAccepted{
+				At: 1e9, Key: "k", Function: "wasi:http/incoming-handler@0.2.3#handle", Body: 7,
+				Args: oplog.Payload(`[{"method":"PUT","path":"/a?b","body":{"size":0}}]`),
+			},
+			`{"at":"1970-01-01T00:00:01Z","key":"k","function":"wasi:http/incoming-handler@0.2.3#handle",` +
+				`"args":{"text":"[{\"method\":\"PUT\",\"path\":\"/a?b\",\"body\":{\"size\":0}}]"},"queue":0,"body":7}`,
+			`PUT /a?b, 0 bytes key "k"`,
+		},
+		{
+			&oplog.Response{Status: 404, Fields: []oplog.Field{{Name: "a", Value: []byte("b")}}},
+			`{"status":404,"fields":[{"name":"a","value":{"text":"b"}}]}`, "status 404, 1 fields",
+		},
+		{
+			&oplog.ResponseBody{Bytes: []byte("x\n")},
+			`{"bytes":{"text":"x\n"}}`, `"x\n"`,
+		},
+		{
+			&oplog.ResponseEnd{Failure: "the program has not finished it"},
+			`{"failure":"the program has not finished it"}`, "the program has not finished it",
+		},
+		{
 			&oplog.Archiving{At: 1e9, Blobs: make([]storage.Hash, 1)},
 			`{"at":"1970-01-01T00:00:01Z","blobs":["` + zeros + `"]}`, `archives to come: 1`,
 		},
@@ -98,8 +123,8 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s\ngot  %s\nwant %s", got.Kind, got.Body, e.json, got.Text, e.line)
 		}
 	}
-	if len(kinds) != 12 {
-		t.Errorf("saw the kinds %v, want all 12", kinds)
+	if len(kinds) != 17 {
+		t.Errorf("saw the kinds %v, want all 17", kinds)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestGuideScripts(t *testing.T) {
 					_ = p.Wait()
 				}
 			})
-			for _, name := range []string{"counter", "ledger"} {
+			for _, name := range []string{"counter", "ledger", "chat"} {
 				if err := os.CopyFS(filepath.Join(env.WorkDir, "examples", name), os.DirFS(filepath.Join(examples, name))); err != nil {
 					return err
 				}
@@ -70,7 +70,7 @@ var otherwise = map[string]bool{
 // type is what the scripts try, and that the program they are told to write and
 // what they are told to expect are the scripts' files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
-	for name, least := range map[string]int{"getting-started": 20, "components": 15} {
+	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7} {
 		t.Run(name, func(t *testing.T) { triedInGuide(t, name, least) })
 	}
 }

@@ -200,3 +200,18 @@ func TestRequestsAreBounded(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestAFetchEventInJavaScriptAnswers has an engine that takes one request in its
+// life, so its workers are ephemeral.
+func TestAFetchEventInJavaScriptAnswers(t *testing.T) {
+	component := guests.Built(t, "http-javascript")
+	p := serving(t, setup{change: func(c *worker.Config) { c.Defaults.Limits.Memory = 256 << 20 }})
+	p.deploy("js", component)
+	w := id.Worker{Component: "js", Name: "a"}
+	p.create(w, api.NewWorker{Ephemeral: true})
+	body := patternOf(3*inbound.MaxPiece + 1)
+	for range 2 {
+		p.answers(w, "200 Content-Length=19 Content-Type=text/plain;charset=UTF-8 request 1: GET a=b\n", "", "GET", "/?a=b", nil)
+		p.answers(w, "200 content-type=text/x "+string(body), "echo", "PUT", "/echo", bytes.NewReader(body))
+	}
+}
