@@ -94,6 +94,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		program.Release()
 		return nil, err
 	}
+	b.own.Workers = peers{r, b}
 	r.mu.Lock()
 	r.body = b
 	r.mu.Unlock()
@@ -120,6 +121,8 @@ func (p *replay) pass(e *oplog.Entry) {
 		}
 	case *oplog.InvocationCanceled:
 		delete(p.calls, b.Accepted)
+	case *oplog.Suspended:
+		p.r.body.suspensions++
 	}
 }
 

@@ -65,6 +65,9 @@ type body struct {
 	origins *origins
 	owns    *saved // what goes with it
 	calls   uint64 // the session's when the attempt began
+	// suspensions counts the times that the worker has left memory, as far as its
+	// oplog was replayed.
+	suspensions uint64
 	// ephemeral tells that the instance is for one invocation.
 	ephemeral bool
 }

@@ -13,6 +13,7 @@ func (ws *Workers) evictIdle(ctx context.Context) {
 	every := min(max(ws.IdleAfter/4, 10*time.Millisecond), time.Second)
 	for pause := every; ws.Sched.Sleep(ctx, pause) == nil; {
 		now := ws.Sched.Monotonic()
+		ws.sendAway(now-ws.SuspendAfter, 0)
 		all := ws.all()
 		pressing := len(all) >= ws.MaxResident
 		kept := uint64(0)
@@ -112,7 +113,7 @@ func (ws *Workers) makeRoom() {
 		oldest := ws.idle.Front()
 		ws.mu.Unlock()
 		if oldest == nil {
-			ws.hurry()
+			ws.sendAway(-1, ws.bodies.waiting())
 			return
 		}
 		ws.evict(oldest.Value.(*resident))

@@ -23,6 +23,15 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 		return api.Invocation{}, err
 	}
 	defer ws.release(r)
+	return ws.invoke(ctx, r, c, nil)
+}
+
+// patience gives the context in which an invocation's end is waited for, when that
+// begins; nil is the context of all the rest.
+type patience func() context.Context
+
+// invoke is Invoke of a worker that is open.
+func (ws *Workers) invoke(ctx context.Context, r *resident, c api.Call, p patience) (api.Invocation, error) {
 	if err := ws.check(ctx, r, &c); err != nil {
 		return api.Invocation{}, err
 	}
@@ -32,7 +41,7 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 		case err != nil:
 			return api.Invocation{}, err
 		case wait == nil:
-			v, err := r.known(ctx, index, &c)
+			v, err := r.known(ctx, index, &c, p)
 			if isExpired(err) {
 				continue // the key has just been forgotten
 			}
@@ -41,7 +50,7 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 			r.leave(wait)
 			return r.asItIs(ctx, index)
 		}
-		return r.await(ctx, wait)
+		return r.await(ctx, wait, p)
 	}
 }
 
@@ -216,13 +225,20 @@ func (r *resident) leave(w *waiter) {
 }
 
 // await waits for the end of an invocation, and until that is durable.
-func (r *resident) await(ctx context.Context, w *waiter) (api.Invocation, error) {
-	if err := w.changed.Wait(ctx, func() bool {
+func (r *resident) await(ctx context.Context, w *waiter, p patience) (api.Invocation, error) {
+	waiting := ctx
+	if p != nil {
+		waiting = p()
+	}
+	if err := w.changed.Wait(waiting, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return w.end.Body != nil || w.err != nil
 	}); err != nil {
 		r.leave(w)
+		if ctx.Err() == nil && context.Cause(waiting) == errLeave {
+			return api.Invocation{}, errLeave
+		}
 		return api.Invocation{}, r.late(ctx, w.index, err)
 	}
 	// Once it is settled nobody changes w.
@@ -357,7 +373,7 @@ func (ws *Workers) Invocation(ctx context.Context, w id.Worker, key string, wait
 		return api.Invocation{}, err
 	}
 	if wait {
-		return r.known(ctx, index, nil)
+		return r.known(ctx, index, nil, nil)
 	}
 	return r.asItIs(ctx, index)
 }
@@ -378,10 +394,10 @@ func (r *resident) find(key string) (oplog.Index, error) {
 
 // known waits for an invocation that was accepted before. If c is set it has to
 // be the same call.
-func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (api.Invocation, error) {
+func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call, p patience) (api.Invocation, error) {
 	r.mu.Lock()
-	p := r.machine.life.Find(index)
-	if p == nil {
+	pending := r.machine.life.Find(index)
+	if pending == nil {
 		r.mu.Unlock()
 		if err := r.writer.CommitSoon(ctx); err != nil {
 			return api.Invocation{}, r.late(ctx, index, err)
@@ -393,7 +409,7 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 		return v, err
 	}
 	if c != nil {
-		if refused := r.same(c, p.Function, json.RawMessage(p.Args)); refused != nil {
+		if refused := r.same(c, pending.Function, json.RawMessage(pending.Args)); refused != nil {
 			r.mu.Unlock()
 			// Who is told so must not find the key free after a crash.
 			if err := r.writer.CommitSoon(ctx); err != nil {
@@ -406,7 +422,7 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 		r.mu.Unlock()
 		return r.asItIs(ctx, index)
 	}
-	w := r.wait(index, p.InvocationAccepted)
+	w := r.wait(index, pending.InvocationAccepted)
 	switch {
 	case r.machine.life.Stuck != nil:
 		r.settle(index, oplog.Entry{}, r.stuck(r.machine.life.Stuck.Reason))
@@ -414,7 +430,7 @@ func (r *resident) known(ctx context.Context, index oplog.Index, c *api.Call) (a
 		r.settle(index, oplog.Entry{}, r.ended())
 	}
 	r.mu.Unlock()
-	return r.await(ctx, w)
+	return r.await(ctx, w, p)
 }
 
 // same refuses another call under a key that was used.
@@ -454,7 +470,7 @@ func (ws *Workers) Cancel(ctx context.Context, w id.Worker, key string) (api.Inv
 		r.apply(canceled{index})
 	}
 	r.mu.Unlock()
-	v, err := r.known(ctx, index, nil)
+	v, err := r.known(ctx, index, nil, nil)
 	if err == nil && v.State != api.StateCanceled && (v.Failure == nil || v.Failure.Code != api.FailedCanceled) {
 		return v, api.NewProblem(api.CodeNotCancelable, fmt.Sprintf("the invocation %s of %s has ended: %s", key, r.worker, v.State))
 	}

@@ -158,36 +158,13 @@ var errLong = errors.New("the wait is longer than it may take in memory")
 // lingers notes that r waits in memory for what may be long in coming, until the
 // function that it gives is called.
 func (ws *Workers) lingers(r *resident) (leave func()) {
-	ws.mu.Lock()
-	place := ws.lingering.PushBack(r)
-	ws.mu.Unlock()
-	if ws.bodies.waiting() > 0 {
-		ws.hurry()
-	}
-	return func() {
-		ws.mu.Lock()
-		defer ws.mu.Unlock()
-		ws.lingering.Remove(place)
-	}
-}
-
-// hurry lets as many workers leave memory as others wait for an instance, of
-// those that wait in it for what may be long in coming: those first that have
-// waited longest.
-func (ws *Workers) hurry() {
-	n := ws.bodies.waiting()
-	var longest []*resident
-	ws.mu.Lock()
-	for e := ws.lingering.Front(); e != nil && len(longest) < n; e = e.Next() {
-		longest = append(longest, e.Value.(*resident))
-	}
-	ws.mu.Unlock()
-	for _, r := range longest {
+	l := ws.linger(func() {
 		r.mu.Lock()
 		r.hurried = true
 		r.mu.Unlock()
 		r.changed.Wake()
-	}
+	})
+	return func() { ws.depart(l) }
 }
 
 // Settle implements promise.Others for the program of a worker.

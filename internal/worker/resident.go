@@ -23,7 +23,8 @@ type resident struct {
 	worker  id.Worker
 	changed sched.Condition // wakes those who wait for anything below
 
-	users int // guarded by ws.mu: calls under way
+	users  int      // guarded by ws.mu: calls under way
+	awaits *awaited // guarded by ws.mu: an invocation of another worker
 	// alarm is set, and asleep read, by those who have what the worker may wait for;
 	// they cannot take mu. See Workers.wake.
 	alarm, asleep atomic.Bool
@@ -95,6 +96,7 @@ func (r *resident) load(ctx context.Context) {
 		r.machine.over = errClosing
 	}
 	if err == nil && life.Last > 0 {
+		r.recall()
 		// Something may have become due since it was last in mind, or have happened:
 		// then the agenda has it.
 		at, ok := r.ws.Agenda.Due(r.worker)
@@ -225,6 +227,7 @@ func (r *resident) record(body oplog.Body) (oplog.Index, error) {
 		w.attempts = r.attempts(ended)
 	}
 	r.machine.life.Apply(entry)
+	r.awaitsNothing(body)
 	r.ws.stats.count(body)
 	switch body.(type) {
 	case *oplog.InvocationStarted, *oplog.InvocationAccepted,

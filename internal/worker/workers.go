@@ -74,9 +74,10 @@ type Workers struct {
 	mu        sync.Mutex
 	residents map[id.Worker]*resident
 	idle      *list.List // of *resident with an instance at rest, the longest first
-	lingering *list.List // of *resident whose instance waits for promises, likewise
 	places    map[*resident]*list.Element
 	revisions map[revisionKey]*api.Revision
+	lingering lingerers // whose instances wait for what may be long in coming
+	turns     uint64    // of those who wait for others: see awaited
 	closing   bool
 	components
 }
@@ -99,7 +100,7 @@ const wakers = 4
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
 		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
-		residents: map[id.Worker]*resident{}, idle: list.New(), lingering: list.New(), places: map[*resident]*list.Element{},
+		residents: map[id.Worker]*resident{}, idle: list.New(), lingering: lingerers{all: list.New()}, places: map[*resident]*list.Element{},
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed, ws.keeper.changed = c.Sched.NewCondition(), c.Sched.NewCondition()

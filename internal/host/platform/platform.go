@@ -34,6 +34,7 @@ type System struct {
 	// Session is where calls are recorded.
 	Session *durable.Session
 	Context Context
+	Workers Workers // nil for programs that are run
 
 	keys uint64 // made in the invocation
 }
@@ -82,6 +83,7 @@ type call func(s *System, a []wit.Value) (wit.Value, error)
 func interfaces() []interfaceOf {
 	return []interfaceOf{
 		contextInterface(),
+		workersInterface(),
 	}
 }
 
@@ -183,7 +185,7 @@ func must(b []byte, err error) []byte {
 
 // Funcs are the recorded functions, for those who read oplogs.
 func Funcs() []durable.Declared {
-	list := []durable.Declared{&key}
+	list := []durable.Declared{&key, &invokeFunc, &startFunc, &resultFunc, &pollFunc}
 	for _, i := range typed() {
 		for _, f := range i.functions {
 			if f.code != 0 {
