@@ -161,6 +161,8 @@ var imports = map[string][]string{
 		"internal/component",
 		"internal/component/canon",
 		"internal/durable",
+		"internal/host/await",
+		"internal/host/promise",
 		"internal/wasm",
 		"wit",
 		"wit/durable",

@@ -118,10 +118,10 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed, Pace: b.meter.pace,
 	})
 	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
-	b.own = platform.System{Session: b.session, Context: &b.self}
 	b.promises = promise.New(promise.Config{
 		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
 	})
+	b.own = platform.System{Session: b.session, Context: &b.self, Promises: b.promises, Clock: b.clocks}
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)

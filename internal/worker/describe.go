@@ -159,6 +159,11 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 		Created: c.At.Time(), Changed: s.Changed.Time(), Args: append([]string{}, c.Args...), Env: append([]string{}, c.Env...),
 		Queue: s.Waiting, Entries: s.Last,
 	}
+	if r != nil && r.machine.phase == busy && s.Suspended != nil {
+		here := *s
+		here.Suspended = nil // it has come back
+		s = &here
+	}
 	v.Status, v.Reason = statusOf(s)
 	switch v.Status {
 	case api.Interrupted, api.Failed, api.Exited:

@@ -11,6 +11,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
+	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
@@ -35,7 +36,9 @@ type process struct {
 // build makes an instance whose every observation goes through session.
 func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
 	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
-	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{Session: session, Context: self}}
+	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{
+		Session: session, Context: self, Promises: promise.New(promise.Config{Session: session}),
+	}}
 	for i, d := range c.Dirs {
 		p.mounts = append(p.mounts, mounted{Shown: &hostdir.Shown{
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,

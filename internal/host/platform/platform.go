@@ -35,6 +35,9 @@ type System struct {
 	Session *durable.Session
 	Context Context
 	Workers Workers // nil for programs that are run
+	// Promises are the program's, and Clock is what waits for them go by.
+	Promises Promises
+	Clock    Clock
 
 	keys uint64 // made in the invocation
 }
@@ -84,6 +87,7 @@ func interfaces() []interfaceOf {
 	return []interfaceOf{
 		contextInterface(),
 		workersInterface(),
+		promisesInterface(),
 	}
 }
 

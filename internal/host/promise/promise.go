@@ -165,17 +165,21 @@ func (p *Promises) name(label string, n uint64) string {
 	return nameBits.EncodeToString(p.sum("promise", n).text(label).Sum(nil)[:16])
 }
 
-// Take gives what has become of a promise, and does not wait for it.
-func (p *Promises) Take(promise string) (Outcome, State, error) {
+// Take gives what has become of a promise, if anything has, and does not wait
+// for it.
+func (p *Promises) Take(promise string) (o Outcome, settled bool, r Refusal, err error) {
 	name, refusal := p.own(promise)
 	if refusal != 0 {
-		return Outcome{}, Missing, nil
+		return o, false, refusal, nil
 	}
 	t, err := durable.Run(p.Session, &take, name, func(_ context.Context, name string) (taken, error) {
 		o, state, err := p.Owner.Take(name)
 		return taken{state, o.Value}, err
 	})
-	return Outcome{t.state == Failed, slices.Clone(t.value)}, t.state, err
+	if err == nil && t.state == Missing {
+		r = Unknown
+	}
+	return Outcome{t.state == Failed, slices.Clone(t.value)}, t.state == Completed || t.state == Failed, r, err
 }
 
 // Withdraw makes that nobody can settle a promise any more.
