@@ -11,9 +11,11 @@ import (
 	"github.com/waterbear-run/waterbear/internal/access"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/gateway"
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/routes"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -107,6 +109,8 @@ type Platform struct {
 	hooks   *access.Hooks
 	workers *worker.Workers
 	http    *live.HTTP
+	routes  *routes.Store
+	gateway *gateway.Gateway
 	keeping sched.Task // keeps house
 	end     context.CancelCauseFunc
 }
@@ -158,6 +162,9 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 		IdleAfter: or(o.IdleAfter, DefaultIdleAfter), SuspendAfter: or(o.SuspendAfter, DefaultSuspendAfter),
 		ImageAfter: or(o.ImageAfter, DefaultImageAfter), Webhook: p.webhookURL,
 	})
+	if err := p.openRoutes(ctx); err != nil {
+		return err
+	}
 	ctx, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	p.keeping = n.sched.Go("keep house", func() { n.keepHouse(ctx) })
 	n.platform = p

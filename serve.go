@@ -22,3 +22,7 @@ func (p *Platform) Serve(ctx context.Context, l net.Listener, t *tls.Config, c S
 	}
 	return s.Serve(ctx, l, t)
 }
+
+// PublicConfig says at what other address requests of anybody are answered, and by
+// what: Platform.RouteHandler.
+type PublicConfig = server.Public

@@ -334,6 +334,9 @@ type Call struct {
 	Async bool
 	// Caller is set by the platform for the calls of workers.
 	Caller *Caller
+	// Existing refuses to make the worker if it is not there, and Ephemeral makes
+	// it an ephemeral one, which it has to be if it is there.
+	Existing, Ephemeral bool
 }
 
 // MediaWAVE is the media type of arguments in WAVE.

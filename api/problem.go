@@ -46,7 +46,9 @@ const (
 	CodeExpired          Code = "expired"       // it was there, and retention has let go of it
 	CodeNoFile           Code = "no-file"
 	CodeNoToken          Code = "no-token"
-	CodeNoFunction       Code = "no-function" // the component exports none of this name
+	CodeUnknownRoute     Code = "unknown-route"  // no route of a worker has this name
+	CodeRouteConflict    Code = "route-conflict" // two routes are for the same requests
+	CodeNoFunction       Code = "no-function"    // the component exports none of this name
 	CodeBadArguments     Code = "bad-arguments"
 	CodeBadProgram       Code = "bad-program"   // the module cannot be run
 	CodeKeyReused        Code = "key-reused"    // a different call under a used key
@@ -89,6 +91,8 @@ var problems = map[Code]struct {
 	CodeExpired:          {http.StatusGone, "It is older than what is kept"},
 	CodeNoFile:           {http.StatusNotFound, "No such file"},
 	CodeNoToken:          {http.StatusNotFound, "No such token"},
+	CodeUnknownRoute:     {http.StatusNotFound, "No such route"},
+	CodeRouteConflict:    {http.StatusConflict, "The routes overlap"},
 	CodeNoFunction:       {http.StatusNotFound, "No such function"},
 	CodeBadArguments:     {http.StatusUnprocessableEntity, "The arguments do not fit the function"},
 	CodeBadProgram:       {http.StatusUnprocessableEntity, "The program cannot be run"},

@@ -255,6 +255,9 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		case strings.HasSuffix(r.URL.Path, "/wit"):
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		case r.URL.Path == "/v1/openapi":
+			w.Header().Set("Content-Type", "application/openapi+json")
+			_, _ = io.WriteString(w, "{}")
 		default:
 			answer(w, http.StatusOK, struct{}{})
 		}
@@ -285,9 +288,17 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		"POST /v1/workers/shop/alice/promises/p/fail": func() error {
 			return second(c.SettlePromise(ctx, "shop", "alice", "p", api.Settlement{Failed: true, Value: []byte("no")}))
 		},
-		"GET /v1/tokens":       func() error { return second(c.Tokens(ctx)) },
-		"POST /v1/tokens":      func() error { return second(c.CreateToken(ctx, api.NewToken{Name: "ci"})) },
-		"DELETE /v1/tokens/ci": func() error { return c.DeleteToken(ctx, "ci") },
+		"GET /v1/tokens":             func() error { return second(c.Tokens(ctx)) },
+		"POST /v1/tokens":            func() error { return second(c.CreateToken(ctx, api.NewToken{Name: "ci"})) },
+		"DELETE /v1/tokens/ci":       func() error { return c.DeleteToken(ctx, "ci") },
+		"GET /v1/routes":             func() error { return second(c.Routes(ctx)) },
+		"GET /v1/routes/r":           func() error { return second(c.Route(ctx, "r")) },
+		"PUT /v1/routes/r":           func() error { return second(c.SetRoute(ctx, api.Route{Name: "r"})) },
+		"DELETE /v1/routes/r":        func() error { return c.DeleteRoute(ctx, "r") },
+		"PUT /v1/routes":             func() error { return second(c.ApplyRoutes(ctx, api.Routes{}, false)) },
+		"PUT /v1/routes?dryRun=true": func() error { return second(c.ApplyRoutes(ctx, api.Routes{}, true)) },
+		"GET /v1/openapi":            func() error { return second(c.RoutesOpenAPI(ctx, "")) },
+		"GET /v1/openapi?host=h":     func() error { return second(c.RoutesOpenAPI(ctx, "h")) },
 	} {
 		if err := ask(); err != nil || asked != want {
 			t.Errorf("asked %q, want %q: %v", asked, want, err)

@@ -29,6 +29,7 @@ const (
 	typeWasm    = "application/wasm"
 	typeText    = "text/plain"
 	typeBytes   = "application/octet-stream"
+	typeOpenAPI = "application/openapi+json"
 )
 
 // request is what is to be sent.

@@ -25,6 +25,8 @@ const (
 	Invoke          Action = "invoke or cancel"
 	CreateWorkers   Action = "create workers"
 	ControlWorkers  Action = "interrupt, resume or retry workers"
+	LookAtRoutes    Action = "look at routes"
+	ChangeRoutes    Action = "change routes"
 )
 
 // The kinds of scopes.
@@ -53,6 +55,10 @@ var allowed = map[Action][]string{
 	Invoke:          {scopeInvoke},
 	CreateWorkers:   {scopeInvoke},
 	ControlWorkers:  {scopeInvoke},
+	// A route can stand before those of any other component, so it is for those who
+	// answer for all of them.
+	LookAtRoutes: {scopeRead, scopeDeploy},
+	ChangeRoutes: {scopeDeploy},
 }
 
 // Need is what a request needs to be allowed: an action on a component, or on

@@ -34,6 +34,11 @@ type config struct {
 	maxRequests    int
 	timeout        time.Duration
 	grace          time.Duration
+	routesListen   string
+	routesCert     string
+	routesKey      string
+	accessLog      string
+	routesOpenAPI  string
 
 	settings []*setting
 }
@@ -125,6 +130,11 @@ func (c *config) declare() []*setting {
 		{key: "http.in-doubt", arg: "fail|retry", preset: d.HTTP.InDoubt, value: oneOf(&out.InDoubt, "fail", "retry"), meaning: "of one without a key that a crash leaves in doubt"},
 		{key: "http.max-response", arg: "SIZE", preset: sizeText(d.HTTP.MaxResponse), value: size(&out.MaxResponse, 1, 1<<40), meaning: "longest body of what they get"},
 		{key: "http.max-request", arg: "SIZE", preset: sizeText(d.HTTP.MaxRequest), value: size(&out.MaxRequest, 1, 1<<40), meaning: "longest body of a request that they answer"},
+		{key: "routes.listen", arg: "HOST:PORT", value: optionalAddress(&c.routesListen), meaning: "where to serve routes, to anybody; without it they are not"},
+		{key: "routes.tls-cert", arg: "FILE", value: optional(&c.routesCert), meaning: "certificate chain for that; by default tls.cert"},
+		{key: "routes.tls-key", arg: "FILE", value: optional(&c.routesKey), meaning: "its private key, as PEM"},
+		{key: "routes.access-log", arg: "stderr|FILE", value: optional(&c.accessLog), meaning: "where each request of routes is logged, as JSON in a file"},
+		{key: "routes.openapi", arg: "PATH", value: urlPath(&c.routesOpenAPI), meaning: "where routes are described; without it not to anybody"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }

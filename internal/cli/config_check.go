@@ -27,8 +27,10 @@ func (c *config) check() []error {
 	if err := c.checkState(); err != nil {
 		wrong = append(wrong, err)
 	}
-	if err := c.checkTLS(); err != nil {
-		wrong = append(wrong, err)
+	for _, pair := range [][2]string{{"tls.cert", "tls.key"}, {"routes.tls-cert", "routes.tls-key"}} {
+		if err := c.checkTLS(pair[0], pair[1]); err != nil {
+			wrong = append(wrong, err)
+		}
 	}
 	if err := c.checkAuth(); err != nil {
 		wrong = append(wrong, err)
@@ -61,18 +63,19 @@ func (c *config) checkState() error {
 	return nil
 }
 
-func (c *config) checkTLS() error {
+func (c *config) checkTLS(certKey, keyKey string) error {
+	cert, key := c.setting(certKey), c.setting(keyKey)
 	switch {
-	case c.tlsCert == "" && c.tlsKey == "":
+	case cert.text() == "" && key.text() == "":
 		return nil
-	case c.tlsKey == "":
-		return c.setting("tls.cert").wrong("a certificate needs its private key; give tls.key too")
-	case c.tlsCert == "":
-		return c.setting("tls.key").wrong("a private key needs its certificate; give tls.cert too")
+	case key.text() == "":
+		return cert.wrong("a certificate needs its private key; give %s too", keyKey)
+	case cert.text() == "":
+		return key.wrong("a private key needs its certificate; give %s too", certKey)
 	}
-	_, err := tls.LoadX509KeyPair(c.tlsCert, c.tlsKey)
+	_, err := tls.LoadX509KeyPair(cert.text(), key.text())
 	if err != nil {
-		return c.setting("tls.cert").wrong("load %s with the key %s: %w", shellQuote(c.tlsCert), shellQuote(c.tlsKey), err)
+		return cert.wrong("load %s with the key %s: %w", shellQuote(cert.text()), shellQuote(key.text()), err)
 	}
 	return nil
 }
@@ -120,16 +123,17 @@ func (c *config) adminSecret() (string, error) {
 	return secret, nil
 }
 
-// explainListen adds the next step to an error of listening.
-func (c *config) explainListen(err error) error {
-	listen := c.setting("listen")
+// explainListen adds the next step to an error of listening at what a setting
+// says.
+func (c *config) explainListen(key, at string, err error) error {
+	listen := c.setting(key)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return listen.wrong("%s is in use, perhaps by another `waterbear server`; give another port, or 0 for a free one", c.listen)
+		return listen.wrong("%s is in use, perhaps by another `waterbear server`; give another port, or 0 for a free one", at)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return listen.wrong("this machine does not have the address of %s", c.listen)
+		return listen.wrong("this machine does not have the address of %s", at)
 	case errors.Is(err, syscall.EACCES):
-		return listen.wrong("only a privileged user may listen on %s; give a port from 1024 on", c.listen)
+		return listen.wrong("only a privileged user may listen on %s; give a port from 1024 on", at)
 	}
 	return listen.wrong("%w", err)
 }

@@ -54,6 +54,11 @@ var samples = map[string]struct{ one, other, bad string }{
 	"http.max-response":     {"1KiB", "1GiB", "0"},
 	"http.max-request":      {"1KiB", "1GiB", "0"},
 	"http.timeout":          {"1s", "24h", "0"},
+	"routes.listen":         {":8080", "[::1]:80", "example.com:80"},
+	"routes.tls-cert":       {"a.pem", "b.pem", "\x00"},
+	"routes.tls-key":        {"a.key", "b.key", "\x00"},
+	"routes.access-log":     {"stderr", "/var/log/access.log", "\x00"},
+	"routes.openapi":        {"/openapi.json", "/", "openapi"},
 	"grace":                 {"0s", "24h", "forever"},
 }
 

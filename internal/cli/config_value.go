@@ -60,6 +60,27 @@ func optional(to *string) value {
 	return written{to, func(string) error { return nil }}
 }
 
+// optionalAddress is an address or nothing.
+func optionalAddress(to *string) value {
+	check := address(to).(written).check
+	return written{to, func(s string) error {
+		if s == "" {
+			return nil
+		}
+		return check(s)
+	}}
+}
+
+// urlPath is a path of a URL or nothing.
+func urlPath(to *string) value {
+	return written{to, func(s string) error {
+		if s != "" && (s[0] != '/' || strings.ContainsAny(s, "{}%?#")) {
+			return errors.New("want a path such as /openapi.json")
+		}
+		return nil
+	}}
+}
+
 // choice is a value that is one of a few words.
 type choice struct {
 	written

@@ -60,17 +60,18 @@ func TestGuideScripts(t *testing.T) {
 // otherwise are commands of the guide that its script does in its own way, for
 // it starts and kills servers, or that only show what others print.
 var otherwise = map[string]bool{
-	"go install ./cmd/waterbear":             true,
-	"waterbear server":                       true,
-	"kill -9 $(pgrep -f 'waterbear server')": true,
-	"waterbear invoke counter/alice rest 20": true,
+	"go install ./cmd/waterbear":                      true,
+	"waterbear server":                                true,
+	"waterbear server --routes-listen 127.0.0.1:8080": true,
+	"kill -9 $(pgrep -f 'waterbear server')":          true,
+	"waterbear invoke counter/alice rest 20":          true,
 }
 
 // TestEveryCommandOfTheGuideIsTried demands that what a new user is told to
 // type is what the scripts try, and that the program they are told to write and
 // what they are told to expect are the scripts' files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
-	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7} {
+	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7, "routes": 15} {
 		t.Run(name, func(t *testing.T) { triedInGuide(t, name, least) })
 	}
 }
@@ -95,7 +96,7 @@ func triedInGuide(t *testing.T, name string, least int) {
 			continue
 		}
 		commands++
-		if command = strings.ReplaceAll(command, client.DefaultURL, "$"+serverVariable); !tried[command] && !otherwise[command] {
+		if command = strings.NewReplacer(client.DefaultURL, "$"+serverVariable, "http://127.0.0.1:8080", "$ROUTES").Replace(command); !tried[command] && !otherwise[command] {
 			t.Errorf("no script tries `%s`", command)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -45,8 +46,11 @@ func TestServerScripts(t *testing.T) {
 
 var listening = regexp.MustCompile(`listening on (https?://([^ ,]+))`)
 
+var routing = regexp.MustCompile(`serving routes on (https?://[^ ,]+)`)
+
 // serveCmd starts a server and waits until it listens: serve NAME [FLAGS...].
-// $WATERBEAR_SERVER is its URL, which the next one of the script has again.
+// $WATERBEAR_SERVER is its URL, which the next one of the script has again, and
+// $ROUTES that of its routes.
 func serveCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: serve NAME [FLAGS...]")
@@ -61,6 +65,10 @@ func serveCmd(ts *testscript.TestScript, neg bool, args []string) {
 	out := args[0] + ".out"
 	awaitCmd(ts, false, []string{out, listening.String()})
 	found := listening.FindStringSubmatch(ts.ReadFile(out))
+	if slices.Contains(args, "--routes-listen") {
+		awaitCmd(ts, false, []string{out, routing.String()})
+		ts.Setenv("ROUTES", routing.FindStringSubmatch(ts.ReadFile(out))[1])
+	}
 	ts.Setenv(serverVariable, found[1])
 	ts.Setenv("LISTEN", found[2])
 }

@@ -137,14 +137,22 @@ func (a *app) serve(ctx context.Context, c *config) error {
 		pair.warn(log)
 	}
 	notify := notifier{a.env.get(notifyVariable)}
-	ctx, watch := a.watchSignals(ctx, log, notify, pair)
+	routes, err := c.openPublic(pair, log)
+	if err != nil {
+		return err
+	}
+	defer routes.close()
+	ctx, watch := a.watchSignals(ctx, log, notify, func() {
+		pair.reload(log)
+		routes.reload(pair, log)
+	})
 	defer watch.stop()
 
 	// Before the state is opened, so that a port in use is said at once and
 	// nobody is refused while the server comes up.
 	l, err := net.Listen("tcp", c.listen)
 	if err != nil {
-		return c.explainListen(err)
+		return c.explainListen("listen", c.listen, err)
 	}
 	defer l.Close()
 	if addr, ok := l.Addr().(*net.TCPAddr); c.auth == authOff && (!ok || !addr.IP.IsLoopback()) {
@@ -152,7 +160,7 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	}
 	node, err := c.openNode(ctx, log)
 	if err == nil {
-		err = a.serveNode(ctx, c, log, node.Platform(), l, pair, notify)
+		err = a.serveNode(ctx, c, log, node.Platform(), l, pair, routes, notify)
 		if closed := node.Close(); err == nil {
 			err = closed
 		}
@@ -165,13 +173,18 @@ func (a *app) serve(ctx context.Context, c *config) error {
 }
 
 // serveNode serves what is open until ctx is done.
-func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *waterbear.Platform, l net.Listener, pair *keyPair, notify notifier) error {
+func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *waterbear.Platform, l net.Listener, pair *keyPair, routes *public, notify notifier) error {
 	secret, err := c.firstToken(ctx, p)
 	if err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(a.stdout, c.startLine(l.Addr())); err != nil {
 		return err
+	}
+	if routes != nil {
+		if _, err := fmt.Fprintln(a.stdout, routes.startLine()); err != nil {
+			return err
+		}
 	}
 	if secret != "" {
 		if _, err := fmt.Fprintf(a.stdout, "waterbear: the token %q may do anything and is shown only now: %s\n", adminToken, secret); err != nil {
@@ -184,7 +197,13 @@ func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *wat
 	if err := notify.send("READY=1"); err != nil {
 		log.Warn("tell the service manager that the server is ready", "error", err)
 	}
-	return p.Serve(ctx, l, pair.tlsConfig(), c.serving(log))
+	serving := c.serving(log)
+	var stderr *slog.Logger
+	if c.accessLog == accessLogStderr {
+		stderr = log
+	}
+	serving.Public = routes.serving(c, log, p, stderr)
+	return p.Serve(ctx, l, pair.tlsConfig(), serving)
 }
 
 // startLine tells a person all they need to begin.

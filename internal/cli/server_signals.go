@@ -23,7 +23,7 @@ type signalWatch struct {
 // watchSignals takes the signals over from the command line: SIGHUP reloads,
 // and the first SIGINT or SIGTERM cancels the context it gives; after that the
 // kernel's default holds, so that the second ends the process at once.
-func (a *app) watchSignals(ctx context.Context, log *slog.Logger, notify notifier, pair *keyPair) (context.Context, *signalWatch) {
+func (a *app) watchSignals(ctx context.Context, log *slog.Logger, notify notifier, reload func()) (context.Context, *signalWatch) {
 	w := &signalWatch{channel: make(chan os.Signal, 4), done: make(chan struct{})}
 	stopping := []os.Signal{}
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -50,7 +50,7 @@ func (a *app) watchSignals(ctx context.Context, log *slog.Logger, notify notifie
 			case sig := <-w.channel:
 				switch {
 				case sig == syscall.SIGHUP:
-					pair.reload(log)
+					reload()
 				case stopped:
 					// It came before the default was in place again.
 					_ = syscall.Kill(os.Getpid(), sig.(syscall.Signal))

@@ -44,6 +44,7 @@ func (s *Server) register() {
 	s.addPromises()
 	s.addEntries()
 	s.addFiles()
+	s.addRoutes()
 	s.addTokens()
 	s.addNode()
 	code := s.api.OpenAPI().Components.Schemas.SchemaFromRef(problemRef).Properties["code"]

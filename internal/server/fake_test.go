@@ -31,6 +31,7 @@ type node struct {
 	components map[string]*component
 	workers    map[string]*instance // component/name
 	tokens     map[string]heldToken // by secret
+	routes     map[string]api.Route
 	ready      error
 	stats      api.Stats
 	deploying  chan struct{} // if it is set, deployments wait for it
@@ -61,7 +62,7 @@ type heldToken struct {
 func newNode() *node {
 	return &node{
 		changed: make(chan struct{}), components: map[string]*component{},
-		workers: map[string]*instance{}, tokens: map[string]heldToken{},
+		workers: map[string]*instance{}, tokens: map[string]heldToken{}, routes: map[string]api.Route{},
 	}
 }
 
@@ -581,6 +582,69 @@ func (n *node) Export(_ context.Context, of, name string, to io.Writer) error {
 	}
 	_, err := to.Write(make([]byte, 1024))
 	return err
+}
+
+func (n *node) Routes(context.Context) (list []api.Route, err error) {
+	err = n.change(func() error {
+		for _, name := range slices.Sorted(maps.Keys(n.routes)) {
+			list = append(list, n.routes[name])
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (n *node) Route(_ context.Context, name string) (r api.Route, err error) {
+	err = n.change(func() error {
+		var ok bool
+		if r, ok = n.routes[name]; !ok {
+			return api.NewProblem(api.CodeUnknownRoute, "there is no route "+name)
+		}
+		return nil
+	})
+	return r, err
+}
+
+func (n *node) SetRoute(_ context.Context, r api.Route) (c api.RouteChanges, err error) {
+	err = n.change(func() error {
+		for _, had := range n.routes {
+			if had.Name != r.Name && had.Path == r.Path {
+				return api.NewProblem(api.CodeRouteConflict, "they overlap")
+			}
+		}
+		n.routes[r.Name] = r
+		c = api.RouteChanges{Applied: true, Changes: []api.RouteChange{{Name: r.Name, Change: api.RouteAdded, After: &r}}}
+		return nil
+	})
+	return c, err
+}
+
+func (n *node) DeleteRoute(_ context.Context, name string) error {
+	return n.change(func() error {
+		if _, ok := n.routes[name]; !ok {
+			return api.NewProblem(api.CodeUnknownRoute, "there is no route "+name)
+		}
+		delete(n.routes, name)
+		return nil
+	})
+}
+
+func (n *node) ApplyRoutes(_ context.Context, all api.Routes, dry bool) (c api.RouteChanges, err error) {
+	err = n.change(func() error {
+		c.Applied = !dry
+		if !dry {
+			n.routes = map[string]api.Route{}
+			for _, r := range all.Routes {
+				n.routes[r.Name] = r
+			}
+		}
+		return nil
+	})
+	return c, err
+}
+
+func (n *node) RoutesOpenAPI(_ context.Context, host string) (json.RawMessage, error) {
+	return json.RawMessage(`{"openapi":"3.1.0","info":{"title":"` + host + `","version":"1"}}`), nil
 }
 
 func (n *node) CreateToken(_ context.Context, t api.NewToken) (made api.CreatedToken, err error) {

@@ -15,6 +15,7 @@ type metrics struct {
 	requests    *prometheus.HistogramVec
 	invocations *prometheus.HistogramVec
 	refused     prometheus.Counter
+	routes      *prometheus.HistogramVec
 }
 
 // latencies are the bounds of the buckets of histograms, in seconds: from what
@@ -39,21 +40,33 @@ func newMetrics(p Platform) *metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "waterbear_http_refused_total", Help: "REST requests refused because too many were under way.",
 		}),
+		routes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "waterbear_route_request_seconds", Help: "Time to answer requests of routes, by route and class of the status; those of no route have none.",
+			Buckets: latencies(),
+		}, []string{"route", "class"}),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.invocations, m.refused, newFigures(p),
+		m.requests, m.invocations, m.refused, m.routes, newFigures(p),
 	)
 	return m
 }
 
 // request counts a request of an operation, which the router has found.
 func (m *metrics) request(operation string, status int, took time.Duration) {
-	class := "none" // the connection broke off before there was a status
+	m.requests.WithLabelValues(operation, classOf(status)).Observe(took.Seconds())
+}
+
+// routed counts a request of a route. How many routes there are is bounded.
+func (m *metrics) routed(route string, status int, took time.Duration) {
+	m.routes.WithLabelValues(route, classOf(status)).Observe(took.Seconds())
+}
+
+func classOf(status int) string {
 	if c := status / 100; 1 <= c && c < len(classes) {
-		class = classes[c]
+		return classes[c]
 	}
-	m.requests.WithLabelValues(operation, class).Observe(took.Seconds())
+	return "none" // the connection broke off before there was a status
 }
 
 // classes are the classes of statuses.

@@ -207,6 +207,33 @@ var operations = byID(append(answers(),
 		media: map[string]string{mediaTar: "A tar archive; the connection breaks off if it cannot be finished"},
 	},
 	operation{
+		id: "list-routes", method: "GET", path: "/v1/routes", needs: need{access.LookAtRoutes, wholeNode}, summary: "List the routes, by name",
+		codes: []api.Code{api.CodeDamaged},
+	},
+	operation{
+		id: "get-route", method: "GET", path: "/v1/routes/{route}", needs: need{access.LookAtRoutes, wholeNode},
+		summary: "Get a route", codes: []api.Code{api.CodeUnknownRoute, api.CodeDamaged},
+	},
+	operation{
+		id: "set-route", method: "PUT", path: "/v1/routes/{route}", needs: need{access.ChangeRoutes, wholeNode},
+		summary: "Add a route, or replace it", body: mediaJSON, codes: []api.Code{api.CodeRouteConflict, api.CodeDiskFull, api.CodeDamaged},
+		about: "It holds for requests that come in from then on. What it says is checked: the component has to be deployed, and to have the function and its parameters.",
+	},
+	operation{
+		id: "delete-route", method: "DELETE", path: "/v1/routes/{route}", needs: need{access.ChangeRoutes, wholeNode},
+		summary: "Delete a route", codes: []api.Code{api.CodeUnknownRoute, api.CodeDiskFull, api.CodeDamaged},
+	},
+	operation{
+		id: "apply-routes", method: "PUT", path: "/v1/routes", needs: need{access.ChangeRoutes, wholeNode},
+		summary: "Set all routes", body: mediaJSON, codes: []api.Code{api.CodeRouteConflict, api.CodeDiskFull, api.CodeDamaged},
+		about: "All hold at once, or nothing is changed. With dryRun=true nothing is changed, and the answer says what would be.",
+	},
+	operation{
+		id: "routes-openapi", method: "GET", path: "/v1/openapi", raw: true, needs: need{access.LookAtRoutes, wholeNode},
+		summary: "Get the OpenAPI document of the routes", media: map[string]string{"application/openapi+json": "OpenAPI 3.1"},
+		about: "Those that lead to functions, whose types it has from the components. With host those for that host; of two hosts that have the same path, the document of all has one alone.",
+	},
+	operation{
 		id: "list-tokens", method: "GET", path: "/v1/tokens", needs: need{access.ManageTokens, wholeNode}, summary: "List the tokens, without their secrets",
 	},
 	operation{

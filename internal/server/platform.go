@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 	"net/http"
@@ -79,6 +80,17 @@ type Platform interface {
 	File(ctx context.Context, component, name, path string) (api.File, io.ReadCloser, error)
 	// Export writes all there is of a worker as a tar archive.
 	Export(ctx context.Context, component, name string, to io.Writer) error
+
+	// Routes lists them, by name. SetRoute adds one, or replaces that of its name.
+	// ApplyRoutes makes these all there are, at once, or with dry only tells what
+	// that would change. RoutesOpenAPI describes those for a host, or all if that
+	// is "".
+	Routes(ctx context.Context) ([]api.Route, error)
+	Route(ctx context.Context, name string) (api.Route, error)
+	SetRoute(ctx context.Context, r api.Route) (api.RouteChanges, error)
+	DeleteRoute(ctx context.Context, name string) error
+	ApplyRoutes(ctx context.Context, all api.Routes, dry bool) (api.RouteChanges, error)
+	RoutesOpenAPI(ctx context.Context, host string) (json.RawMessage, error)
 
 	CreateToken(ctx context.Context, t api.NewToken) (api.CreatedToken, error)
 	Tokens(ctx context.Context) ([]api.Token, error)

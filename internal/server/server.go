@@ -6,11 +6,8 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -72,6 +69,7 @@ type Config struct {
 	// DefaultTimeout. A client may ask for less.
 	Timeout time.Duration
 	Grace   time.Duration // that requests have to end in when Serve is to
+	Public  *Public       // what Serve serves besides; nil: nothing
 }
 
 // Server is the REST interface. It serves one Platform.
@@ -134,78 +132,6 @@ func orElse[T comparable](v, other T) T {
 // Handler serves requests; streams are not told when the program stops, as they
 // are by Serve.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
-
-// Serve answers requests that come through l, with TLS unless secure is nil,
-// until ctx is done. Then it takes no more of them, ends streams, lets requests
-// that are under way end for Grace, and tells those still waiting that the server
-// is stopping. It closes l. A server serves once.
-func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
-	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(errStopping)
-	h := &http.Server{
-		Handler:           s.Handler(),
-		BaseContext:       func(net.Listener) context.Context { return base },
-		TLSConfig:         secure,
-		ReadHeaderTimeout: headerWait,
-		// Handlers that may take longer set their own deadline.
-		WriteTimeout:   s.config.Timeout + 2*bodyWait,
-		IdleTimeout:    idleWait,
-		MaxHeaderBytes: maxHeader,
-		ConnState:      s.boundConnections(),
-		ErrorLog:       slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
-	}
-	ended := make(chan error, 1)
-	go func() {
-		if secure != nil {
-			ended <- h.ServeTLS(l, "", "")
-		} else {
-			ended <- h.Serve(l)
-		}
-	}()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve REST on %s: %w", l.Addr(), err)
-	case <-ctx.Done():
-	}
-	s.stop(errStopping)
-	err := shutDown(h, s.config.Grace)
-	if err != nil {
-		cancel(errStopping)
-		err = shutDown(h, lastWait)
-	}
-	if err != nil {
-		s.config.Log.Warn("closed connections with requests under way", "underWay", s.underWay.Load())
-		err = h.Close()
-	}
-	<-ended
-	if err != nil {
-		return fmt.Errorf("stop serving REST on %s: %w", l.Addr(), err)
-	}
-	return nil
-}
-
-// boundConnections closes what is beyond the bound as soon as it is accepted.
-func (s *Server) boundConnections() func(net.Conn, http.ConnState) {
-	most := int64(s.config.MaxRequests) * connectionsPerRequest
-	var open atomic.Int64
-	return func(c net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			if open.Add(1) > most {
-				_ = c.Close() // which the server finds when it reads
-			}
-		case http.StateClosed, http.StateHijacked:
-			open.Add(-1)
-		}
-	}
-}
-
-// shutDown lets requests end for so long.
-func shutDown(h *http.Server, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	return h.Shutdown(ctx)
-}
 
 // requestID is the one that the client gave the request, if it is fit to be
 // logged, or a new one: unique on this node, since two processes of a node do not

@@ -25,7 +25,7 @@ func CheckCall(revision api.Revision, typed func(name string) (*wit.Func, bool),
 	if len(c.Args) > MaxArgs {
 		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the arguments have %d bytes, more than %d", len(c.Args), MaxArgs))
 	}
-	f, err := findFunction(revision, c.Function)
+	f, err := FindFunction(revision, c.Function)
 	if err != nil {
 		return err
 	}
@@ -105,9 +105,9 @@ func keyOf(a *oplog.InvocationAccepted, index oplog.Index) string {
 	return KeyPrefix + strconv.FormatUint(index, 10)
 }
 
-// findFunction finds an export by its whole name, or by a shorter one that no
+// FindFunction finds an export by its whole name, or by a shorter one that no
 // other function has.
-func findFunction(revision api.Revision, name string) (*api.Function, error) {
+func FindFunction(revision api.Revision, name string) (*api.Function, error) {
 	var found []*api.Function
 	for i := range revision.Exports {
 		f := &revision.Exports[i]

@@ -65,7 +65,14 @@ func isExpired(err error) bool {
 func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 	r.mu.Lock()
 	revision, exists := r.revision, r.exists()
+	lasting := exists && !r.machine.life.Create.Ephemeral
 	r.mu.Unlock()
+	switch {
+	case c.Existing && !exists:
+		return noWorker(r.worker)
+	case c.Ephemeral && lasting:
+		return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and is not ephemeral; use another name, or delete it first", r.worker))
+	}
 	if revision == nil {
 		var err error
 		if revision, err = ws.find(ctx, r, exists); err != nil {
@@ -75,7 +82,7 @@ func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 	if err := ws.checkCall(ctx, revision, c); err != nil || exists {
 		return err
 	}
-	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number})
+	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number, Ephemeral: c.Ephemeral})
 	return err
 }
 
