@@ -40,7 +40,10 @@ func (p *Platform) Configure(ctx context.Context, component string, s api.Settin
 
 // DeleteComponent forgets a component that has no workers.
 func (p *Platform) DeleteComponent(ctx context.Context, component string) error {
-	return p.workers.DeleteComponent(ctx, component)
+	if err := p.workers.DeleteComponent(ctx, component); err != nil || p.vault == nil {
+		return err
+	}
+	return p.vault.Forget(ctx, component)
 }
 
 // CreateToken makes a token. Its secret is shown this once.

@@ -17,7 +17,8 @@ func (p *Platform) Invoke(ctx context.Context, component, name string, c api.Cal
 	if err != nil {
 		return api.Invocation{}, err
 	}
-	return p.workers.Invoke(ctx, w, c)
+	v, err := p.workers.Invoke(ctx, w, c)
+	return p.shown(ctx, component, v, err)
 }
 
 // Invocation is the one that has this key. With wait it returns when that is
@@ -27,7 +28,8 @@ func (p *Platform) Invocation(ctx context.Context, component, name, key string, 
 	if err != nil {
 		return api.Invocation{}, err
 	}
-	return p.workers.Invocation(ctx, w, key, wait)
+	v, err := p.workers.Invocation(ctx, w, key, wait)
+	return p.shown(ctx, component, v, err)
 }
 
 // Cancel takes back an invocation that is not done. One that runs is rolled
@@ -37,7 +39,18 @@ func (p *Platform) Cancel(ctx context.Context, component, name, key string) (api
 	if err != nil {
 		return api.Invocation{}, err
 	}
-	return p.workers.Cancel(ctx, w, key)
+	v, err := p.workers.Cancel(ctx, w, key)
+	return p.shown(ctx, component, v, err)
+}
+
+// shown is an invocation as people see it.
+func (p *Platform) shown(ctx context.Context, component string, v api.Invocation, err error) (api.Invocation, error) {
+	if v.Failure != nil {
+		if err := p.redactFailure(ctx, component, &v); err != nil {
+			return v, err
+		}
+	}
+	return v, err
 }
 
 // CreateWorker makes a worker. If it exists and was created alike, created is

@@ -43,14 +43,23 @@ func (p *Platform) Workers(ctx context.Context, f api.WorkerFilter, cursor strin
 // go on: it concerns the entries that it names.
 func (p *Platform) Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error] {
 	return func(yield func(api.LogChunk, error) bool) {
+		redact, err := p.redaction(ctx, component)
+		if err != nil {
+			yield(api.LogChunk{}, err)
+			return
+		}
 		for entry, err := range p.follow(ctx, component, name, r, p.workers.Output) {
 			var c api.LogChunk
 			if err == nil {
 				log, ok := entry.Body.(*oplog.Log)
-				if !ok || !contains(string(log.Bytes), r.Search) {
+				if !ok {
 					continue
 				}
-				c = chunkOf(entry, log)
+				shown := redact.bytes(log.Bytes)
+				if !contains(string(shown), r.Search) {
+					continue
+				}
+				c = chunkOf(entry, log.Stream, shown)
 			}
 			if !yield(c, unreadable(err)) {
 				return
@@ -59,12 +68,12 @@ func (p *Platform) Logs(ctx context.Context, component, name string, r api.Range
 	}
 }
 
-func chunkOf(entry oplog.Entry, log *oplog.Log) api.LogChunk {
-	c := api.LogChunk{Index: entry.Index, At: entry.At.Time(), Stream: log.Stream.String()}
-	if utf8.Valid(log.Bytes) {
-		c.Text = string(log.Bytes)
+func chunkOf(entry oplog.Entry, stream oplog.Stream, b []byte) api.LogChunk {
+	c := api.LogChunk{Index: entry.Index, At: entry.At.Time(), Stream: stream.String()}
+	if utf8.Valid(b) {
+		c.Text = string(b)
 	} else {
-		c.Base64 = log.Bytes
+		c.Base64 = b
 	}
 	return c
 }
@@ -74,11 +83,19 @@ func chunkOf(entry oplog.Entry, log *oplog.Log) api.LogChunk {
 func (p *Platform) Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error] {
 	return func(yield func(api.Entry, error) bool) {
 		views := newReader()
+		redact, err := p.redaction(ctx, component)
+		if err != nil {
+			yield(api.Entry{}, err)
+			return
+		}
 		for entry, err := range p.follow(ctx, component, name, r, truncatedEntries) {
 			var v OplogEntry
 			if err == nil {
 				p.node.recall(ctx, id.Worker{Component: component, Name: name}, views, entry)
-				v, err = views.entry(entry)
+				if v, err = views.entry(entry); err == nil {
+					v.Text = redact.text(v.Text)
+					v.Body, err = redact.json(v.Body)
+				}
 				if err == nil && !contains(v.Kind+" "+v.Text, r.Search) {
 					continue
 				}
@@ -312,6 +329,9 @@ func (p *Platform) exportArchived(ctx context.Context, archive *tar.Writer, comp
 	w := id.Worker{Component: component, Name: name}
 	lines := exported{archive: archive, name: "invocations", at: detail.Changed}
 	for v, err := range p.workers.Archived(ctx, w) {
+		if err == nil {
+			err = p.redactFailure(ctx, component, &v)
+		}
 		if err := lines.add(v, unreadable(err)); err != nil {
 			return err
 		}
@@ -319,11 +339,15 @@ func (p *Platform) exportArchived(ctx context.Context, archive *tar.Writer, comp
 	if err := lines.flush(); err != nil {
 		return err
 	}
+	redact, err := p.redaction(ctx, component)
+	if err != nil {
+		return err
+	}
 	lines = exported{archive: archive, name: "output", at: detail.Changed}
 	for entry, err := range p.workers.Output(ctx, w, 1, detail.First-1) {
 		var c api.LogChunk
 		if log, ok := entry.Body.(*oplog.Log); ok {
-			c = chunkOf(entry, log)
+			c = chunkOf(entry, log.Stream, redact.bytes(log.Bytes))
 		}
 		if err := lines.add(c, unreadable(err)); err != nil {
 			return err

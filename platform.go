@@ -12,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/gateway"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -47,6 +48,13 @@ type PlatformOptions struct {
 	// PublicURL is where clients reach the REST interface, without a slash at its
 	// end: what webhooks of programs begin with. Without it they are paths.
 	PublicURL string
+	// Config and Secrets are where programs' configuration and secrets come from:
+	// dir:PATH, env:PREFIX, or the address of an HTTP service. The last that has a
+	// value counts.
+	Config, Secrets []string
+	// SecretsKey is the file with the key that secrets are kept under, which is
+	// made if it is missing: secrets.key in the state directory by default.
+	SecretsKey string
 	// Grace is how long Close lets invocations go on before it stops them
 	// where they are.
 	Grace time.Duration
@@ -111,7 +119,8 @@ type Platform struct {
 	http    *live.HTTP
 	routes  *routes.Store
 	gateway *gateway.Gateway
-	keeping sched.Task // keeps house
+	vault   *config.Vault // of secrets; nil: there are none
+	keeping sched.Task    // keeps house
 	end     context.CancelCauseFunc
 }
 
@@ -127,6 +136,9 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	}
 	if log := p.options.Log; log != nil {
 		log.Debug("workers' memories", "changes are found by", string(n.runtime.Engine.Tracker()))
+	}
+	if p.vault, err = n.openConfig(); err != nil {
+		return err
 	}
 	p.http = live.NewHTTP(n.sched)
 	n.runtime.HTTP = p.http

@@ -11,6 +11,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
@@ -27,6 +28,7 @@ func recorded() []durable.Declared {
 		await.Funcs(),
 		exchange.Funcs(),
 		inbound.Funcs(),
+		config.Funcs(),
 		platform.Funcs(),
 		promise.Funcs(),
 	)

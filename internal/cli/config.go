@@ -39,6 +39,9 @@ type config struct {
 	routesKey      string
 	accessLog      string
 	routesOpenAPI  string
+	configFrom     []string
+	secretsFrom    []string
+	secretsKey     string
 
 	settings []*setting
 }
@@ -135,6 +138,9 @@ func (c *config) declare() []*setting {
 		{key: "routes.tls-key", arg: "FILE", value: optional(&c.routesKey), meaning: "its private key, as PEM"},
 		{key: "routes.access-log", arg: "stderr|FILE", value: optional(&c.accessLog), meaning: "where each request of routes is logged, as JSON in a file"},
 		{key: "routes.openapi", arg: "PATH", value: urlPath(&c.routesOpenAPI), meaning: "where routes are described; without it not to anybody"},
+		{key: "config.from", arg: "SOURCE,...", value: sourced(&c.configFrom), meaning: "where programs' configuration is: dir:, env:, http(s)://"},
+		{key: "secrets.from", arg: "SOURCE,...", value: sourced(&c.secretsFrom), meaning: "and where their secrets are"},
+		{key: "secrets.key", arg: "FILE", value: optional(&c.secretsKey), meaning: "key that secrets are kept under; by default in the state"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }

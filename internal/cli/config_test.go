@@ -59,6 +59,9 @@ var samples = map[string]struct{ one, other, bad string }{
 	"routes.tls-key":        {"a.key", "b.key", "\x00"},
 	"routes.access-log":     {"stderr", "/var/log/access.log", "\x00"},
 	"routes.openapi":        {"/openapi.json", "/", "openapi"},
+	"config.from":           {"dir:here", "env:APP_,https://a.example/v1", "file:here"},
+	"secrets.from":          {"env:X_", "dir:/run/secrets:", "dir:a,"},
+	"secrets.key":           {"key", "/run/secrets.key", "a\nb"},
 	"grace":                 {"0s", "24h", "forever"},
 }
 

@@ -170,6 +170,26 @@ func (v patterns) set(s string) error {
 	return nil
 }
 
+// sourced is a value of where programs' values come from.
+func sourced(to *[]string) value { return origins{list{to}} }
+
+type origins struct{ list }
+
+func (v origins) set(s string) error {
+	var all []string
+	for o := range strings.SplitSeq(s, ",") {
+		if o = strings.TrimSpace(o); o == "" && s == "" {
+			break
+		}
+		if err := waterbear.CheckConfigSource(o); err != nil {
+			return err
+		}
+		all = append(all, o)
+	}
+	*v.to = all
+	return nil
+}
+
 func (v list) text() string { return strings.Join(*v.to, ",") }
 
 // loopback reports whether only this machine can reach an address that was

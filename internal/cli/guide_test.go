@@ -44,6 +44,13 @@ func TestGuideScripts(t *testing.T) {
 					return err
 				}
 			}
+			shop, err := os.ReadFile(filepath.Join(guests.Root(t), "internal/guests/testdata/components/configured.wasm"))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(env.WorkDir, "shop.wasm"), shop, 0o644)
+			}
+			if err != nil {
+				return err
+			}
 			// The rest of the kit may have what builds it, which is large.
 			kit := filepath.Join(env.WorkDir, "examples", "kit")
 			if err := os.Mkdir(kit, 0o755); err != nil {

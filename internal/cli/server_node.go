@@ -27,6 +27,7 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Nod
 			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,
 			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter, ImageAfter: c.imageAfter, Tracker: tracker,
 			Defaults: c.workers, Grace: c.grace, Log: log,
+			Config: c.configFrom, Secrets: c.secretsFrom, SecretsKey: c.secretsKey,
 		},
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
@@ -121,7 +122,8 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	b.promises = promise.New(promise.Config{
 		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
 	})
-	b.own = platform.System{Session: b.session, Context: &b.self, Promises: b.promises, Clock: b.clocks}
+	values := &config.Values{Session: b.session, Sources: rt.Config, Component: b.session.Worker.Component}
+	b.own = platform.System{Session: b.session, Context: &b.self, Config: values, Promises: b.promises, Clock: b.clocks}
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
@@ -162,7 +164,8 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 		return err
 	}
 	c := wasi.Config{
-		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
+		Values: b.own.Config,
+		Args:   append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	}

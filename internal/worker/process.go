@@ -8,6 +8,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
@@ -38,6 +39,7 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
 	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{
 		Session: session, Context: self, Promises: promise.New(promise.Config{Session: session}),
+		Config: &config.Values{Session: session, Component: session.Worker.Component},
 	}}
 	for i, d := range c.Dirs {
 		p.mounts = append(p.mounts, mounted{Shown: &hostdir.Shown{
@@ -57,7 +59,7 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 		return nil, err
 	}
 	p.system, err = newSystem(program.Component != nil, wasi.Config{
-		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens,
+		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens, Values: p.own.Config,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
 	})
 	if err != nil {

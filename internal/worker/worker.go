@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -29,6 +30,7 @@ type Runtime struct {
 	Interfaces  []*component.HostInterface // what components may import
 	Directories hostdir.Host
 	HTTP        exchange.Client    // nil: programs cannot send requests
+	Config      *config.Sources    // configuration and secrets; nil: there are none
 	Entropy     func([]byte) error // for the seeds of new workers
 	// Progress hears of work that somebody waits for: a stage, and 0 to 1.
 	Progress func(stage string, done float64)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
 	text "github.com/waterbear-run/waterbear/wit/durable"
@@ -38,12 +39,16 @@ type System struct {
 	// Promises are the program's, and Clock is what waits for them go by.
 	Promises Promises
 	Clock    Clock
+	Config   *config.Values
 
 	keys uint64 // made in the invocation
 }
 
 // Begin says that the program begins an attempt.
-func (s *System) Begin() { s.keys = 0 }
+func (s *System) Begin() {
+	s.keys = 0
+	s.Config.Begin()
+}
 
 // Holder is what an instance's State must be for this package's functions. The
 // System is nil where a program is tried out that belongs to no worker.
@@ -85,6 +90,7 @@ type call func(s *System, a []wit.Value) (wit.Value, error)
 // interfaces are all that there are.
 func interfaces() []interfaceOf {
 	return []interfaceOf{
+		configInterface(),
 		contextInterface(),
 		workersInterface(),
 		promisesInterface(),

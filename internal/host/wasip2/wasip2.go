@@ -15,11 +15,13 @@
 package wasip2
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/wasm"
@@ -37,7 +39,8 @@ type System struct {
 	random wasi.Random
 	stdio  wasi.Stdio
 	events wasi.Events
-	http   wasi.HTTP // nil: requests are refused
+	http   wasi.HTTP      // nil: requests are refused
+	config *config.Values // nil: there are none
 
 	args, env, initial wit.Value // as the program gets them
 	terminal           [3]bool
@@ -61,7 +64,7 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, config: c.Values, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
 	if s.maxFiles == 0 {
 		s.maxFiles = wasi.DefaultMaxFiles
 	}
@@ -148,7 +151,7 @@ const maxPreopens = 1 << 10
 func Interfaces() []*component.HostInterface {
 	var list []*component.HostInterface
 	for _, i := range interfaces() {
-		host := &component.HostInterface{Name: i.name, Version: version}
+		host := &component.HostInterface{Name: i.name, Version: cmp.Or(i.version, version)}
 		for _, r := range i.resources {
 			host.Resources = append(host.Resources, component.HostResource{
 				Type: r,
@@ -172,6 +175,7 @@ func system(c *component.Call) *System { return c.State().(Holder).WASIP2() }
 // interfaceOf is an interface of the WIT.
 type interfaceOf struct {
 	name      string
+	version   string // "" for that of WASI 0.2; else that of a draft
 	resources []*wit.Resource
 	functions []function
 }
@@ -199,6 +203,7 @@ func interfaces() []interfaceOf {
 		filesystemTypes(), filesystemPreopens(),
 		socketsNetwork(), socketsInstanceNetwork(), socketsTCP(), socketsTCPCreate(), socketsUDP(), socketsUDPCreate(), socketsLookup(),
 		httpTypes(), httpOutgoing(),
+		configStore("0.2.0-rc.1"), configStore("0.2.0-draft"), configRuntime(), logging(),
 	}
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the components that only tests run: commands in C, which are modules of
 # WASI 0.1 behind an adapter, and in Rust a command, a handler of HTTP requests
-# and two libraries.
+# and libraries.
 # Needs: jco from npm, and a Rust toolchain (examples/setup.sh kit installs
 # them).
 #
@@ -16,6 +16,6 @@ mkdir -p "$out"
 for module in ../effects.wasm "$examples"/countdown/countdown.wasm "$examples"/ledger/ledger.wasm; do
 	"$examples/kit/node_modules/.bin/jco" new "$module" --wasi-command -o "$out/$(basename "$module")" >/dev/null
 done
-for crate in tour http keeper control callers; do
+for crate in tour http keeper control callers configured; do
 	"$examples/kit/cargo.sh" "$crate" "$out/$crate.wasm"
 done
