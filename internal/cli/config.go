@@ -29,6 +29,7 @@ type config struct {
 	imageAfter     time.Duration
 	tracker        string
 	hosts          []string
+	publicURL      string
 	maxBody        int64
 	maxModule      int64
 	maxRequests    int
@@ -124,6 +125,7 @@ func (c *config) declare() []*setting {
 		{key: "workers.tracker", arg: "NAME", preset: trackerAuto, value: oneOf(&c.tracker, append([]string{trackerAuto}, waterbear.Trackers()...)...), meaning: "how changes of memory are found; auto: the best"},
 
 		{key: "http.hosts", arg: "NAME,...", value: names(&c.hosts), meaning: "its own names, for use without tokens; localhost is one"},
+		{key: "http.public-url", arg: "URL", value: baseURL(&c.publicURL), meaning: "where others reach it, for webhooks; by default where it listens"},
 		{key: "http.max-body", arg: "SIZE", preset: "1MiB", value: size(&c.maxBody, 1<<10, 1<<30), meaning: "longest body of a request"},
 		{key: "http.max-module", arg: "SIZE", preset: "256MiB", value: size(&c.maxModule, 1<<10, 4<<30), meaning: "largest program that can be deployed"},
 		{key: "http.max-requests", arg: "NUMBER", preset: "10000", value: number(&c.maxRequests, 1, 1<<20), meaning: "requests under way at a time; others get 503"},

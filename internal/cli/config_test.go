@@ -45,6 +45,7 @@ var samples = map[string]struct{ one, other, bad string }{
 	"workers.tracker":       {"pagemap", "comparison", "guessing"},
 	"workers.image-after":   {"off", "1m", "1us"},
 	"http.hosts":            {"a.example", "a.example,b.example", "a.example:80"},
+	"http.public-url":       {"https://waterbear.example.com", "http://10.0.0.1:4004/below", "https://a.example/"},
 	"http.max-body":         {"1MiB", "1GiB", "2GiB"},
 	"http.max-module":       {"1MiB", "1GiB", "1"},
 	"http.max-requests":     {"1", "20", "1.5"},

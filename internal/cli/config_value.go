@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,17 @@ func urlPath(to *string) value {
 	return written{to, func(s string) error {
 		if s != "" && (s[0] != '/' || strings.ContainsAny(s, "{}%?#")) {
 			return errors.New("want a path such as /openapi.json")
+		}
+		return nil
+	}}
+}
+
+// baseURL is a value that URLs begin with, or empty.
+func baseURL(to *string) value {
+	return written{to, func(s string) error {
+		u, err := url.Parse(s)
+		if s != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(s, "/")) {
+			return errors.New("want a URL without a slash at its end, such as https://waterbear.example.com")
 		}
 		return nil
 	}}

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -39,7 +41,7 @@ func TestGuideScripts(t *testing.T) {
 					_ = p.Wait()
 				}
 			})
-			for _, name := range []string{"counter", "ledger", "chat"} {
+			for _, name := range []string{"counter", "ledger", "chat", "approval"} {
 				if err := os.CopyFS(filepath.Join(env.WorkDir, "examples", name), os.DirFS(filepath.Join(examples, name))); err != nil {
 					return err
 				}
@@ -60,6 +62,7 @@ func TestGuideScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": startCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd, "serve": serveCmd,
+			"grab": grabCmd,
 		},
 	})
 }
@@ -78,8 +81,28 @@ var otherwise = map[string]bool{
 // type is what the scripts try, and that the program they are told to write and
 // what they are told to expect are the scripts' files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
-	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7, "routes": 15} {
+	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7, "routes": 15, "promises": 12} {
 		t.Run(name, func(t *testing.T) { triedInGuide(t, name, least) })
+	}
+}
+
+// grabCmd runs a command until its output matches, and keeps what the group does
+// in a variable: grab VARIABLE REGEXP COMMAND [ARGS...]
+func grabCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: grab VARIABLE REGEXP COMMAND [ARGS...]")
+	}
+	want := regexp.MustCompile("(?m)" + args[1])
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		err := ts.Exec(args[2], args[3:]...)
+		found := want.FindStringSubmatch(ts.ReadFile("stdout"))
+		if err == nil && len(found) == 2 {
+			ts.Setenv(args[0], found[1])
+			return
+		}
+		if time.Since(began) > patience {
+			ts.Fatalf("%q does not print %s: %v", args[2:], args[1], err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -158,7 +159,7 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	if addr, ok := l.Addr().(*net.TCPAddr); c.auth == authOff && (!ok || !addr.IP.IsLoopback()) {
 		return c.setting("listen").wrong("%s means %s here, which others can reach; set auth to on", c.listen, l.Addr())
 	}
-	node, err := c.openNode(ctx, log)
+	node, err := c.openNode(ctx, log, c.reachedAt(l.Addr()))
 	if err == nil {
 		err = a.serveNode(ctx, c, log, node.Platform(), l, pair, routes, notify)
 		if closed := node.Close(); err == nil {
@@ -204,6 +205,21 @@ func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *wat
 	}
 	serving.Public = routes.serving(c, log, p, stderr)
 	return p.Serve(ctx, l, pair.tlsConfig(), serving)
+}
+
+// reachedAt is the URL by which others reach what listens at an address.
+func (c *config) reachedAt(at net.Addr) string {
+	if c.publicURL != "" {
+		return c.publicURL
+	}
+	scheme, host := "http", at.String()
+	if c.tlsCert != "" {
+		scheme = "https"
+	}
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		host = net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return scheme + "://" + host
 }
 
 // startLine tells a person all they need to begin.

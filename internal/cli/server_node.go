@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"net/url"
+	"slices"
 
 	"github.com/waterbear-run/waterbear"
 	"github.com/waterbear-run/waterbear/api"
@@ -16,7 +18,7 @@ type tokenStore interface {
 
 // openNode opens the state directory with all that workers are configured to
 // have.
-func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Node, error) {
+func (c *config) openNode(ctx context.Context, log *slog.Logger, reachedAt string) (*waterbear.Node, error) {
 	tracker := c.tracker
 	if tracker == trackerAuto {
 		tracker = ""
@@ -26,7 +28,7 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Nod
 		Platform: &waterbear.PlatformOptions{
 			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,
 			IdleAfter: c.idleAfter, SuspendAfter: c.suspendAfter, ImageAfter: c.imageAfter, Tracker: tracker,
-			Defaults: c.workers, Grace: c.grace, Log: log,
+			Defaults: c.workers, PublicURL: reachedAt, Grace: c.grace, Log: log,
 			Config: c.configFrom, Secrets: c.secretsFrom, SecretsKey: c.secretsKey,
 		},
 	})
@@ -34,9 +36,13 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger) (*waterbear.Nod
 
 // serving is the part of the configuration that requests meet.
 func (c *config) serving(log *slog.Logger) waterbear.ServeConfig {
+	hosts := c.hosts
+	if u, err := url.Parse(c.publicURL); err == nil && u.Host != "" {
+		hosts = append(slices.Clone(hosts), u.Hostname()) // webhooks come under that name
+	}
 	return waterbear.ServeConfig{
 		Auth: c.auth == authOn, Log: log, Version: ownVersion().Version,
-		Hosts: c.hosts, MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
+		Hosts: hosts, MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
 		Timeout: c.timeout, Grace: c.grace,
 	}
 }

@@ -17,10 +17,11 @@ func (a *app) workerGetCommand() *cobra.Command {
 		Use:   "get [flags] COMPONENT/WORKER",
 		Short: "Show all that is known of a worker",
 		Long: `Show all that is known of a worker: its status and why, what it was created
-with, its limits, and the invocations that are not done.
+with, its limits, the invocations that are not done, and the promises that are
+pending.
 
 --json prints one object: what "worker list --json" does, and settings, bytes,
-resident, memory, mode, image if there is one, saved, and pending.`,
+resident, memory, mode, image if there is one, saved, pending and promises.`,
 		Example: `  waterbear worker get shop/alice
   waterbear worker get --json shop/alice | jq -r '.pending[].key'`,
 	}
@@ -100,13 +101,24 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 		t.add("Replay", fmt.Sprintf("%s, about %v", count(s.Behind, "entry", "entries"), time.Duration(s.ReplayCost).Round(time.Microsecond)))
 	}
 	t.add("Queue", count(w.Queue, "invocation", "invocations"))
-	if err := t.write(a.stdout); err != nil || len(w.Pending) == 0 {
+	if err := t.write(a.stdout); err != nil {
 		return err
+	}
+	if len(w.Pending) > 0 {
+		if _, err := fmt.Fprintln(a.stdout); err != nil {
+			return err
+		}
+		if err := a.printPending(w.Pending); err != nil {
+			return err
+		}
+	}
+	if len(w.Promises) == 0 {
+		return nil
 	}
 	if _, err := fmt.Fprintln(a.stdout); err != nil {
 		return err
 	}
-	return a.printPending(w.Pending)
+	return a.printPromises(w.Promises)
 }
 
 // printPending lists invocations that are not done.

@@ -109,6 +109,7 @@ func TestCommittedModulesAreWhatTheirSourcesGive(t *testing.T) {
 		{"testdata", filepath.Join(testdata, "build.sh"), testdata, []string{"*.wasm", "odd/*.wasm"}},
 		{"components", filepath.Join(testdata, "components", "build.sh"), filepath.Join(testdata, "components"), []string{"*.wasm"}},
 		{"chat", filepath.Join(root, "examples", "chat", "build.sh"), filepath.Join(root, "examples", "chat"), []string{"*.wasm"}},
+		{"approval", filepath.Join(root, "examples", "approval", "build.sh"), filepath.Join(root, "examples", "approval"), []string{"*.wasm"}},
 		{"kit in C", filepath.Join(kit, "c", "build.sh"), kit, []string{"c*.wasm"}},
 		{"kit in Rust", filepath.Join(kit, "rust", "build.sh"), kit, []string{"rust*.wasm"}},
 	} {
