@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -468,4 +470,31 @@ func (i *interrupted) Read(p []byte) (int, error) {
 	n := copy(p, i.last)
 	i.last = i.last[n:]
 	return n, nil
+}
+
+func TestNothingOfAResponseIsGivenBeforeItIsDurable(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{})
+	p.deploy("web", guests.Wasm(t, "components/http"))
+	p.answers(web, plain+"request 1: GET \n", "", "GET", "/", nil)
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
+	tricks.set(func() error { <-release; return nil }, nil)
+	a, err := p.request(web, "k", "GET", "/long?50000", nil)
+	must(t, err)
+	p.eventually("all has happened, in memory", func() bool {
+		page, err := p.List(t.Context(), api.WorkerFilter{Component: "web"}, nil, "", 10)
+		return err == nil && len(page.Items) > 0 && page.Items[0].Status == api.Idle
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if part, err := a.Next(ctx); code(err) != api.CodeTimeout {
+		t.Errorf("got %+v, %v before anything is durable", part, err)
+	}
+	free()
+	got, err := all(t.Context(), a)
+	must(t, err)
+	if got != plain+longOf(50000) {
+		t.Errorf("got %.200q", got)
+	}
 }
