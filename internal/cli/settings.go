@@ -21,9 +21,8 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
-	allow                               []string
-	keys, inDoubt                       string
-	maxResponse, maxRequest             byteSize
+	http                                httpValues
+	maxRequest                          byteSize
 	oplog, results, logs                keepFlag
 }
 
@@ -46,10 +45,7 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
-	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
-	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
-	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key that a crash leaves in doubt, `fail|retry`")
-	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
+	s.http.add(cmd)
 	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
 	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
@@ -122,18 +118,14 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
 		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
 
-		"http-allow":        func() { to.HTTP.Allow = s.allow },
-		"http-keys":         func() { to.HTTP.Keys = s.keys },
-		"http-in-doubt":     func() { to.HTTP.InDoubt = s.inDoubt },
-		"http-max-response": func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
-		"http-max-request":  func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
+		"http-max-request": func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
 			changed = true
 		}
 	}
-	return changed
+	return s.http.apply(cmd, &to.HTTP) || changed
 }
 
 // namedText is one of the settings as a person reads it; an empty text is the
@@ -184,6 +176,11 @@ func httpSettings(h api.HTTP) []namedText {
 		{"in doubt", h.InDoubt},
 		{"longest response", sizeSetting(h.MaxResponse)},
 		{"longest request", sizeSetting(h.MaxRequest)},
+		{"proxy", h.Proxy},
+		{"certificates", rootsText(h)},
+		{"attempts", numberSetting(h.Retries.Attempts)},
+		{"first pause", durationSetting(h.Retries.Initial)},
+		{"longest pause", durationSetting(h.Retries.Max)},
 	}
 }
 

@@ -67,8 +67,6 @@ type Session struct {
 	replayed uint64
 	calls    uint64
 	repeats  map[oplog.Index]Repeat // of calls in doubt
-	noted    oplog.Index            // entries that an unrecorded session would have
-	regions
 }
 
 // NewSession begins at the cursor's first entry. When ctx is done, what waits
@@ -122,8 +120,8 @@ func (s *Session) passes(entry *oplog.Entry) bool {
 		s.Skip = s.Skip[1:]
 	}
 	undone := len(s.Skip) > 0 && s.Skip[0].From <= entry.Index
-	if r, ok := entry.Body.(*oplog.HostCallRepeated); ok && !undone {
-		s.repeats[r.Started] = Repeat{r.Attempt, r.Until}
+	if hint && !undone {
+		s.repeated(entry.Body)
 	}
 	if hint && s.Passed != nil {
 		s.Passed(entry)

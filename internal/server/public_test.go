@@ -29,12 +29,10 @@ func beside(t *testing.T) (rest, public string, end func() error) {
 	at, other := listen(t), listen(t)
 	s, err := server.New(server.Config{Platform: newNode(), Public: &server.Public{
 		Listener: other,
-		Handler: func(observe func(string, int, time.Duration), until func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
+		Handler: func(observe func(string, int, time.Duration)) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/wait" {
-					ctx, cancel := until(r.Context())
-					<-ctx.Done()
-					cancel(nil)
+					<-r.Context().Done()
 				}
 				observe("some", http.StatusTeapot, time.Millisecond)
 				w.WriteHeader(http.StatusTeapot)
@@ -171,9 +169,7 @@ func TestAServerThatCannotServeOneAddressServesNone(t *testing.T) {
 	at, other := listen(t), listen(t)
 	other.Close()
 	s, err := server.New(server.Config{Platform: newNode(), Public: &server.Public{
-		Listener: other, Handler: func(func(string, int, time.Duration), func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
-			return http.NotFoundHandler()
-		},
+		Listener: other, Handler: func(func(string, int, time.Duration)) http.Handler { return http.NotFoundHandler() },
 	}})
 	if err != nil {
 		t.Fatal(err)

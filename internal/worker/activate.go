@@ -78,7 +78,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		p.entries = last
 	}
 	config := bodyConfig{
-		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, control: r, policy: r.policy,
+		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, policy: r.policy,
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
@@ -201,17 +201,10 @@ func (b *body) perform(c call) ([]byte, error) {
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}
-	var result []byte
-	var err error
 	if b.program.Handler() == c.function {
-		result, err = b.serve(c)
-	} else {
-		result, err = b.call(c.function, c.args)
+		return b.serve(c)
 	}
-	if err == nil && b.program.Revision.Kind != api.Command {
-		err = b.own.InRegion()
-	}
-	return result, err
+	return b.call(c.function, c.args)
 }
 
 // prepare makes the instance of an ephemeral worker's invocation.
@@ -254,8 +247,16 @@ func (r *resident) pause(_ time.Duration, sleep func() error) error {
 
 // policy is what the worker's HTTP requests may do now.
 func (r *resident) policy() exchange.Policy {
-	s := r.settings().HTTP
-	p := exchange.Policy{MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, Repeat: s.InDoubt == api.InDoubtRetry}
+	return httpPolicy(r.settings().HTTP)
+}
+
+// httpPolicy is what the settings say.
+func httpPolicy(s api.HTTP) exchange.Policy {
+	p := exchange.Policy{
+		MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, Repeat: s.InDoubt == api.InDoubtRetry,
+		Attempts: s.Retries.Attempts, Pause: time.Duration(s.Retries.Initial), MaxPause: time.Duration(s.Retries.Max),
+		Egress: exchange.Egress{Proxy: s.Proxy, Roots: s.Roots, RootsOnly: s.Trust == api.TrustRoots},
+	}
 	// What cannot be read, and was checked when it was set, permits nothing.
 	p.Reach, _ = reach.Parse(s.Allow)
 	return p
@@ -275,10 +276,6 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 	var suspended *suspendError
 	if errors.As(err, &suspended) {
 		return outcome{suspend: suspended}
-	}
-	var back *durable.BackError
-	if errors.As(err, &back) {
-		return outcome{back: back}
 	}
 	b := r.body
 	if b == nil || isFault(err) {
@@ -323,7 +320,6 @@ func (b *body) failure(err error) outcome {
 		return outcome{exit: &exit.Code}
 	case errors.As(err, &trap):
 		f.code, f.reason, f.final = api.FailedTrap, trap.Reason, trap.Overflow || !b.observed()
-		f.stuck = !b.session.Observed()
 		if trap.Stack != nil {
 			f.stack = trap.Stack
 		}

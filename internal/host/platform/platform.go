@@ -40,7 +40,6 @@ type System struct {
 	Promises Promises
 	Clock    Clock
 	Config   *config.Values
-	Control  Control
 
 	keys uint64 // made in the invocation
 }
@@ -95,7 +94,6 @@ func interfaces() []interfaceOf {
 		contextInterface(),
 		workersInterface(),
 		promisesInterface(),
-		controlInterface(),
 	}
 }
 
