@@ -42,6 +42,11 @@ import (
 // Who gives the response on breaks the connection off then; package relay does all
 // that for net/http, and Handler does it for those who embed Waterbear.
 func (p *Platform) Exchange(ctx context.Context, component, name, key string, r *http.Request, wait time.Duration) (*http.Response, error) {
+	return p.exchange(ctx, component, name, api.Call{Key: key}, r, wait)
+}
+
+// exchange is Exchange for a worker that a call says more of.
+func (p *Platform) exchange(ctx context.Context, component, name string, c api.Call, r *http.Request, wait time.Duration) (*http.Response, error) {
 	w, err := workerOf(component, name)
 	if err != nil {
 		return nil, err
@@ -49,7 +54,7 @@ func (p *Platform) Exchange(ctx context.Context, component, name, key string, r 
 	if r.Method == http.MethodConnect {
 		return nil, api.NewProblem(api.CodeMethod, "no worker answers CONNECT")
 	}
-	answer, err := p.workers.Serve(ctx, w, key, requestOf(r), r.Body, func() []inbound.Field { return fieldsOf(r.Trailer) })
+	answer, err := p.workers.Serve(ctx, w, c, requestOf(r), r.Body, func() []inbound.Field { return fieldsOf(r.Trailer) })
 	if err != nil {
 		return nil, notWhole(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/gateway"
@@ -120,10 +121,11 @@ func (p *Platform) RoutesOpenAPI(ctx context.Context, host string) (json.RawMess
 // invoker is the platform as the gateway sees it.
 type invoker Platform
 
-// Revision is the number of the newest revision of a component, or 0.
-func (i *invoker) Revision(component string) uint64 {
+// Revision is the newest revision of a component, with the number 0 if there is
+// none.
+func (i *invoker) Revision(component string) api.Revision {
 	latest, _ := i.catalog.Latest(component)
-	return latest.Number
+	return latest
 }
 
 // Signature finds a function of the newest revision of a component.
@@ -152,4 +154,9 @@ func (i *invoker) Signature(ctx context.Context, component, function string) (s 
 // Invoke is the platform's.
 func (i *invoker) Invoke(ctx context.Context, component, name string, c api.Call) (api.Invocation, error) {
 	return (*Platform)(i).Invoke(ctx, component, name, c)
+}
+
+// Exchange is the platform's.
+func (i *invoker) Exchange(ctx context.Context, component, name string, c api.Call, r *http.Request, wait time.Duration) (*http.Response, error) {
+	return (*Platform)(i).exchange(ctx, component, name, c, r, wait)
 }

@@ -160,6 +160,19 @@ func text(b oplog.Body) string {
 		return b.Reason
 	case *oplog.Recovered:
 		return fmt.Sprintf("by owner %d", b.Epoch)
+	case *oplog.Waypoint:
+		if b.Atomic {
+			return "an atomic region begins"
+		}
+		return ""
+	case *oplog.AtomicEnd:
+		return fmt.Sprintf("of the atomic region that began at %d", b.Begin)
+	case *oplog.Jump:
+		text := fmt.Sprintf("back to %d, %s: %s", b.From-1, b.Code, b.Reason)
+		if b.Retry != 0 {
+			text += ", again at " + b.Retry.Time().Format(time.RFC3339)
+		}
+		return text
 	case *oplog.HostCallRepeated:
 		return fmt.Sprintf("of %d, attempt %d at %s: %s", b.Started, b.Attempt, b.Until.Time().Format(time.RFC3339), b.Reason)
 	}

@@ -18,6 +18,7 @@ type Route struct {
 	Ephemeral bool   `json:"ephemeral,omitempty" doc:"Each invocation has an instance of its own"`
 
 	Function  string            `json:"function,omitempty" maxLength:"1024" example:"cart.add-item" doc:"What is invoked; absent: the component's wasi:http/incoming-handler"`
+	Below     bool              `json:"below,omitempty" doc:"A handler sees what {name...} at the end of the path stands for as the whole path"`
 	Arguments map[string]string `json:"arguments,omitempty" doc:"Where parameters come from, by name; of a core module and a command by number from 1. One that is left out comes from the path if that has its name, else from the query of a GET or DELETE, else from the body"`
 	Key       string            `json:"key,omitempty" maxLength:"256" doc:"Where idempotency keys come from: header (Idempotency-Key, the default), required (the same, and there has to be one), header.NAME, request (the same request is the same invocation) or off. GET has none"`
 	Async     bool              `json:"async,omitempty" doc:"Answer 202 as soon as the invocation is accepted"`

@@ -78,7 +78,7 @@ var imports = map[string][]string{
 	},
 	"internal/relay":   {"api"},
 	"internal/routes":  {"api", "internal/sched", "internal/storage"},
-	"internal/gateway": {"api", "internal/id", "wit"},
+	"internal/gateway": {"api", "internal/id", "internal/relay", "wit"},
 	"internal/server": {
 		"api",
 		"internal/access",

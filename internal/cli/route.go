@@ -41,9 +41,9 @@ func (a *app) routeAddCommand() *cobra.Command {
 		Use:   "add [flags] NAME COMPONENT REQUESTS",
 		Short: "Add a route, or replace the one of its name",
 		Long: `Add a route. REQUESTS says which: methods, a host and a path, as in
-"GET,POST shop.example.com/carts/{cart}"; without methods POST, without a host
-every host. {name} stands for one element of the path, {name...} at its end for
-the rest. Of two routes the narrower one counts.
+"GET,POST shop.example.com/carts/{cart}"; without methods POST, or all for a
+handler; without a host every host. {name} stands for one element of the path,
+{name...} at its end for the rest. Of two routes the narrower one counts.
 
 What a route takes from a request is named by where it stands there:
 
@@ -65,6 +65,9 @@ in place of -), else from the query of a GET or DELETE, else from the body: as
 a field of it, or as all of it where it is the only one. Parameters of a core
 module have numbers, from 1.
 
+Without --function the component's own wasi:http/incoming-handler answers, all
+methods unless REQUESTS names some.
+
 A result is sent as JSON. Of a result<T, E> an ok is 200, and an error 422 or
 what --error says.
 
@@ -80,6 +83,7 @@ server has no address for routes.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Worker, "worker", "", "which `WORKER` it is for: see above (required)")
 	f.StringVar(&o.Function, "function", "", "invoke the function `NAME`; without it, the component's wasi:http/incoming-handler")
+	f.BoolVar(&o.Below, "below", false, "a handler sees what {name...} stands for as the whole path")
 	f.StringArrayVar(&o.arguments, "argument", nil, "take a parameter from a place, as `NAME=PLACE` (repeatable)")
 	f.StringVar(&o.Key, "key", "", "`WHERE` idempotency keys come from: header, required, header.NAME, request, off")
 	f.BoolVar(&o.Async, "async", false, "answer 202 as soon as the invocation is accepted")

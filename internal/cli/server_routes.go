@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -76,9 +77,9 @@ func (p *public) serving(c *config, log *slog.Logger, node *waterbear.Platform, 
 	}
 	return &waterbear.PublicConfig{
 		Listener: p.listener, TLS: p.pair.tlsConfig(),
-		Handler: func(observe func(route string, status int, took time.Duration)) http.Handler {
+		Handler: func(observe func(route string, status int, took time.Duration), until func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
 			return node.RouteHandler(waterbear.RouteOptions{
-				Log: log, AccessLog: access, Observe: observe, Requests: c.maxRequests, Timeout: c.timeout, OpenAPI: c.routesOpenAPI,
+				Log: log, AccessLog: access, Observe: observe, Requests: c.maxRequests, Timeout: c.timeout, OpenAPI: c.routesOpenAPI, Until: until,
 			})
 		},
 	}

@@ -67,6 +67,8 @@ type Session struct {
 	replayed uint64
 	calls    uint64
 	repeats  map[oplog.Index]Repeat // of calls in doubt
+	noted    oplog.Index            // entries that an unrecorded session would have
+	regions
 }
 
 // NewSession begins at the cursor's first entry. When ctx is done, what waits

@@ -102,6 +102,9 @@ func (c *check) route(r *api.Route) {
 	c.try("key", err)
 	c.limits(r.Limits)
 	c.cors(r.CORS)
+	if r.Below && (r.Function != "" || !strings.HasSuffix(r.Path, "...}")) {
+		c.refuse("below", "it is for a handler, and for a path with an end such as {rest...}")
+	}
 	if r.Function == "" {
 		c.handler(r)
 		return
@@ -127,6 +130,9 @@ func (c *check) handler(r *api.Route) {
 		if said {
 			c.refuse(field, "it is for routes with a function: a handler takes the request as it is and makes the response")
 		}
+	}
+	if r.Key == keyRequest {
+		c.refuse("key", "the program of a handler takes what it wants from a request, so nobody knows which are the same: take header or header.NAME")
 	}
 }
 
@@ -216,7 +222,12 @@ func (c *check) cors(o *api.CORS) {
 // component looks whether the route's component has what it is for.
 func (c *check) component(ctx context.Context, i Invoker, r *api.Route) {
 	if r.Function == "" {
-		c.refuse("function", "this server serves functions alone: say which, with arguments, status and content as needed")
+		switch revision := i.Revision(r.Component); {
+		case revision.Number == 0:
+			c.refuse("component", "there is no component %q: deploy it first", r.Component)
+		case !revision.HTTP:
+			c.refuse("function", "revision %d of %s exports no wasi:http/incoming-handler, so say which function is to be invoked", revision.Number, r.Component)
+		}
 		return
 	}
 	s, err := i.Signature(ctx, r.Component, r.Function)

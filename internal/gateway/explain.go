@@ -30,6 +30,10 @@ func (p *public) answer(x *exchange, e *entry, b *binding, i api.Invocation) *ap
 		return api.NewProblem(api.CodeInvocationFailed, "the request was taken back before it had an effect")
 	}
 	p.Log.Warn("an invocation of a route failed", "route", e.route.Name, "request", x.id, "worker", i.Worker, "invocation", i.Key, "failure", reasonOf(i))
+	return failed(x)
+}
+
+func failed(x *exchange) *api.Problem {
 	return api.NewProblem(api.CodeInvocationFailed, "the program that answers this failed; request "+x.id)
 }
 
@@ -54,7 +58,7 @@ func (p *public) explain(x *exchange, r *http.Request, b *binding, each []json.R
 	var known *api.Problem
 	if errors.As(err, &known) {
 		switch known.Code {
-		case api.CodeBadArguments:
+		case api.CodeBadArguments: // so there is a binding
 			return b.blame(each, known)
 		case api.CodeKeyReused:
 			// The draft wants 422 (draft-ietf-httpapi-idempotency-key-header, 2.7).
@@ -62,11 +66,18 @@ func (p *public) explain(x *exchange, r *http.Request, b *binding, each []json.R
 			reused.Status = http.StatusUnprocessableEntity
 			return reused
 		case api.CodeTooLarge:
-			return api.NewProblem(known.Code, "the request has more than the function can be given")
+			return api.NewProblem(known.Code, "the request is too long for what answers it")
 		case api.CodeQueueFull:
 			return api.NewProblem(known.Code, "too many requests wait for their turn: try again later")
 		case api.CodeOverloaded, api.CodeDiskFull, api.CodeStopping:
 			return api.NewProblem(api.CodeOverloaded, "nothing can be taken on now: try again later")
+		case api.CodeExpired:
+			return api.NewProblem(known.Code, "the answer to this key is not kept any more: use another key for another request")
+		case api.CodeInvocationFailed:
+			p.Log.Warn("a handler has not answered a request", "route", x.entry.route.Name, "request", x.id, "worker", x.worker, "why", known.Detail)
+			return failed(x)
+		case api.CodeInvalid:
+			return api.NewProblem(known.Code, known.Detail)
 		case api.CodeNoWorker:
 			return api.NewProblem(api.CodeNoRoute, "there is nothing here")
 		case api.CodeTimeout:

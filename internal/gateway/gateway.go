@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/wit"
@@ -21,14 +22,18 @@ import (
 // caller is at fault or can do something. Its methods may be called by any number
 // of goroutines.
 type Invoker interface {
-	// Revision is the number of the newest revision of a component, 0 if there is
+	// Revision is the newest revision of a component, with the number 0 if there is
 	// none. It is fast: every request asks.
-	Revision(component string) uint64
+	Revision(component string) api.Revision
 	// Signature finds a function of the newest revision, by its whole name or by
 	// a shorter one that no other has.
 	Signature(ctx context.Context, component, function string) (Signature, error)
 	// Invoke calls a function of a worker, which it makes if it is not there.
 	Invoke(ctx context.Context, component, worker string, c api.Call) (api.Invocation, error)
+	// Exchange lets a worker of a component that handles HTTP answer a request. It
+	// returns when the response has begun, for which it waits as long as wait says.
+	// Of c count the key and which worker is wanted.
+	Exchange(ctx context.Context, component, worker string, c api.Call, r *http.Request, wait time.Duration) (*http.Response, error)
 }
 
 // Signature is how a function is called.

@@ -44,6 +44,9 @@ type Options struct {
 	Timeout time.Duration
 	// BodyWait is how long a client may take to send a body; 0: BodyWait.
 	BodyWait time.Duration
+	// Until gives a context that ends also when the server stops; nil: that is told
+	// to nobody. It is for responses that would go on.
+	Until func(context.Context) (context.Context, context.CancelCauseFunc)
 	// OpenAPI is the path of the document of the routes of the host that is asked;
 	// "": there is none.
 	OpenAPI string
@@ -62,6 +65,9 @@ type public struct {
 func (g *Gateway) Handler(o Options) http.Handler {
 	o.Log = or(o.Log, slog.New(slog.DiscardHandler))
 	o.Requests, o.Timeout, o.BodyWait = or(o.Requests, DefaultRequests), or(o.Timeout, DefaultTimeout), or(o.BodyWait, BodyWait)
+	if o.Until == nil {
+		o.Until = context.WithCancelCause
+	}
 	return &public{Options: o, gateway: g, started: time.Now()}
 }
 
@@ -170,7 +176,11 @@ func (g *Gateway) serving(e *entry) http.HandlerFunc {
 			x.problem(api.NewProblem(api.CodeForbidden, crossOrigin))
 			return
 		}
-		if problem := x.public.invoke(x, e, r); problem != nil {
+		answer := x.public.invoke
+		if e.route.Function == "" {
+			answer = x.public.exchange
+		}
+		if problem := answer(x, e, r); problem != nil {
 			x.problem(problem)
 		}
 	}
@@ -223,7 +233,7 @@ func (p *public) invoke(x *exchange, e *entry, r *http.Request) *api.Problem {
 // bind gives how the route calls its function, as that is in the newest revision.
 func (p *public) bind(x *exchange, e *entry, r *http.Request) (*binding, *api.Problem) {
 	b := e.binding.Load()
-	if b == nil || b.Revision != p.gateway.invoker.Revision(e.route.Component) {
+	if b == nil || b.Revision != p.gateway.invoker.Revision(e.route.Component).Number {
 		s, err := p.gateway.invoker.Signature(r.Context(), e.route.Component, e.route.Function)
 		if err != nil {
 			return nil, p.explain(x, r, nil, nil, err)

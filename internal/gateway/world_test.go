@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/gateway"
@@ -76,13 +77,14 @@ func newTown(t *testing.T) *town {
 	return w
 }
 
-func (w *town) Revision(component string) uint64 {
+func (w *town) Revision(component string) api.Revision {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if component == "gone" {
-		return 0
+	r, err := w.described(component)
+	if err != nil {
+		return api.Revision{}
 	}
-	return w.revision
+	return r
 }
 
 func (w *town) described(component string) (api.Revision, error) {
@@ -95,6 +97,8 @@ func (w *town) described(component string) (api.Revision, error) {
 		}
 	case "core":
 		r.Exports = []api.Function{{Name: "mul", Params: []string{"i32", "f64"}, Results: []string{"f64"}}, {Name: "both", Results: []string{"i32", "i32"}}, {Name: "nop"}}
+	case "web":
+		r.Typed, r.HTTP = true, true
 	case "cmd":
 		r.Kind = api.Command
 		r.Exports = []api.Function{{Name: api.RunFunction, Params: []string{"string..."}, Results: []string{"i32"}}}
@@ -180,6 +184,54 @@ func (w *town) Invoke(ctx context.Context, component, name string, c api.Call) (
 	case <-ctx.Done():
 		return api.Invocation{}, api.NewProblem(api.CodeTimeout, "the invocation goes on")
 	}
+}
+
+// Exchange answers with what it was asked, or as the path says.
+func (w *town) Exchange(ctx context.Context, component, name string, c api.Call, r *http.Request, _ time.Duration) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, api.NewProblem(api.CodeInvalid, "the body of the request did not arrive whole")
+	}
+	w.mu.Lock()
+	w.calls = append(w.calls, fmt.Sprintf("%s/%s %s %s%s key=%q existing=%v ephemeral=%v %s", component, name, r.Method, r.Host, r.URL.RequestURI(), c.Key, c.Existing, c.Ephemeral, body))
+	w.mu.Unlock()
+	answer := &http.Response{StatusCode: 200, Header: http.Header{"X-Own": {"1"}, "Access-Control-Allow-Origin": {"*"}, "Connection": {"X-Own-Hop"}, "X-Own-Hop": {"1"}}}
+	answer.Header["X-Saw-For"] = r.Header["X-Forwarded-For"]
+	switch r.URL.Path {
+	case "/fail":
+		p := api.NewProblem(api.CodeInvocationFailed, "shop/w has not answered: secret")
+		p.Invocation = &api.Invocation{Function: "secret"}
+		return nil, p
+	case "/late":
+		return nil, api.NewProblem(api.CodeTimeout, "later")
+	case "/break":
+		answer.Body = io.NopCloser(io.MultiReader(strings.NewReader("half"), broken{}))
+	case "/stream":
+		from, to := io.Pipe()
+		answer.Body = from
+		go func() {
+			_, _ = io.WriteString(to, "one")
+			<-w.release
+			_, _ = io.WriteString(to, "two")
+			_ = to.Close()
+		}()
+	case "/endless":
+		answer.Body = io.NopCloser(io.MultiReader(strings.NewReader("begun"), untilDone{ctx}))
+	default:
+		answer.Body = io.NopCloser(strings.NewReader(r.URL.Path))
+	}
+	return answer, nil
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errors.New("it broke off") }
+
+type untilDone struct{ ctx context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.ctx.Done()
+	return 0, u.ctx.Err()
 }
 
 // perform does what the functions do.

@@ -59,6 +59,10 @@ var (
 	kindPromiseSettled   = declare[PromiseSettled](29, "PromiseSettled", true)
 	kindPromiseTaken     = declare[PromiseTaken](30, "PromiseTaken", true)
 	kindPromiseWithdrawn = declare[PromiseWithdrawn](31, "PromiseWithdrawn", true)
+
+	kindWaypoint  = declare[Waypoint](32, "Waypoint", false)
+	kindAtomicEnd = declare[AtomicEnd](33, "AtomicEnd", false)
+	kindJump      = declare[Jump](34, "Jump", true)
 )
 
 // kinds lists every kind at its number.
@@ -70,6 +74,7 @@ var kinds = [...]*kind{
 	kindArchiving, kindArchived, kindRepeated,
 	kindRequestBody, kindResponse, kindResponseBody, kindResponseEnd,
 	kindPromiseCreated, kindPromiseSettled, kindPromiseTaken, kindPromiseWithdrawn,
+	kindWaypoint, kindAtomicEnd, kindJump,
 }
 
 // Time is nanoseconds since 1970 UTC.

@@ -74,6 +74,12 @@ var samples = map[string]sample{
 	"Delta":            {body: &Delta{At: 1_900_000_000_000_000_012, Covers: goldenIndex - 1, After: goldenIndex - 300, State: Opaque{1, 2, 0xff}}, draw: drawing[Delta]()},
 	"Archiving":        {body: &Archiving{At: 1_900_000_000_000_000_012, Blobs: []storage.Hash{hash(8), hash(9)}}, draw: drawing[Archiving]()},
 	"HostCallRepeated": {body: &HostCallRepeated{At: 1_900_000_000_000_000_007, Started: 1<<33 + 2, Attempt: 2, Until: 1_900_000_001_000_000_000, Reason: "status 503"}, draw: drawing[HostCallRepeated]()},
+	"Waypoint":         {body: &Waypoint{Atomic: true}, draw: drawing[Waypoint]()},
+	"AtomicEnd":        {body: &AtomicEnd{Begin: goldenIndex - 5}, draw: drawing[AtomicEnd]()},
+	"Jump": {body: &Jump{
+		At: 1_900_000_000_000_000_014, From: goldenIndex - 4, Region: goldenIndex - 5, Code: "trap", Reason: "unreachable",
+		Stack: []string{"fail", "main"}, Retry: 1_900_000_001_000_000_000,
+	}, draw: drawing[Jump]()},
 	"Archived": {body: &Archived{
 		At: 1_900_000_000_000_000_013, Below: goldenIndex - 100, Ended: 1234, Open: hash(9),
 		Results: Shelving{Forget: 300, Added: []Archive{{

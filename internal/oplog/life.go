@@ -28,14 +28,16 @@ type Life struct {
 	// counts its attempts before that.
 	Initialized bool
 	Failures    uint64
-	// Undone are the attempts that failed, those in a row as one: replay leaves
-	// their entries out.
+	// Undone are the attempts that failed, those in a row as one, and what attempts
+	// were taken back from: replay leaves their entries out.
 	Undone []Span
 	// Promises are those that are pending, or whose value may still be asked for,
 	// in the order in which they were made.
 	Promises []*Promise
 	// Deltas are those behind the newest image.
 	Deltas []DeltaPlace
+	// Regions are those of the attempt under way.
+	Regions
 	// Retained is about what is not in the oplog any more.
 	Retained Retained
 
@@ -80,6 +82,7 @@ func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error
 // Apply adds the next entry. The life keeps its body.
 func (l *Life) Apply(e Entry) {
 	l.apply(e)
+	l.applyRegions(e)
 	switch b := e.Body.(type) {
 	case *Create:
 		l.Create, l.Epoch = *b, b.Epoch
@@ -179,11 +182,11 @@ func (l *Life) end(index, at Index) {
 // undo notes an attempt that failed. If none has finished since the one before,
 // they make one span: what lies between does not steer replay.
 func (l *Life) undo(s Span) {
-	if n := len(l.Undone); n > 0 && l.Undone[n-1].To > l.finished {
-		l.Undone[n-1].To = s.To
-		return
+	l.TakeBack(s)
+	if n := len(l.Undone); n > 1 && l.Undone[n-2].To > l.finished {
+		l.Undone[n-2].To = s.To
+		l.Undone = l.Undone[:n-1]
 	}
-	l.Undone = append(l.Undone, s)
 }
 
 func (l *Life) fail(b *InvocationFailed, at Index) {

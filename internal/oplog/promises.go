@@ -171,6 +171,19 @@ func (l *Life) keepPromises(b *InvocationFinished) {
 	})
 }
 
+// jumpPromises is called when an attempt is taken back to before entry from: what
+// it took and withdrew since it has not. What it made since is there for those who
+// were told of it; unless it makes it again, it goes when the attempt finishes.
+func (l *Life) jumpPromises(from Index) {
+	for _, p := range l.Promises {
+		for _, at := range []*Index{&p.Created, &p.Taken, &p.Withdrawn} {
+			if *at >= from {
+				*at = 0
+			}
+		}
+	}
+}
+
 // takeBackPromises is called when an attempt is taken back: what it took and
 // withdrew it has not. What it made is there for the next attempt, if there is
 // one: who was told of a promise may settle it meanwhile.

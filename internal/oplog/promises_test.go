@@ -216,3 +216,18 @@ func TestWhatALifeKnowsOfPromisesSurvivesItsEncoding(t *testing.T) {
 		}
 	})
 }
+
+func TestAPromiseOutlivesThatItsMakerIsTakenBack(t *testing.T) {
+	l := feed(begun(), makes("kept"), &Waypoint{}, makes("p"), settle("kept"),
+		&PromiseTaken{Promise: "kept"}, &PromiseWithdrawn{Promise: "kept"}, &Jump{From: 6})
+	if got, want := promises(l), "keptv p"; got != want {
+		t.Errorf("taken back there are %q, want %q", got, want)
+	}
+	again := feed(begun(), makes("kept"), &Waypoint{}, makes("p"), &Jump{From: 6}, makes("p"), &InvocationFinished{Accepted: 2, Started: 3})
+	if got, want := promises(again), "kept p"; got != want {
+		t.Errorf("made again there are in the end %q, want %q", got, want)
+	}
+	if got, want := promises(feed(l, &InvocationFinished{Accepted: 2, Started: 3})), "keptv"; got != want {
+		t.Errorf("in the end there are %q, want %q", got, want)
+	}
+}

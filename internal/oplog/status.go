@@ -28,6 +28,8 @@ type Status struct {
 	Attempt   *InvocationStarted
 	Suspended *Suspended
 	Failed    *InvocationFailed
+	// Back is how the attempt was taken back that goes on after a pause.
+	Back *Jump
 	// Waiting counts the invocations accepted and not ended.
 	Waiting uint64
 	// Epoch is that of the newest owner whom the entries read for this name.
@@ -129,16 +131,21 @@ func (s *Status) apply(entry Entry) {
 		s.Interrupted = b
 	case *Recovered:
 		s.Epoch, s.Interrupted = b.Epoch, nil
-	case *HostCall, *HostCallStarted, *HostCallFinished, *Log, *Response, *ResponseBody, *ResponseEnd:
-		s.Interrupted, s.Suspended = nil, nil
+	case *HostCall, *HostCallStarted, *HostCallFinished, *Log, *Waypoint, *AtomicEnd, *Response, *ResponseBody, *ResponseEnd:
+		s.Interrupted, s.Suspended, s.Back = nil, nil, nil
+	case *Jump:
+		s.Suspended, s.Back = nil, nil
+		if b.Retry != 0 {
+			s.Back = b
+		}
 	case *InvocationAccepted:
 		s.Waiting = b.Queue
 	case *InvocationStarted:
-		s.Attempt, s.Failed, s.Suspended, s.Interrupted, s.Waiting = b, nil, nil, nil, b.Queue
+		s.Attempt, s.Failed, s.Suspended, s.Interrupted, s.Back, s.Waiting = b, nil, nil, nil, nil, b.Queue
 	case *InvocationFinished:
-		s.Attempt, s.Suspended, s.Waiting = nil, nil, b.Queue
+		s.Attempt, s.Suspended, s.Back, s.Waiting = nil, nil, nil, b.Queue
 	case *InvocationFailed:
-		s.Attempt, s.Failed, s.Suspended, s.Waiting = nil, nil, nil, b.Queue
+		s.Attempt, s.Failed, s.Suspended, s.Back, s.Waiting = nil, nil, nil, nil, b.Queue
 		if b.Retry != 0 {
 			s.Failed = b
 		}
@@ -148,7 +155,7 @@ func (s *Status) apply(entry Entry) {
 			s.Failed = nil // no attempt follows it any more
 		}
 	case *Suspended:
-		s.Suspended = b
+		s.Suspended, s.Back = b, nil
 	case *PromiseSettled:
 		if s.Suspended != nil && slices.Contains(s.Suspended.Promises, b.Promise) {
 			s.Suspended = nil // it goes on
@@ -156,6 +163,6 @@ func (s *Status) apply(entry Entry) {
 	case *Stuck:
 		s.Stuck = b
 	case *Resumed:
-		s.Interrupted, s.Stuck, s.Failed = nil, nil, nil
+		s.Interrupted, s.Stuck, s.Failed, s.Back = nil, nil, nil, nil
 	}
 }

@@ -17,8 +17,9 @@ type Public struct {
 	Listener net.Listener
 	TLS      *tls.Config // nil: plain HTTP
 	// Handler makes what answers. It tells observe of each request: the name of its
-	// route, "" if it has none, and the status.
-	Handler func(observe func(route string, status int, took time.Duration)) http.Handler
+	// route, "" if it has none, and the status. What could go on for ever takes a
+	// context of until's, which ends when the server stops.
+	Handler func(observe func(route string, status int, took time.Duration), until func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler
 }
 
 // OfRoute is what operations on a route take.

@@ -29,10 +29,12 @@ func beside(t *testing.T) (rest, public string, end func() error) {
 	at, other := listen(t), listen(t)
 	s, err := server.New(server.Config{Platform: newNode(), Public: &server.Public{
 		Listener: other,
-		Handler: func(observe func(string, int, time.Duration)) http.Handler {
+		Handler: func(observe func(string, int, time.Duration), until func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/wait" {
-					<-r.Context().Done()
+					ctx, cancel := until(r.Context())
+					<-ctx.Done()
+					cancel(nil)
 				}
 				observe("some", http.StatusTeapot, time.Millisecond)
 				w.WriteHeader(http.StatusTeapot)
@@ -169,7 +171,9 @@ func TestAServerThatCannotServeOneAddressServesNone(t *testing.T) {
 	at, other := listen(t), listen(t)
 	other.Close()
 	s, err := server.New(server.Config{Platform: newNode(), Public: &server.Public{
-		Listener: other, Handler: func(func(string, int, time.Duration)) http.Handler { return http.NotFoundHandler() },
+		Listener: other, Handler: func(func(string, int, time.Duration), func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
+			return http.NotFoundHandler()
+		},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 	defer cancel(errStopping)
 	fronts := []*front{s.front(base, "REST", l, secure, s.Handler())}
 	if p := s.config.Public; p != nil {
-		fronts = append(fronts, s.front(base, "routes", p.Listener, p.TLS, p.Handler(s.metrics.routed)))
+		fronts = append(fronts, s.front(base, "routes", p.Listener, p.TLS, p.Handler(s.metrics.routed, s.untilStopping)))
 	}
 	ended := make(chan error, len(fronts))
 	for _, f := range fronts {

@@ -31,6 +31,8 @@ type audit struct {
 	images  []oplog.Index            // what they cover
 	uses    map[string][]oplog.Index // of each key, also of those that were forgotten since
 	keep    api.Keep                 // of results
+	made    map[string]oplog.Index   // promises, with the invocations that made them
+	answers map[string]*oplog.PromiseSettled
 	state   kit
 }
 
@@ -38,6 +40,7 @@ func newAudit(results api.Keep) *audit {
 	return &audit{
 		uses: map[string][]oplog.Index{}, keep: results,
 		accepted: map[oplog.Index]*oplog.InvocationAccepted{}, keys: map[string]oplog.Index{},
+		made: map[string]oplog.Index{}, answers: map[string]*oplog.PromiseSettled{},
 		ends: map[oplog.Index]oplog.Entry{}, retries: map[oplog.Index]uint64{},
 	}
 }
@@ -81,6 +84,8 @@ func (a *audit) take(e oplog.Entry) error {
 		if a.begun == nil {
 			return fmt.Errorf("no invocation has begun")
 		}
+	case *oplog.PromiseCreated, *oplog.PromiseSettled, *oplog.PromiseTaken, *oplog.PromiseWithdrawn:
+		return a.promise(b)
 	case *oplog.Image:
 		a.images = append(a.images, b.Covers)
 	case *oplog.Archived:
@@ -187,6 +192,9 @@ func (a *audit) finish(e oplog.Entry, b *oplog.InvocationFinished) (err error) {
 		a.state = kit{}
 	}
 	if a.state, err = a.state.after(call.Function, call.Args, b.Result); err != nil {
+		return err
+	}
+	if err := a.answered(b, call.Function); err != nil {
 		return err
 	}
 	b.Result = bytes.Clone(b.Result)

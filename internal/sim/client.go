@@ -58,6 +58,8 @@ func (c *client) errand(ctx context.Context, s service) {
 	switch n := r.IntN(20); {
 	case d.fleeting && n < 4:
 		c.remove(ctx, s, d)
+	case d.worker.Component == asker && n < 9:
+		c.answer(ctx, s, d)
 	case d.fleeting || n < 13:
 		c.invoke(ctx, s, d, c.call(d))
 	case n < 16:
@@ -84,6 +86,7 @@ func (c *client) create(ctx context.Context, s service, d *dossier) bool {
 var (
 	simple  = []string{"inc", "inc", "put", "get"}
 	varied  = []string{"inc", "put", "get", "file_inc", "roll", "now", "nap", "flaky", "fail", "steps", "print"}
+	asking  = []string{"ask", "ask", "insist", "inc", "get"}
 	keeping = []string{"append", "append", "next", "arm", "ring", "mint", "mint", "spend", "fail"}
 	both    = append([]string{"inc", "put", "get", "file-inc", "roll", "now", "nap", "flaky", "steps", "print"}, keeping...)
 )
@@ -121,6 +124,8 @@ func functionsOf(w id.Worker) []string {
 		return simple
 	case w.Component == module:
 		return varied
+	case w.Component == asker:
+		return asking
 	case w.Name == "keeping":
 		return keeping
 	}
@@ -136,8 +141,10 @@ func draw(r *rand.Rand, functions []string) api.Call {
 		call.Args = fmt.Appendf(nil, "[%d]", 1+r.IntN(1e6))
 	case "nap", "arm":
 		call.Args = fmt.Appendf(nil, "[%d]", magnitude(r, 0, 3.7))
-	case "flaky":
+	case "flaky", "insist":
 		call.Args = fmt.Appendf(nil, "[%d]", 1+r.IntN(3))
+	case "ask":
+		call.Args = fmt.Appendf(nil, "[%d]", r.Uint64N(2)*magnitude(r, 0, 4.5))
 	}
 	return call
 }

@@ -25,6 +25,8 @@ type dossier struct {
 	results  api.Keep                       // is kept of results
 	known    map[oplog.Index]api.Invocation // acknowledged, as last seen
 	refused  map[string][]api.Call          // under a key that had another call
+	settled  map[string]api.Settlement      // promises that clients were told they have settled
+	spoken   map[string]bool                // promises that clients were told are settled by others
 	deeds    []*Deed
 	history  history
 	last     *audit // of the oplog that the newest process found
@@ -34,6 +36,7 @@ func newDossier(w id.Worker, fleeting bool, results api.Keep) *dossier {
 	return &dossier{
 		worker: w, fleeting: fleeting, results: results, history: history{worker: w},
 		known: map[oplog.Index]api.Invocation{}, refused: map[string][]api.Call{},
+		settled: map[string]api.Settlement{}, spoken: map[string]bool{},
 	}
 }
 
@@ -118,6 +121,9 @@ func (d *dossier) check(ctx context.Context, logs storage.Logs) (err error) {
 		if err := d.last.has(d.known[index]); err != nil {
 			return fmt.Errorf("%s: a client was told %s: %w", d.worker, told(d.known[index]), err)
 		}
+	}
+	if err := d.checkPromises(); err != nil {
+		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.refused)) {
 		if d.results.Limited() {

@@ -62,6 +62,12 @@ func (k kit) after(function string, args, result []byte) (kit, error) {
 	case "now":
 		k.counter += got & 1
 		return k, nil
+	case "ask", "insist": // -1: it failed, -2: nobody has settled it in time
+		if got < -2 {
+			return k, fmt.Errorf("%s%s gave %s", function, args, result)
+		}
+		k.counter += max(got, 0)
+		return k, nil
 	case "nap":
 		return k, nil
 	case "print":

@@ -21,15 +21,17 @@ import (
 )
 
 // module and component are what the workers of a Platform are of, a core module
-// and a component that keeps resources between two calls. ephemeral is the name
+// and a component that keeps resources between two calls, and asker a module that
+// waits for promises. ephemeral is the name
 // of those whose invocations have an instance each.
 const (
 	module    = "kit"
 	component = "keeper"
+	asker     = "asker"
 	ephemeral = "ephemeral"
 )
 
-// Guests are the programs of a Platform by their names, kit and keeper.
+// Guests are the programs of a Platform by their names, kit, keeper and asker.
 type Guests map[string][]byte
 
 // node is a process that looks after the workers of some programs.
@@ -50,6 +52,8 @@ type service interface {
 	Resume(ctx context.Context, w id.Worker) error
 	Retry(ctx context.Context, w id.Worker) error
 	Delete(ctx context.Context, w id.Worker) error
+	Promises(ctx context.Context, w id.Worker) ([]api.Promise, error)
+	SettlePromise(context.Context, id.Promise, api.Settlement) (api.Promise, error)
 }
 
 // bounds are what a node may take: little, so that all of it is reached.

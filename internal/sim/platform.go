@@ -69,6 +69,9 @@ func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	for _, name := range []string{"plain", "motley", "keeping", "fleeting", ephemeral} {
 		w.employ(id.Worker{Component: component, Name: name})
 	}
+	for _, name := range []string{"asking", "curious"} {
+		w.employ(id.Worker{Component: asker, Name: name})
+	}
 	for i := range clients {
 		w.clients = append(w.clients, &client{
 			world: w, number: i, random: rand.New(rand.NewPCG(o.Seed, uint64(i))), errands: errands,
@@ -121,6 +124,16 @@ func (w *Platform) Deeds() []Deed {
 
 // Truncations is how often entries of a worker's oplog have gone.
 func (w *Platform) Truncations() int { return w.past.times }
+
+// Answers is how many promises of workers were settled.
+func (w *Platform) Answers() (n int) {
+	for _, name := range w.workers {
+		if a := w.dossiers[name].last; a != nil {
+			n += len(a.answers)
+		}
+	}
+	return n
+}
 
 func (w *Platform) entropy(p []byte) error {
 	for i := range p {
@@ -250,7 +263,10 @@ func (w *Platform) signal(ctx context.Context, p *plan, stop context.CancelCause
 // settle waits until everything that was accepted has ended, which without
 // faults it does by itself as soon as people let it.
 func (w *Platform) settle(s service, n *node, logs storage.Logs) error {
-	ctx := context.Background()
+	ctx, stop := context.WithCancelCause(context.Background())
+	kind := w.sim.Go("answer", func() { w.answerAll(ctx, s) })
+	defer kind.Wait()
+	defer stop(nil)
 	if err := w.await(ctx, logs); err != nil {
 		return err
 	}
@@ -275,6 +291,27 @@ func (w *Platform) settle(s service, n *node, logs storage.Logs) error {
 			return w.broken("%v after everything has ended there are %d invocations in queues, and %d workers on the agenda", soonEnough, stats.Queue, n.agenda.Len())
 		}
 		_ = w.sim.Sleep(context.Background(), time.Second)
+	}
+}
+
+// answerAll settles every promise that is pending, until ctx is done.
+func (w *Platform) answerAll(ctx context.Context, s service) {
+	for w.sim.Sleep(ctx, time.Second) == nil {
+		for _, name := range w.workers {
+			d := w.dossiers[name]
+			if name.Component != asker {
+				continue
+			}
+			list, err := s.Promises(ctx, d.worker)
+			if err != nil {
+				continue // there is no such worker, or too much to do now
+			}
+			for _, p := range list {
+				if p.State == api.PromisePending {
+					w.clients[0].settle(ctx, s, d, p)
+				}
+			}
+		}
 	}
 }
 

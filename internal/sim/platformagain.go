@@ -53,6 +53,9 @@ func (a *audit) repeat(ctx context.Context, m *machine, n *node, w id.Worker) er
 		case "now": // it has added the lowest bit to the counter
 			again = api.Call{Function: "inc", Args: fmt.Appendf(nil, "[%d]", first(out)&1)}
 			want = nil
+		case "ask", "insist": // it has added the answer
+			again = api.Call{Function: "inc", Args: fmt.Appendf(nil, "[%d]", max(first(out), 0))}
+			want = nil
 		case "flaky":
 			again = api.Call{Function: "get"}
 		case "nap":

@@ -78,7 +78,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		p.entries = last
 	}
 	config := bodyConfig{
-		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, policy: r.policy,
+		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, control: r, policy: r.policy,
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
@@ -201,10 +201,17 @@ func (b *body) perform(c call) ([]byte, error) {
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}
+	var result []byte
+	var err error
 	if b.program.Handler() == c.function {
-		return b.serve(c)
+		result, err = b.serve(c)
+	} else {
+		result, err = b.call(c.function, c.args)
 	}
-	return b.call(c.function, c.args)
+	if err == nil && b.program.Revision.Kind != api.Command {
+		err = b.own.InRegion()
+	}
+	return result, err
 }
 
 // prepare makes the instance of an ephemeral worker's invocation.
@@ -277,6 +284,10 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 	if errors.As(err, &suspended) {
 		return outcome{suspend: suspended}
 	}
+	var back *durable.BackError
+	if errors.As(err, &back) {
+		return outcome{back: back}
+	}
 	b := r.body
 	if b == nil || isFault(err) {
 		return trouble(err)
@@ -320,6 +331,7 @@ func (b *body) failure(err error) outcome {
 		return outcome{exit: &exit.Code}
 	case errors.As(err, &trap):
 		f.code, f.reason, f.final = api.FailedTrap, trap.Reason, trap.Overflow || !b.observed()
+		f.stuck = !b.session.Observed()
 		if trap.Stack != nil {
 			f.stack = trap.Stack
 		}

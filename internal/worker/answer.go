@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -20,11 +21,13 @@ type Answer struct {
 	r      *resident
 	index  oplog.Index // of the invocation
 	key    string
-	wait   *waiter     // nil: it has ended
-	next   oplog.Index // where to read on
-	last   oplog.Index // the end of the invocation, once it is known to have ended
-	mine   bool        // what is read is of an attempt of the invocation
-	begun  bool        // the response was given
+	wait   *waiter      // nil: it has ended
+	next   oplog.Index  // where to read on
+	last   oplog.Index  // the end of the invocation, once it is known to have ended
+	mine   bool         // what is read is of an attempt of the invocation
+	begun  bool         // the response was given
+	newest oplog.Index  // the last entry of what was given
+	undone []oplog.Span // what is known not to be part of it
 	parts  []Part
 	result error // behind parts
 
@@ -65,7 +68,9 @@ func (r *resident) answerTo(ctx context.Context, index oplog.Index, c *api.Call)
 		if err != nil {
 			return nil, err
 		}
-		a := &Answer{r: r, index: index, key: v.Key, next: v.From, last: v.To}
+		r.mu.Lock()
+		a := &Answer{r: r, index: index, key: v.Key, next: v.From, last: v.To, undone: r.undoneFrom(v.From)}
+		r.mu.Unlock()
 		a.result = r.unanswered(&v)
 		return a, nil
 	}
@@ -97,7 +102,18 @@ func (r *resident) newAnswer(index oplog.Index, w *waiter, next oplog.Index) *An
 	if w.answers++; w.end.Body != nil {
 		r.writer.Request() // it ended before there was anybody who needs it durable
 	}
-	return &Answer{r: r, index: index, key: keyOf(w.accepted, index), wait: w, next: next}
+	return &Answer{r: r, index: index, key: keyOf(w.accepted, index), wait: w, next: next, undone: r.undoneFrom(next)}
+}
+
+// undoneFrom are the spans from an entry on that have not happened. It is called
+// with r.mu held.
+func (r *resident) undoneFrom(from oplog.Index) []oplog.Span {
+	all := r.machine.life.Undone
+	i := slices.IndexFunc(all, func(s oplog.Span) bool { return s.To >= from })
+	if i < 0 {
+		return nil
+	}
+	return slices.Clone(all[i:])
 }
 
 // unanswered is why an invocation that has ended has no response, or nil.
@@ -137,7 +153,11 @@ func (a *Answer) Next(ctx context.Context) (Part, error) {
 		if err := a.await(ctx); err != nil {
 			return Part{}, a.late(ctx, err)
 		}
-		if err := a.read(ctx); err != nil {
+		err := a.read(ctx)
+		if oplog.IsTruncated(err) && !a.begun {
+			err = a.recall(ctx, err)
+		}
+		if err != nil {
 			return Part{}, a.unreadable(err)
 		}
 	}
@@ -212,9 +232,39 @@ func (a *Answer) read(ctx context.Context) error {
 	return nil
 }
 
+// recall gives an answer whose entries are truncated, if it is kept elsewhere.
+func (a *Answer) recall(ctx context.Context, truncated error) error {
+	found, _, err := a.r.archived(ctx, a.index)
+	if err != nil {
+		return err
+	}
+	if found == nil || found.Answer == nil {
+		return truncated
+	}
+	a.mine = true
+	for _, b := range []oplog.Body{&found.Answer.Response, &oplog.ResponseBody{Bytes: found.Answer.Body}, &found.Answer.End} {
+		a.take(&oplog.Entry{Body: b})
+	}
+	return nil
+}
+
 // take adds what an entry tells the client, and gives about how much that is.
 func (a *Answer) take(e *oplog.Entry) int {
+	switch e.Body.(type) {
+	case *oplog.Response, *oplog.ResponseBody, *oplog.ResponseEnd:
+		for len(a.undone) > 0 && a.undone[0].To < e.Index {
+			a.undone = a.undone[1:]
+		}
+		if len(a.undone) > 0 && a.undone[0].From <= e.Index {
+			return 0
+		}
+		a.newest = e.Index
+	}
 	switch b := e.Body.(type) {
+	case *oplog.Jump:
+		if a.mine && a.begun && a.newest >= b.From {
+			a.result = ErrTakenBack
+		}
 	case *oplog.InvocationStarted:
 		if a.mine = b.Accepted == a.index; a.mine && a.begun {
 			a.result = ErrTakenBack // as the end of the attempt before has told

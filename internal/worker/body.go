@@ -81,6 +81,8 @@ type bodyConfig struct {
 	session durable.Config
 	// park is handed each wait, linger each that is to stay in memory.
 	park, linger func(d time.Duration, sleep func() error) error
+	// control is for the program's questions about itself.
+	control platform.Control
 	// policy says what the worker's HTTP requests may do.
 	policy func() exchange.Policy
 	// owner is whose promises the program's are, and others those that it can
@@ -123,7 +125,7 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
 	})
 	values := &config.Values{Session: b.session, Sources: rt.Config, Component: b.session.Worker.Component}
-	b.own = platform.System{Session: b.session, Context: &b.self, Config: values, Promises: b.promises, Clock: b.clocks}
+	b.own = platform.System{Session: b.session, Context: &b.self, Control: c.control, Config: values, Promises: b.promises, Clock: b.clocks}
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
@@ -271,6 +273,7 @@ func (b *body) waitsForEvents(wait func() error) error {
 
 // begin origins the measuring of an attempt.
 func (b *body) begin() {
+	b.session.Enter()
 	b.calls = b.session.Calls()
 	b.stderr.reset()
 	b.meter.begin()

@@ -165,6 +165,9 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 		s = &here
 	}
 	v.Status, v.Reason = statusOf(s)
+	if r != nil && r.machine.phase == busy && s.Attempt != nil && (v.Status == api.Suspended || v.Status == api.Retrying) {
+		v.Status, v.Reason = api.Running, inAttempt(s) // what it had waited for is over
+	}
 	switch v.Status {
 	case api.Interrupted, api.Failed, api.Exited:
 		return v
@@ -210,14 +213,20 @@ func statusOf(s *oplog.Status) (api.Status, string) {
 		return api.Interrupted, s.Interrupted.Reason
 	case s.Failed != nil:
 		return api.Retrying, fmt.Sprintf("attempt %d failed: %s; the next one begins at %s", s.Failed.Attempt, s.Failed.Reason, s.Failed.Retry.Time().Format(time.RFC3339))
+	case s.Back != nil:
+		return api.Retrying, fmt.Sprintf("an atomic region failed: %s; it is repeated at %s", s.Back.Reason, s.Back.Retry.Time().Format(time.RFC3339))
 	case s.Suspended != nil:
 		return api.Suspended, waitsFor(s.Suspended)
 	case s.Attempt != nil:
-		return api.Running, fmt.Sprintf("in an invocation, attempt %d", s.Attempt.Attempt)
+		return api.Running, inAttempt(s)
 	case s.Waiting > 0:
 		return api.Running, "about to begin an invocation"
 	}
 	return api.Idle, "nothing to do"
+}
+
+func inAttempt(s *oplog.Status) string {
+	return fmt.Sprintf("in an invocation, attempt %d", s.Attempt.Attempt)
 }
 
 // waitsFor says what a suspended worker waits for.

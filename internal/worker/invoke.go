@@ -65,13 +65,9 @@ func isExpired(err error) bool {
 func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 	r.mu.Lock()
 	revision, exists := r.revision, r.exists()
-	lasting := exists && !r.machine.life.Create.Ephemeral
 	r.mu.Unlock()
-	switch {
-	case c.Existing && !exists:
-		return noWorker(r.worker)
-	case c.Ephemeral && lasting:
-		return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and is not ephemeral; use another name, or delete it first", r.worker))
+	if err := r.wanted(c); err != nil {
+		return err
 	}
 	if revision == nil {
 		var err error
@@ -84,6 +80,19 @@ func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 	}
 	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number, Ephemeral: c.Ephemeral})
 	return err
+}
+
+// wanted says why the worker is not one that the call is for, or nil.
+func (r *resident) wanted(c *api.Call) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch exists := r.exists(); {
+	case c.Existing && !exists:
+		return noWorker(r.worker)
+	case c.Ephemeral && exists && !r.machine.life.Create.Ephemeral:
+		return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and is not ephemeral; use another name, or delete it first", r.worker))
+	}
+	return nil
 }
 
 // checkCall is CheckCall with the types that a component's functions have.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -20,6 +21,8 @@ type machine struct {
 
 	phase  phase
 	wishes wishes
+	shaken bool       // the host failed while the program ran
+	calm   bool       // since it was in memory, the program has left it in order
 	woken  bool       // what the worker waits for out of memory may have happened
 	over   *halt      // nothing more is to begin: the node stops, or the worker is deleted
 	pause  oplog.Time // before this nothing begins, after the host failed
@@ -92,14 +95,16 @@ type outcome struct {
 	// alive says that there is still an instance, in the state that the oplog
 	// has.
 	alive   bool
-	result  []byte        // of the attempt, if it has one
-	failure *failure      // the attempt's
-	exit    *uint32       // the program has ended, with this code
-	suspend *suspendError // the attempt waits for longer than it may stay in memory
-	halted  *halt         // it was stopped
-	broken  error         // the oplog cannot be replayed
-	fault   error         // the host could not do its part
-	again   bool          // but now it may: it is not to be waited for
+	result  []byte             // of the attempt, if it has one
+	failure *failure           // the attempt's
+	exit    *uint32            // the program has ended, with this code
+	back    *durable.BackError // the program wants to be taken back
+	suspend *suspendError      // the attempt waits for longer than it may stay in memory
+	halted  *halt              // it was stopped
+	broken  error              // the oplog cannot be replayed
+	fault   error              // the host could not do its part
+	again   bool               // but now it may: it is not to be waited for
+	lived   bool               // the program did something that was not in the oplog yet
 }
 
 // failure is why an attempt failed.
@@ -109,6 +114,7 @@ type failure struct {
 	stack  []string
 	stderr string
 	final  bool // trying again would be no different
+	stuck  bool // in its atomic region, that is
 }
 
 // halt is why a job is stopped. It is an error to be the cause of a context.
@@ -213,6 +219,9 @@ func (m *machine) goOn(now oplog.Time) []action {
 	if s := m.life.Suspended; s != nil && !m.waitIsOver(now) {
 		return nil
 	}
+	if b := m.life.Back; b != nil && b.Retry > now {
+		return nil
+	}
 	if m.ephemeral {
 		// Nothing that it did was recorded: it begins anew, and that is no
 		// failure of its.
@@ -222,8 +231,12 @@ func (m *machine) goOn(now oplog.Time) []action {
 			Reason: "the process ended during it", Stack: []string{}, Retry: now, Queue: m.life.Waiting,
 		}}}
 	}
-	m.phase, m.woken = busy, false
-	return []action{start{}}
+	var actions []action
+	if m.life.Region != 0 && (m.shaken || !m.life.Calm && !m.calm) {
+		actions = []action{record{leftIn(m.life.Region, now)}}
+	}
+	m.phase, m.woken, m.shaken = busy, false, false
+	return append(actions, start{})
 }
 
 // waitIsOver reports whether a suspended worker has to see how its wait ends.
@@ -283,6 +296,8 @@ func (m *machine) wake(now oplog.Time) oplog.Time {
 		_, at = m.turn(now)
 	case m.life.Suspended != nil && !m.waitIsOver(now):
 		at = m.life.Suspended.Until
+	case m.life.Back != nil:
+		at = max(m.life.Back.Retry, soon)
 	default:
 		at = soon
 	}
@@ -338,6 +353,8 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		m.faults++
 		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}
+	m.shaken = m.shaken || e.fault != nil && e.lived
+	m.calm = m.calm || e.suspend != nil
 	if e.suspend == nil || m.come(e.suspend.promises) {
 		m.woken = true // what it was suspended for before is history
 	}
@@ -351,6 +368,8 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		}}}
 	case asked.cancel:
 		actions = m.canceled(now)
+	case e.back != nil:
+		actions = []action{record{goneBack(e.back, now)}}
 	case e.failure != nil:
 		actions = m.failed(now, e.failure, e.chance)
 	case e.suspend != nil && !m.come(e.suspend.promises):
@@ -393,9 +412,15 @@ func (m *machine) remaining() uint64 {
 // failed takes the attempt back, and says when the next one begins, if one does.
 func (m *machine) failed(now oplog.Time, f *failure, chance float64) []action {
 	entry := m.takenBack(now, f)
-	if a := m.life.Attempt; !f.final && a.Attempt < m.retry.Attempts {
-		entry.Queue = m.life.Waiting
-		entry.Retry = now + oplog.Time(backoff(m.retry, int(min(a.Attempt, math.MaxInt32)), chance))
+	if tried := m.life.Attempt.Attempt + m.life.JumpFailures; !f.final && tried < m.retry.Attempts {
+		again := now + oplog.Time(backoff(m.retry, int(min(tried, math.MaxInt32)), chance))
+		if m.life.Region != 0 && !f.stuck {
+			region := m.life.Region
+			return []action{record{&oplog.Jump{
+				At: now, From: region + 1, Region: region, Code: string(f.code), Reason: f.reason, Stack: f.stack, Retry: max(again, soon),
+			}}}
+		}
+		entry.Queue, entry.Retry = m.life.Waiting, again
 		return []action{record{entry}}
 	}
 	actions := []action{record{entry}}

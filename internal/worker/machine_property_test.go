@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -27,11 +28,11 @@ func anyTraits(t *rapid.T) traits {
 func anyOutcome(t *rapid.T, g *rig) outcome {
 	var o outcome
 	code := uint32(1)
-	switch rapid.SampledFrom([]string{"well", "well", "well", "trap", "trap", "final", "wait", "fault", "broken", "exit"}).Draw(t, "outcome") {
+	switch rapid.SampledFrom([]string{"well", "well", "well", "trap", "trap", "final", "wait", "fault", "broken", "exit", "back"}).Draw(t, "outcome") {
 	case "well":
 		o.result, o.alive = []byte("[]"), !g.m.ephemeral && rapid.Bool().Draw(t, "alive")
 	case "trap":
-		o.failure = &failure{code: api.FailedTrap}
+		o.failure = &failure{code: api.FailedTrap, stuck: rapid.Bool().Draw(t, "stuck")}
 	case "final":
 		o.failure = &failure{code: api.FailedTrap, final: true}
 	case "wait":
@@ -53,7 +54,16 @@ func anyOutcome(t *rapid.T, g *rig) outcome {
 			}
 		}
 	case "fault":
-		o.fault = errors.New("fault")
+		o.fault, o.lived = errors.New("fault"), rapid.Bool().Draw(t, "lived")
+	case "back":
+		if g.m.ephemeral {
+			o.result = []byte("[]") // these cannot
+			break
+		}
+		o.back = &durable.BackError{From: g.m.life.Begun + 1}
+		if region := g.m.life.Region; region != 0 && rapid.Bool().Draw(t, "within") {
+			o.back = &durable.BackError{From: region + 1, Region: region}
+		}
 	case "broken":
 		o.broken = errors.New("broken")
 	case "exit":
@@ -98,7 +108,13 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 				}
 				g.promise(rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "promise"))
 			},
-			"settle":    func(t *rapid.T) { g.settle(rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "promise")) },
+			"settle": func(t *rapid.T) { g.settle(rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "promise")) },
+			"region": func(t *rapid.T) {
+				if g.m.phase != busy || g.m.ephemeral {
+					t.Skip("no program is under way that has regions")
+				}
+				g.enter(rapid.Bool().Draw(t, "begins"))
+			},
 			"interrupt": func(*rapid.T) { g.do(interrupted{"test"}) },
 			"resume": func(t *rapid.T) {
 				if g.m.phase == busy {

@@ -119,6 +119,9 @@ func (g *rig) perform(a action) {
 		if g.m.phase != busy || g.m.life.Begun == 0 {
 			g.wrong = "it starts a job where nothing has begun"
 		}
+		if g.m.life.Region != 0 && !g.m.life.Calm && !g.m.calm {
+			g.wrong = "it goes on in the middle of an atomic region"
+		}
 		g.actions = append(g.actions, "start")
 	case stop:
 		g.actions = append(g.actions, "stop: "+a.why.reason)
@@ -126,6 +129,17 @@ func (g *rig) perform(a action) {
 		g.actions = append(g.actions, "drop")
 	case tell:
 		g.actions = append(g.actions, "tell: "+a.reason)
+	}
+}
+
+// enter lets the program under way begin an atomic region, or end the outermost.
+func (g *rig) enter(begins bool) {
+	g.actions = nil
+	switch region := g.m.life.Region; {
+	case begins:
+		g.append(&oplog.Waypoint{Atomic: true})
+	case region != 0:
+		g.append(&oplog.AtomicEnd{Begin: region})
 	}
 }
 
@@ -189,6 +203,12 @@ func (g *rig) text(body oplog.Body) string {
 		return fmt.Sprintf("record Failed %s, attempt %d, %s: %s; %s", g.name(b.Accepted), b.Attempt, b.Code, b.Reason, again)
 	case *oplog.InvocationCanceled:
 		return "record Canceled " + g.name(b.Accepted)
+	case *oplog.Jump:
+		again := ""
+		if b.Retry != 0 {
+			again = "; again at " + since(b.Retry)
+		}
+		return fmt.Sprintf("record Jump to %d, %s: %s%s", b.From-1, b.Code, b.Reason, again)
 	case *oplog.Suspended:
 		text := "record Suspended"
 		if b.For != "" {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -151,6 +152,11 @@ func (g *rig) play(words []string) error {
 		g.do(drained{&halt{"the node is stopping"}})
 	case "close":
 		g.do(closed{&halt{"the node is stopping"}})
+	case "begins-region", "ends-region":
+		if g.m.phase != busy {
+			return errors.New("no job is under way")
+		}
+		g.enter(name == "begins-region")
 	case "ends":
 		if g.m.phase != busy {
 			return errors.New("no job is under way")
@@ -188,6 +194,8 @@ func readOutcome(words []string) (o outcome, err error) {
 		o.failure = &failure{code: api.FailedTrap, reason: "unreachable executed"}
 	case "trapped-for-good":
 		o.failure = &failure{code: api.FailedTrap, reason: "unreachable executed", final: true}
+	case "trapped-hopelessly":
+		o.failure = &failure{code: api.FailedTrap, reason: "unreachable executed", stuck: true}
 	case "limited":
 		o.failure = &failure{code: api.FailedLimit, reason: "limit exceeded: cpuTime", final: true}
 	case "exited":
@@ -210,6 +218,10 @@ func readOutcome(words []string) (o outcome, err error) {
 		o.broken = errors.New("replay diverged")
 	case "fault":
 		o.fault = errors.New("no memory")
+	case "fault-live":
+		o.fault, o.lived = errors.New("no memory"), true
+	case "back":
+		o.back = &durable.BackError{From: 7}
 	default:
 		err = fmt.Errorf("a job does not end %q", words[0])
 	}

@@ -357,7 +357,7 @@ func (ws *Workers) Retry(ctx context.Context, w id.Worker) error {
 		switch {
 		case m.life.Interrupted != nil:
 			return "it is interrupted: resume it"
-		case m.life.Stuck == nil && m.life.Failed == nil && m.fault == nil:
+		case m.life.Stuck == nil && m.life.Failed == nil && m.life.Back == nil && m.fault == nil:
 			return "it has not failed"
 		}
 		return ""

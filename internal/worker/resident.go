@@ -325,6 +325,7 @@ func (r *resident) driveOnce() (again bool) {
 	if out.alive && r.body.session.Context().Err() != nil {
 		out.alive = false // it was stopped too late for this job, and is good for no other
 	}
+	r.learnRegion(&out)
 	r.prepareSaving(&out)
 	r.halting = nil
 	if !out.alive {
@@ -341,6 +342,29 @@ func (r *resident) driveOnce() (again bool) {
 		r.ws.rested(r)
 	}
 	return r.driving
+}
+
+// learnRegion lets the life know in which atomic region the program is, if the job
+// has come to what is not in the oplog. It is called with r.mu held.
+func (r *resident) learnRegion(out *outcome) {
+	if b := r.body; b != nil && !b.session.Replaying() && !b.session.Unrecorded {
+		out.lived = true
+		r.machine.life.Region = b.session.Region()
+	}
+}
+
+// Jumps implements platform.Control.
+func (r *resident) Jumps() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.machine.life.JumpsInAll()
+}
+
+// Repeats implements platform.Control.
+func (r *resident) Repeats(waypoint oplog.Index) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.machine.life.Jumps[waypoint+1]
 }
 
 // drop discards the instance, if there is one.

@@ -152,41 +152,37 @@ type run struct {
 	writer  *oplog.Writer
 	shower  *shower
 	session *durable.Session
+	input   *rewindable
+	regions
 }
 
 func (r *run) run(ctx context.Context, status *oplog.Status) (*Outcome, error) {
 	create, last := (*oplog.Create)(nil), oplog.Index(0)
+	err := r.recall(ctx, status)
 	if status != nil {
 		create, last = &status.Create, status.Last
-	} else {
-		var err error
-		if create, err = r.create(ctx); err != nil {
-			return nil, fmt.Errorf("create %s: %w", r.launch.Worker, err)
-		}
+	} else if create, err = r.create(ctx); err != nil {
+		err = fmt.Errorf("create %s: %w", r.launch.Worker, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r.writer = r.rt.Committer.NewWriter(r.launch.Worker, last)
 	r.shower = newShower(r.rt.Sched, r.writer, r.launch.Show, stop)
-	r.session = durable.NewSession(ctx, durable.Config{
-		Worker: r.launch.Worker,
-		Cursor: oplog.NewCursor(r.rt.Store.Logs(), r.launch.Worker, 2, last),
-		Writer: r.writer,
-		Live: func() error {
-			r.live = r.rt.Sched.Monotonic()
-			r.rt.replaying(1)
-			return nil
-		},
-		Recorded: func(index oplog.Index, stream oplog.Stream, p []byte) error {
-			return r.shower.add(ctx, index, stream, p)
-		},
-	})
 	if last > 0 {
 		r.rt.replaying(0)
 	}
+	r.input = &rewindable{Input: r.launch.Input}
 	outcome := &Outcome{}
-	err := r.execute(ctx, create, last == 0, outcome)
-	outcome.Replayed, outcome.Recorded, outcome.Recovery = r.session.Replayed(), r.writer.Last()-last, max(0, r.live-r.began)
+	r.open(ctx, last)
+	err = r.execute(ctx, create, last == 0, outcome)
+	outcome.Replayed = r.session.Replayed()
+	for back, ok := goesBack(ctx, err); ok; back, ok = goesBack(ctx, err) {
+		err = r.goBack(ctx, back, create, outcome)
+	}
+	outcome.Recorded, outcome.Recovery = r.writer.Last()-last, max(0, r.live-r.began)
 	// Whatever happened, what was recorded so far is worth keeping, and what is
 	// durable is to be seen.
 	if commitErr := r.writer.Commit(context.WithoutCancel(ctx)); err == nil {
@@ -196,6 +192,26 @@ func (r *run) run(ctx context.Context, status *oplog.Status) (*Outcome, error) {
 		err = showErr
 	}
 	return outcome, err
+}
+
+// open begins a session that replays entries up to last.
+func (r *run) open(ctx context.Context, last oplog.Index) {
+	r.session = durable.NewSession(ctx, durable.Config{
+		Worker: r.launch.Worker,
+		Cursor: oplog.NewCursor(r.rt.Store.Logs(), r.launch.Worker, 2, last),
+		Writer: r.writer,
+		Skip:   r.skip(last),
+		Live: func() error {
+			if r.live == 0 {
+				r.live = r.rt.Sched.Monotonic()
+				r.rt.replaying(1)
+			}
+			return nil
+		},
+		Recorded: func(index oplog.Index, stream oplog.Stream, p []byte) error {
+			return r.shower.add(ctx, index, stream, p)
+		},
+	})
 }
 
 // create makes a new worker's first entry.
@@ -227,13 +243,16 @@ func (r *run) begin(ctx context.Context, create *oplog.Create, fresh bool) error
 		first = &oplog.Recovered{At: oplog.At(r.rt.Sched.Now()), Epoch: r.rt.Committer.Epoch()}
 	}
 	_, err := r.writer.Append(ctx, first)
+	if err == nil {
+		err = r.repeatRegion(ctx)
+	}
 	r.writer.Request()
 	return err
 }
 
 // execute builds the instance, runs it and records how it ended.
 func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, outcome *Outcome) error {
-	p, err := r.rt.build(ctx, r.program, create, r.session, r.launch)
+	p, err := r.build(ctx, create)
 	if err != nil {
 		return err
 	}
@@ -241,6 +260,21 @@ func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, out
 	if err := r.begin(ctx, create, fresh); err != nil {
 		return err
 	}
+	return r.main(ctx, p, outcome)
+}
+
+func (r *run) build(ctx context.Context, create *oplog.Create) (*process, error) {
+	l := r.launch
+	l.Input = r.input
+	p, err := r.rt.build(ctx, r.program, create, r.session, l)
+	if err == nil {
+		p.own.Control = r
+	}
+	return p, err
+}
+
+// main runs the program and records how it ended.
+func (r *run) main(ctx context.Context, p *process, outcome *Outcome) error {
 	code, err := p.main(ctx)
 	var trap *wasm.Trap
 	switch {

@@ -19,13 +19,14 @@ import (
 // is not there, and gives the answer, which may not have begun. The request comes
 // without its body and its trailers: body gives the bytes, and trailers, unless it
 // is nil, is called behind them. The same key is the same request, and gets the same
-// answer from its beginning. An error of body is given back as it is.
-func (ws *Workers) Serve(ctx context.Context, w id.Worker, key string, q inbound.Request, body io.Reader, trailers func() []inbound.Field) (*Answer, error) {
+// answer from its beginning. An error of body is given back as it is. Of c count the
+// key, Existing and Ephemeral.
+func (ws *Workers) Serve(ctx context.Context, w id.Worker, c api.Call, q inbound.Request, body io.Reader, trailers func() []inbound.Field) (*Answer, error) {
 	r, err := ws.open(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	a, err := ws.serve(ctx, r, key, &q, body, trailers)
+	a, err := ws.serve(ctx, r, &c, &q, body, trailers)
 	if err != nil {
 		ws.release(r)
 		return nil, err
@@ -33,11 +34,15 @@ func (ws *Workers) Serve(ctx context.Context, w id.Worker, key string, q inbound
 	return a, nil
 }
 
-func (ws *Workers) serve(ctx context.Context, r *resident, key string, q *inbound.Request, body io.Reader, trailers func() []inbound.Field) (*Answer, error) {
+func (ws *Workers) serve(ctx context.Context, r *resident, c *api.Call, q *inbound.Request, body io.Reader, trailers func() []inbound.Field) (*Answer, error) {
+	key := c.Key
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	function, err := ws.handlerOf(ctx, r)
+	if err := r.wanted(c); err != nil {
+		return nil, err
+	}
+	function, err := ws.handlerOf(ctx, r, c.Ephemeral)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func (ws *Workers) serve(ctx context.Context, r *resident, key string, q *inboun
 	if q.Size() > inbound.MaxHead || len(args) > MaxArgs {
 		return nil, tooLarge("the request without its body", inbound.MaxHead)
 	}
-	c := &api.Call{Key: key, Function: function, Args: args}
+	c = &api.Call{Key: key, Function: function, Args: args}
 	for {
 		if up.known {
 			r.mu.Lock()
@@ -94,7 +99,7 @@ func (ws *Workers) serve(ctx context.Context, r *resident, key string, q *inboun
 
 // handlerOf makes the worker if it is not there, and gives its function that
 // answers requests.
-func (ws *Workers) handlerOf(ctx context.Context, r *resident) (string, error) {
+func (ws *Workers) handlerOf(ctx context.Context, r *resident, ephemeral bool) (string, error) {
 	r.mu.Lock()
 	revision, exists := r.revision, r.exists()
 	r.mu.Unlock()
@@ -122,7 +127,7 @@ func (ws *Workers) handlerOf(ctx context.Context, r *resident) (string, error) {
 	if exists {
 		return function, nil
 	}
-	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number})
+	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number, Ephemeral: ephemeral})
 	return function, err
 }
 

@@ -36,7 +36,7 @@ func serving(t testing.TB, s setup) *platform {
 
 // ask sends a request and gives its answer, which may not have begun.
 func (p *platform) request(w id.Worker, key, method, path string, body io.Reader) (*worker.Answer, error) {
-	return p.Serve(p.t.Context(), w, key, inbound.Request{
+	return p.Serve(p.t.Context(), w, api.Call{Key: key}, inbound.Request{
 		Method: method, Scheme: "http", Authority: "example.com", Path: path,
 		Fields: []inbound.Field{{Name: "Content-Type", Value: []byte("text/x")}},
 	}, body, nil)
@@ -126,7 +126,7 @@ func TestAKeyIsOneRequest(t *testing.T) {
 		}
 	}
 	// What clients say of themselves may be another.
-	a, err := p.Serve(t.Context(), web, "k", inbound.Request{Method: "GET", Scheme: "http", Authority: "example.com", Path: "/?a"}, nil, nil)
+	a, err := p.Serve(t.Context(), web, api.Call{Key: "k"}, inbound.Request{Method: "GET", Scheme: "http", Authority: "example.com", Path: "/?a"}, nil, nil)
 	must(t, err)
 	got, err := all(t.Context(), a)
 	must(t, err)
@@ -185,7 +185,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	if _, err := p.request(web, "", "GET", "/?"+long, nil); code(err) != api.CodeTooLarge {
 		t.Errorf("got %v", err)
 	}
-	if _, err := p.Serve(t.Context(), web, "", inbound.Request{Method: "GET", Path: "/"}, nil, func() []inbound.Field {
+	if _, err := p.Serve(t.Context(), web, api.Call{}, inbound.Request{Method: "GET", Path: "/"}, nil, func() []inbound.Field {
 		return []inbound.Field{{Name: "t", Value: []byte(long)}}
 	}); code(err) != api.CodeTooLarge {
 		t.Errorf("got %v", err)

@@ -40,6 +40,7 @@ type System struct {
 	Promises Promises
 	Clock    Clock
 	Config   *config.Values
+	Control  Control
 
 	keys uint64 // made in the invocation
 }
@@ -94,6 +95,7 @@ func interfaces() []interfaceOf {
 		contextInterface(),
 		workersInterface(),
 		promisesInterface(),
+		controlInterface(),
 	}
 }
 

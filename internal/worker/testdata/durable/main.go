@@ -4,19 +4,49 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 	"unsafe"
 )
 
 func main() {
 	for _, step := range os.Args[1:] {
-		steps[step]()
+		name, argument, _ := strings.Cut(step, " ")
+		steps[name](argument)
 	}
 }
 
-var steps = map[string]func(){
-	"current": current,
-	"key":     key,
+// places are waypoints by their names.
+var places = map[string]uint64{}
+
+var steps = map[string]func(argument string){
+	"current":  func(string) { current() },
+	"key":      func(string) { key() },
+	"say":      func(text string) { fmt.Println(text) },
+	"trap":     func(string) { panic("on purpose") },
+	"waypoint": func(name string) { places[name] = waypoint() },
+	"begin":    func(name string) { places[name] = beginAtomic() },
+	"end":      func(string) { endAtomic() },
+	"exit":     func(string) { os.Exit(3) },
+	"read": func(string) {
+		b := make([]byte, 4)
+		n, _ := io.ReadFull(os.Stdin, b)
+		fmt.Printf("read %q\n", b[:n])
+	},
+	"sleep": func(argument string) {
+		d, _ := time.ParseDuration(argument)
+		time.Sleep(d)
+	},
+	"back-until": func(argument string) {
+		times, place, _ := strings.Cut(argument, " ")
+		if n, _ := strconv.ParseUint(times, 10, 64); repeats(places[place]) < n {
+			goBack(places[place])
+			panic("it is still here")
+		}
+	},
 }
 
 //go:wasmexport current
@@ -110,3 +140,18 @@ func contextCurrent(result unsafe.Pointer)
 
 //go:wasmimport waterbear:durable/context@0.1.0 idempotency-key
 func contextKey(result unsafe.Pointer)
+
+//go:wasmimport waterbear:durable/control@0.1.0 begin-atomic
+func beginAtomic() uint64
+
+//go:wasmimport waterbear:durable/control@0.1.0 end-atomic
+func endAtomic()
+
+//go:wasmimport waterbear:durable/control@0.1.0 waypoint
+func waypoint() uint64
+
+//go:wasmimport waterbear:durable/control@0.1.0 go-back
+func goBack(to uint64)
+
+//go:wasmimport waterbear:durable/control@0.1.0 repeats
+func repeats(of uint64) uint64

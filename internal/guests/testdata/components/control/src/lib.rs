@@ -7,9 +7,12 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
 
-use waterbear::durable::context;
+use waterbear::durable::{context, control};
 
 struct Control;
 
@@ -19,6 +22,7 @@ static DONE: AtomicU64 = AtomicU64::new(0);
 
 impl Guest for Control {
     fn steps(script: Vec<String>) -> u64 {
+        let mut places = HashMap::new(); // waypoints by their names
         for step in script {
             let (name, argument) = step.split_once(' ').unwrap_or((&step, ""));
             match name {
@@ -36,6 +40,31 @@ impl Guest for Control {
                         panic!("too early");
                     }
                 }
+                "say" => println!("{argument}"),
+                "sleep" => sleep(Duration::from_millis(argument.parse().unwrap())),
+                "trap" => panic!("on purpose"),
+                "clock" => {
+                    let _ = SystemTime::now();
+                }
+                "waypoint" => {
+                    places.insert(argument.to_string(), control::waypoint());
+                }
+                "begin" => {
+                    places.insert(argument.to_string(), control::begin_atomic());
+                }
+                "end" => control::end_atomic(),
+                // These go on once the program was taken back so often to a place.
+                "trap-until" | "back-until" => {
+                    let (times, place) = argument.split_once(' ').unwrap();
+                    if control::repeats(places[place]) < times.parse().unwrap() {
+                        if name == "trap-until" {
+                            panic!("not yet");
+                        }
+                        control::go_back(places[place]);
+                        unreachable!();
+                    }
+                }
+                "back-to" => control::go_back(argument.parse().unwrap()),
                 _ => panic!("no step is called {name}"),
             }
             DONE.fetch_add(1, Ordering::Relaxed);
