@@ -2,6 +2,7 @@ package waterbear
 
 import (
 	"context"
+	"errors"
 
 	"github.com/waterbear-run/waterbear/api"
 )
@@ -38,12 +39,20 @@ func (p *Platform) Configure(ctx context.Context, component string, s api.Settin
 	return p.catalog.Configure(ctx, component, s)
 }
 
-// DeleteComponent forgets a component that has no workers.
+// DeleteComponent forgets a component that has no workers, and what it has kept in
+// buckets.
 func (p *Platform) DeleteComponent(ctx context.Context, component string) error {
-	if err := p.workers.DeleteComponent(ctx, component); err != nil || p.vault == nil {
+	err := p.workers.DeleteComponent(ctx, component)
+	var problem *api.Problem
+	if err != nil && (!errors.As(err, &problem) || problem.Code != api.CodeNoComponent) {
 		return err
 	}
-	return p.vault.Forget(ctx, component)
+	// Also if it is not there: a process may have ended before this was done.
+	err = errors.Join(err, p.buckets.Forget(ctx, component))
+	if p.vault != nil {
+		err = errors.Join(err, p.vault.Forget(ctx, component))
+	}
+	return err
 }
 
 // CreateToken makes a token. Its secret is shown this once.

@@ -37,7 +37,6 @@ type Node struct {
 	sched   sched.Scheduler
 	store   storage.Store
 	runtime worker.Runtime
-	http    *live.HTTP // nil before a program is needed
 
 	platform *Platform // nil if the options do not ask for it
 
@@ -126,8 +125,6 @@ func (n *Node) engine(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	n.http = live.NewHTTP(n.sched)
-	n.runtime.HTTP = n.http
 	n.runtime.Engine, n.runtime.Hosts, n.runtime.Interfaces = engine, hosts, append(wasip2.Interfaces(), platform.Interfaces()...)
 	return nil
 }
@@ -138,9 +135,6 @@ func (n *Node) Close() error {
 	n.close.Do(func() {
 		if n.platform != nil {
 			n.closed = n.platform.close()
-		}
-		if n.http != nil {
-			n.http.Close()
 		}
 		if n.runtime.Committer != nil {
 			n.closed = errors.Join(n.closed, n.runtime.Committer.Close())

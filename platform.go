@@ -13,6 +13,8 @@ import (
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/gateway"
 	"github.com/waterbear-run/waterbear/internal/host/config"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
+	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/routes"
@@ -93,11 +95,7 @@ func DefaultSettings() api.Settings {
 		},
 		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
-		HTTP: api.HTTP{
-			Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20, MaxRequest: 64 << 20, Proxy: api.ProxyOff, Trust: api.TrustSystem, Retries: api.HTTPRetries{
-				Attempts: 1, Initial: api.Duration(200 * time.Millisecond), Max: api.Duration(time.Minute),
-			},
-		},
+		HTTP:      api.HTTP{Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20, MaxRequest: 64 << 20},
 	}
 }
 
@@ -107,13 +105,6 @@ func CheckReachable(patterns []string) error {
 	_, err := reach.Parse(patterns)
 	return err
 }
-
-// CheckProxy says why a text is no proxy that a server can be configured with, as
-// api.HTTP.Proxy is, or nil.
-func CheckProxy(text string) error { return catalog.CheckProxy(text) }
-
-// CheckRoots says why a text is no certificates, as api.HTTP.Roots is, or nil.
-func CheckRoots(text string) error { return catalog.CheckRoots(text) }
 
 // Platform is the part of a node that looks after deployed components and their
 // workers. Its methods may be called by any number of goroutines. Errors are an
@@ -126,8 +117,10 @@ type Platform struct {
 	tokens  *access.Tokens
 	hooks   *access.Hooks
 	workers *worker.Workers
+	http    *live.HTTP
 	routes  *routes.Store
 	gateway *gateway.Gateway
+	buckets *keyvalue.Store
 	vault   *config.Vault // of secrets; nil: there are none
 	keeping sched.Task    // keeps house
 	end     context.CancelCauseFunc
@@ -149,6 +142,10 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	if p.vault, err = n.openConfig(); err != nil {
 		return err
 	}
+	p.buckets = keyvalue.NewStore(n.store.Cells(), n.sched.Now)
+	n.runtime.Buckets = p.buckets
+	p.http = live.NewHTTP(n.sched)
+	n.runtime.HTTP = p.http
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: n.runtime.Hosts,
 		Interfaces: n.runtime.Interfaces,
@@ -208,11 +205,21 @@ func (n *Node) rebuildAgenda(ctx context.Context, a *agenda.Agenda) error {
 // housekeepEvery is how often the store may tidy up.
 const housekeepEvery = 10 * time.Second
 
+// tidyEvery is how often buckets are looked through for what can be forgotten.
+const tidyEvery = 24 * time.Hour
+
 // keepHouse lets the store tidy up now and then. A disk that is full or broken
 // shows where something is to be kept; here it only waits.
 func (n *Node) keepHouse(ctx context.Context) {
 	h, ok := n.store.(storage.Housekeeper)
+	tidied := n.sched.Now()
 	for ok && n.sched.Sleep(ctx, housekeepEvery) == nil {
+		if now := n.sched.Now(); now.Sub(tidied) > tidyEvery {
+			tidied = now
+			if err := n.platform.buckets.Tidy(ctx); err != nil && ctx.Err() == nil {
+				n.warn("the buckets could not be tidied up", err)
+			}
+		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error
 			if more, err = h.Housekeep(ctx); err != nil {
@@ -242,6 +249,7 @@ func (p *Platform) close() error {
 	p.workers.Close(grace)
 	cancel(errClosed)
 	timer.Wait()
+	p.http.Close()
 	p.agenda.Close()
 	return p.catalog.Close()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -29,6 +30,7 @@ func recorded() []durable.Declared {
 		exchange.Funcs(),
 		inbound.Funcs(),
 		config.Funcs(),
+		keyvalue.Funcs(),
 		platform.Funcs(),
 		promise.Funcs(),
 	)

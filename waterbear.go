@@ -12,8 +12,6 @@ import (
 	"errors"
 	"io"
 	"time"
-
-	"github.com/waterbear-run/waterbear/api"
 )
 
 var (
@@ -68,9 +66,6 @@ type Command struct {
 	Env  []string // KEY=VALUE
 	Dirs []Dir
 	Limits
-	// HTTP says what its HTTP requests may do. It counts for this run: what is
-	// left open is as DefaultSettings has it.
-	HTTP           api.HTTP
 	Stdin          io.Reader // nil: empty
 	Stdout, Stderr io.Writer // nil: kept in the log alone
 	// StdinContinues says that Stdin goes on behind what the worker has read

@@ -134,25 +134,11 @@ type Images struct {
 // HTTP says what the HTTP requests of a worker's program may do. It holds from
 // the next request on.
 type HTTP struct {
-	Allow       []string    `json:"allow,omitempty" maxItems:"256" doc:"Which hosts may be reached: public (all with public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
-	Keys        string      `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
-	InDoubt     string      `json:"inDoubt,omitempty" enum:"fail,retry" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, or is sent again"`
-	MaxResponse uint64      `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
-	MaxRequest  uint64      `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
-	Proxy       string      `json:"proxy,omitempty" maxLength:"2048" doc:"http://HOST:PORT: the proxy that requests go through; off: none"`
-	Roots       string      `json:"roots,omitempty" maxLength:"262144" doc:"Certificates, as PEM, that servers' own may be issued by beside those that the machine trusts"`
-	Trust       string      `json:"trust,omitempty" enum:"system,roots" doc:"system: what the machine trusts counts too; roots: the certificates in roots alone"`
-	Retries     HTTPRetries `json:"retries,omitzero" doc:"Of requests that failed in a way that passes"`
-}
-
-// HTTPRetries says how often a request is sent again that failed in a way that
-// passes, if its repetition has the effect of one: no connection, a connection
-// that is lost before the response, or one of the statuses 429, 502, 503 and 504.
-// A response that says for how long to wait is obeyed, up to Max.
-type HTTPRetries struct {
-	Attempts uint64   `json:"attempts,omitempty" doc:"At most so many, the first included; 1: it is not sent again"`
-	Initial  Duration `json:"initial,omitempty" doc:"Pause before the second; the next ones are twice as long each"`
-	Max      Duration `json:"max,omitempty" doc:"Longest pause"`
+	Allow       []string `json:"allow,omitempty" maxItems:"256" doc:"Which hosts may be reached: public (all with public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
+	Keys        string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
+	InDoubt     string   `json:"inDoubt,omitempty" enum:"fail,retry" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, or is sent again"`
+	MaxResponse uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
+	MaxRequest  uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
 }
 
 // What HTTP.Keys and HTTP.InDoubt can be.
@@ -161,14 +147,6 @@ const (
 	KeysOff      = "off"
 	InDoubtFail  = "fail"
 	InDoubtRetry = "retry"
-)
-
-// What HTTP.Proxy and HTTP.Trust can be. ProxyEnvironment is for servers alone.
-const (
-	ProxyOff         = "off"
-	ProxyEnvironment = "environment"
-	TrustSystem      = "system"
-	TrustRoots       = "roots"
 )
 
 // Status of a worker.

@@ -46,12 +46,14 @@ func TestGuideScripts(t *testing.T) {
 					return err
 				}
 			}
-			shop, err := os.ReadFile(filepath.Join(guests.Root(t), "internal/guests/testdata/components/configured.wasm"))
-			if err == nil {
-				err = os.WriteFile(filepath.Join(env.WorkDir, "shop.wasm"), shop, 0o644)
-			}
-			if err != nil {
-				return err
+			for as, of := range map[string]string{"shop.wasm": "configured.wasm", "kept.wasm": "kept.wasm"} {
+				program, err := os.ReadFile(filepath.Join(guests.Root(t), "internal/guests/testdata/components", of))
+				if err == nil {
+					err = os.WriteFile(filepath.Join(env.WorkDir, as), program, 0o644)
+				}
+				if err != nil {
+					return err
+				}
 			}
 			// The rest of the kit may have what builds it, which is large.
 			kit := filepath.Join(env.WorkDir, "examples", "kit")

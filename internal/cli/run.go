@@ -23,7 +23,6 @@ type runOptions struct {
 	memory, storage byteSize
 	files           int
 	fresh, quiet    bool
-	http            httpValues
 	stats           string
 }
 
@@ -84,7 +83,6 @@ ours. A program may use the same codes: ours come with a "waterbear:" line,
 	f.Var(&o.memory, "memory", fmt.Sprintf("limit of its memory, such as 64MiB (default %s)", bytesText(waterbear.DefaultMemory)))
 	f.Var(&o.storage, "storage", fmt.Sprintf("limit of its files together (default %s)", bytesText(waterbear.DefaultStorage)))
 	f.IntVar(&o.files, "files", 0, fmt.Sprintf("limit of its open files, a `NUMBER` (default %d)", waterbear.DefaultFiles))
-	o.http.add(cmd)
 	f.BoolVar(&o.fresh, "fresh", false, "forget a worker of that name and start over")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing of our own unless something fails")
 	f.StringVar(&o.stats, "stats", "", "write the figures of this run to `FILE` as JSON lines")
@@ -176,7 +174,6 @@ func (a *app) programOf(cmd *cobra.Command, o *runOptions, args []string) (water
 	if !cmd.Flags().Changed("name") {
 		c.Name = nameOf(args[0])
 	}
-	o.http.apply(cmd, &c.HTTP)
 	c.Memory, c.Storage, c.Files = uint64(o.memory), uint64(o.storage), o.files
 	if o.files < 0 || cmd.Flags().Changed("files") && o.files == 0 {
 		return c, misuse(cmd, "--files %d is no limit", o.files)

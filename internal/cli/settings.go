@@ -21,8 +21,9 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
-	http                                httpValues
-	maxRequest                          byteSize
+	allow                               []string
+	keys, inDoubt                       string
+	maxResponse, maxRequest             byteSize
 	oplog, results, logs                keepFlag
 }
 
@@ -45,7 +46,10 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
-	s.http.add(cmd)
+	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
+	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
+	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key that a crash leaves in doubt, `fail|retry`")
+	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
 	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
 	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
@@ -118,14 +122,18 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
 		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
 
-		"http-max-request": func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
+		"http-allow":        func() { to.HTTP.Allow = s.allow },
+		"http-keys":         func() { to.HTTP.Keys = s.keys },
+		"http-in-doubt":     func() { to.HTTP.InDoubt = s.inDoubt },
+		"http-max-response": func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
+		"http-max-request":  func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
 			changed = true
 		}
 	}
-	return s.http.apply(cmd, &to.HTTP) || changed
+	return changed
 }
 
 // namedText is one of the settings as a person reads it; an empty text is the
@@ -176,11 +184,6 @@ func httpSettings(h api.HTTP) []namedText {
 		{"in doubt", h.InDoubt},
 		{"longest response", sizeSetting(h.MaxResponse)},
 		{"longest request", sizeSetting(h.MaxRequest)},
-		{"proxy", h.Proxy},
-		{"certificates", rootsText(h)},
-		{"attempts", numberSetting(h.Retries.Attempts)},
-		{"first pause", durationSetting(h.Retries.Initial)},
-		{"longest pause", durationSetting(h.Retries.Max)},
 	}
 }
 

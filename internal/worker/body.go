@@ -19,6 +19,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
@@ -116,7 +117,7 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	if c.fresh != 0 {
 		seed = sha256.Sum256(binary.LittleEndian.AppendUint64(seed[:], c.fresh))
 	}
-	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents, Nap: b.waits, Long: c.long})
+	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents, Long: c.long})
 	b.http = exchange.New(exchange.Config{
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed, Pace: b.meter.pace,
 	})
@@ -167,7 +168,10 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 	}
 	c := wasi.Config{
 		Values: b.own.Config,
-		Args:   append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
+		Buckets: &keyvalue.Buckets{Config: keyvalue.Config{
+			Session: b.session, Store: b.rt.Buckets, Worker: b.session.Worker, Forgets: b.ephemeral,
+		}},
+		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),
 	}

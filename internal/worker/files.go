@@ -273,7 +273,7 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	session := durable.NewSession(ctx, durable.Config{
 		Worker: s.Worker, Cursor: oplog.NewCursor(rt.Store.Logs(), s.Worker, 2, s.Last),
 	})
-	p, err := rt.build(ctx, compiled, &s.Create, session, Launch{})
+	p, err := rt.build(ctx, compiled, &s.Create, session, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -282,10 +282,6 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	h.Keys = cmp.Or(h.Keys, e.Keys)
 	h.InDoubt = cmp.Or(h.InDoubt, e.InDoubt)
 	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
-	h.Proxy, h.Roots, h.Trust = cmp.Or(h.Proxy, e.Proxy), cmp.Or(h.Roots, e.Roots), cmp.Or(h.Trust, e.Trust)
-	again, likewise := &h.Retries, &e.Retries
-	again.Attempts = cmp.Or(again.Attempts, likewise.Attempts)
-	again.Initial, again.Max = cmp.Or(again.Initial, likewise.Initial), cmp.Or(again.Max, likewise.Max)
 	h.MaxRequest = cmp.Or(h.MaxRequest, e.MaxRequest)
 	k, q := &s.Retention, &otherwise.Retention
 	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)

@@ -8,9 +8,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
-	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/config"
-	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
@@ -29,7 +27,6 @@ type process struct {
 	guest   guest // empty for a component that has not begun
 	system  system
 	own     platform.System
-	http    *exchange.Exchanges // nil: it can send no requests
 	files   *filesystem.FS
 	mounts  []mounted // by their number in the Create entry
 	memory  uint64    // its limit, in bytes
@@ -38,7 +35,7 @@ type process struct {
 }
 
 // build makes an instance whose every observation goes through session.
-func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, l Launch) (*process, error) {
+func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
 	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
 	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{
 		Session: session, Context: self, Promises: promise.New(promise.Config{Session: session}),
@@ -49,7 +46,7 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,
 		}})
 	}
-	stdio := ambient.NewStdio(session, l.Input)
+	stdio := ambient.NewStdio(session, input)
 	clocks := ambient.NewClocks(session, rt.Sched, stdio.Input(), uint64(c.At))
 	p.files = filesystem.New(filesystem.Config{
 		Now:    clocks.Stamp,
@@ -61,19 +58,10 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 	if err != nil {
 		return nil, err
 	}
-	surroundings := wasi.Config{
+	p.system, err = newSystem(program.Component != nil, wasi.Config{
 		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens, Values: p.own.Config,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
-	}
-	if rt.HTTP != nil {
-		events := await.New(await.Config{Session: session, Sched: rt.Sched, Clock: clocks, Input: stdio.Input()})
-		policy := httpPolicy(l.HTTP)
-		p.http = exchange.New(exchange.Config{
-			Session: session, Sched: rt.Sched, Events: events, Client: rt.HTTP, Policy: func() exchange.Policy { return policy }, Secret: c.Seed,
-		})
-		surroundings.Events, surroundings.HTTP = events, p.http
-	}
-	p.system, err = newSystem(program.Component != nil, surroundings)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +106,6 @@ func (p *process) WASIP2() *wasip2.System { return p.system.preview2 }
 func (p *process) Platform() *platform.System { return &p.own }
 
 func (p *process) close() {
-	if p.http != nil {
-		p.http.Close()
-	}
 	if p.guest != (guest{}) {
 		_ = p.guest.close() // refused only during a call, which is over
 	}

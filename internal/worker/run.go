@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
@@ -30,9 +29,6 @@ type Launch struct {
 	Memory  uint64
 	Storage uint64
 	Files   uint64
-
-	// HTTP says what its requests may do, in this run.
-	HTTP api.HTTP
 
 	Input ambient.Input
 	// Show is where output becomes visible, from the entry behind Shown on.
@@ -264,9 +260,7 @@ func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, out
 }
 
 func (r *run) build(ctx context.Context, create *oplog.Create) (*process, error) {
-	l := r.launch
-	l.Input = r.input
-	p, err := r.rt.build(ctx, r.program, create, r.session, l)
+	p, err := r.rt.build(ctx, r.program, create, r.session, r.input)
 	if err == nil {
 		p.own.Control = r
 	}

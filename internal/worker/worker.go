@@ -13,6 +13,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -30,6 +31,7 @@ type Runtime struct {
 	Interfaces  []*component.HostInterface // what components may import
 	Directories hostdir.Host
 	HTTP        exchange.Client    // nil: programs cannot send requests
+	Buckets     *keyvalue.Store    // nil: there are none
 	Config      *config.Sources    // configuration and secrets; nil: there are none
 	Entropy     func([]byte) error // for the seeds of new workers
 	// Progress hears of work that somebody waits for: a stage, and 0 to 1.

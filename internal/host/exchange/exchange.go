@@ -46,27 +46,12 @@ type Reply interface {
 	Close()
 }
 
-// Egress is the way that requests take.
-type Egress struct {
-	Proxy     string // a URL, or what package api has for it
-	Roots     string // PEM: certificates to trust
-	RootsOnly bool   // and not those of the machine
-}
-
 // Policy is what a worker's requests may do. It counts when something is done and
 // is never asked for at replay.
 type Policy struct {
 	Reach reach.Rules
 	// MaxBody bounds the body of a response, in bytes.
 	MaxBody uint64
-	// Egress is how they leave.
-	Egress Egress
-	// Attempts is how often a request is sent that fails in a way that passes, if
-	// its repetition has the effect of one. Pause is what comes before the second
-	// attempt, and each pause is twice as long as the one before up to MaxPause,
-	// which bounds what a response asks for, too.
-	Attempts        uint64
-	Pause, MaxPause time.Duration
 	// Keys says that requests whose repetition is not the same get a key.
 	Keys bool
 	// Repeat says that a request in doubt is sent again, whatever it is.
@@ -93,7 +78,6 @@ type Exchanges struct {
 	Config
 	replies map[uint64]Reply
 	uploads map[uint64]*upload // of requests whose body follows them
-	paused  map[uint64]bool    // those that are to be sent again, and then under way
 	attempt uint64             // what the program does now
 	keys    uint64             // made in it
 }
@@ -103,7 +87,7 @@ const MaxPiece = 64 << 10
 
 // New makes the exchanges of an instance, which has none under way.
 func New(c Config) *Exchanges {
-	return &Exchanges{Config: c, replies: map[uint64]Reply{}, uploads: map[uint64]*upload{}, paused: map[uint64]bool{}}
+	return &Exchanges{Config: c, replies: map[uint64]Reply{}, uploads: map[uint64]*upload{}}
 }
 
 // Begin says which invocation the requests that follow belong to: an attempt that
@@ -122,13 +106,6 @@ func (e *Exchanges) Close() {
 
 // HangUp gives up what has not come yet of an exchange.
 func (e *Exchanges) HangUp(call uint64) {
-	e.drop(call)
-	e.Session.Dropped(call)
-	delete(e.paused, call)
-}
-
-// drop ends what is under way of an exchange.
-func (e *Exchanges) drop(call uint64) {
 	if r := e.replies[call]; r != nil {
 		r.Close()
 		delete(e.replies, call)
@@ -207,26 +184,10 @@ func (e *Exchanges) open(x *Exchange) Reply {
 	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.Events.Wake)
 }
 
-// revive lets an exchange go on of which nothing is under way: it is in doubt, or
-// waits until it is sent again.
+// revive lets an exchange go on of which nothing is under way: it is in doubt.
 func (e *Exchanges) revive(x *Exchange) error {
 	if e.replies[x.Call] != nil || x.Answered && x.Empty {
 		return nil
-	}
-	if !x.Answered {
-		r, repeated := e.Session.Repeated(x.Call)
-		if repeated && r.Until > oplog.At(e.Sched.Now()) {
-			e.paused[x.Call] = true
-			return nil
-		}
-		if e.paused[x.Call] {
-			delete(e.paused, x.Call)
-			e.replies[x.Call] = e.open(x)
-			return nil
-		}
-		if r.Slept {
-			return e.repeat(x, "the pause is over")
-		}
 	}
 	again, why := x.resumable(), "the connection was lost before the body had come"
 	if !x.Answered {
@@ -240,11 +201,6 @@ func (e *Exchanges) revive(x *Exchange) error {
 		e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
 		return nil
 	}
-	return e.repeat(x, why)
-}
-
-// repeat sends the request of x again, now.
-func (e *Exchanges) repeat(x *Exchange, why string) error {
 	now := oplog.At(e.Sched.Now())
 	if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
 		return err
@@ -259,20 +215,11 @@ func (e *Exchanges) repeat(x *Exchange, why string) error {
 
 // Event is that more of x has come than the program has seen.
 func (e *Exchanges) Event(x *Exchange) await.Event {
-	v := e.event(x, await.HTTP, e.ready)
+	v := await.Event{Source: await.HTTP, ID: x.Call, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.ready(x) }}
 	if x.Answered {
 		v.Past = x.Offset + 1
-	} else {
-		v.Again = func() (bool, error) { return e.again(x) }
 	}
 	return v
-}
-
-func (e *Exchanges) event(x *Exchange, source await.Source, come func(*Exchange) bool) await.Event {
-	return await.Event{
-		Source: source, ID: x.Call, Begin: func() error { return e.revive(x) },
-		Come: func() bool { return come(x) }, Pause: func() time.Duration { return e.pause(x) },
-	}
 }
 
 // ready reports whether more of x has come than the program has seen.
@@ -281,10 +228,7 @@ func (e *Exchanges) ready(x *Exchange) bool {
 		return true
 	}
 	r := e.replies[x.Call]
-	switch {
-	case r == nil:
-		return false
-	case x.Answered:
+	if x.Answered {
 		return r.Ready()
 	}
 	_, ok := r.Head()
@@ -312,7 +256,10 @@ func (e *Exchanges) pace(ctx context.Context, bytes int) error {
 // Outcome takes the head of the response, or waits for it.
 func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
 	h, err := durable.Finish(e.Session, &send, x.Call, func(ctx context.Context) (Head, error) {
-		if err := e.Events.Hold(ctx, e.Event(x)); err != nil {
+		if err := e.revive(x); err != nil {
+			return Head{}, err
+		}
+		if err := e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) }); err != nil {
 			return Head{}, err
 		}
 		h, _ := e.replies[x.Call].Head()
@@ -334,7 +281,7 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 	req := reading{x.Call, x.Offset + 1, uint64(min(limit, MaxPiece)), block}
 	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
 		if err = e.revive(x); err == nil && block {
-			err = e.Events.Hold(ctx, e.Event(x))
+			err = e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) })
 		}
 		if err == nil {
 			err = e.pace(ctx, int(req.limit))

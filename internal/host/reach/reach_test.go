@@ -1,7 +1,6 @@
 package reach
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -88,35 +87,5 @@ func TestWhatIsNoPatternIsRefused(t *testing.T) {
 	}
 	if _, err := Parse(make([]string, MaxPatterns+1)); err == nil {
 		t.Error("any number of patterns is taken")
-	}
-}
-
-func TestAProxyIsAURL(t *testing.T) {
-	for text, want := range map[string]string{
-		"http://proxy.example:3128": "false", "http://10.0.0.1/": "false", "http://me:word@proxy.example": "true",
-		"proxy.example:3128": "no", "https://proxy.example": "no", "http://": "no", "http://a/b": "no", "http://a?b": "no", "http://a#b": "no",
-		"socks5://a": "no", "http://" + strings.Repeat("a", MaxProxy): "no", "\n": "no",
-	} {
-		password, err := CheckProxy(text)
-		got := fmt.Sprint(password)
-		if err != nil {
-			got = "no"
-		}
-		if got != want {
-			t.Errorf("%q: got %s (%v), want %s", text, got, err, want)
-		}
-	}
-}
-
-func TestNamesOfAMachineOrANetworkAreLocal(t *testing.T) {
-	for _, host := range []string{"localhost", "a", "a.localhost", "A.LOCAL.", "metadata.google.internal", "router.home.arpa", "127.1", "0x7f.1", "2130706433", "0177.0.0.1"} {
-		if !Local(host) {
-			t.Errorf("%q is not", host)
-		}
-	}
-	for _, host := range []string{"a.example", "internal.example", "127.0.0.1", "::1"} {
-		if Local(host) {
-			t.Errorf("%q is", host)
-		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 )
 
 // Clocks are the program's time. An error is the host's and ends the call.
@@ -100,11 +101,12 @@ type Config struct {
 	Clocks    Clocks
 	Random    Random
 	Stdio     Stdio
-	Events    Events         // nil: there is neither HTTP nor anything else to wait for
-	HTTP      HTTP           // nil: requests are refused
-	Values    *config.Values // configuration and secrets; nil: there are none
-	Terminal  [3]bool        // which of stdin, stdout and stderr look like a terminal
-	MaxFiles  int            // zero means DefaultMaxFiles
+	Events    Events            // nil: there is neither HTTP nor anything else to wait for
+	HTTP      HTTP              // nil: requests are refused
+	Values    *config.Values    // configuration and secrets; nil: there are none
+	Buckets   *keyvalue.Buckets // nil: there are none
+	Terminal  [3]bool           // which of stdin, stdout and stderr look like a terminal
+	MaxFiles  int               // zero means DefaultMaxFiles
 	// Open, if set, is what another system of the same version over the same
 	// files has written to an image: what that had open this one has open, in
 	// place of the streams and Preopens.

@@ -10,6 +10,7 @@ var (
 	tU32    = &wit.Type{Kind: wit.U32}
 	tU64    = &wit.Type{Kind: wit.U64}
 	tS32    = &wit.Type{Kind: wit.S32}
+	tS64    = &wit.Type{Kind: wit.S64}
 	tString = &wit.Type{Kind: wit.String}
 	tBytes  = list(tU8)
 )

@@ -213,6 +213,10 @@ func newResource(k kind) resource {
 		return &descriptor{}
 	case kindEntries:
 		return &entries{}
+	case kindBucket:
+		return &bucket{}
+	case kindCas:
+		return &cas{}
 	case kindTerminal:
 		return &terminal{}
 	case kindNetwork:

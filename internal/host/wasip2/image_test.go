@@ -358,6 +358,10 @@ func TestEveryKindOfResourceIsKept(t *testing.T) {
 	body := r.ok(requestBodyName, request)
 	r.ok(handleName, request, none)
 	r.ok(writeFlush, r.ok(bodyWrite, body), []byte("begun"))
+	for _, resource := range []resource{&bucket{"cart"}, &cas{"cart", "key", 7}} {
+		_, err := r.sys.add(resource, 0)
+		must(t, err)
+	}
 	kinds := map[kind]bool{}
 	for _, e := range r.sys.resources.All() {
 		kinds[e.kind()] = true

@@ -87,7 +87,13 @@ const (
 	kindResponseOutparam
 	_ // what was set for a response-outparam
 	kindSent
-	lastKind = kindSent
+)
+
+// Those of drafts.
+const (
+	kindBucket kind = iota + 40
+	kindCas
+	lastKind = kindCas
 )
 
 // add makes a resource, a child of parent unless that is 0.

@@ -17,12 +17,14 @@ package wasip2
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
@@ -34,13 +36,14 @@ const version = "0.2.12"
 // System is a program's view of the world: its resources and what they lead to.
 // It belongs to the task that runs the program.
 type System struct {
-	fs     *filesystem.FS
-	clocks wasi.Clocks
-	random wasi.Random
-	stdio  wasi.Stdio
-	events wasi.Events
-	http   wasi.HTTP      // nil: requests are refused
-	config *config.Values // nil: there are none
+	fs      *filesystem.FS
+	clocks  wasi.Clocks
+	random  wasi.Random
+	stdio   wasi.Stdio
+	events  wasi.Events
+	http    wasi.HTTP      // nil: requests are refused
+	config  *config.Values // nil: there are none
+	buckets *keyvalue.Buckets
 
 	args, env, initial wit.Value // as the program gets them
 	terminal           [3]bool
@@ -64,7 +67,10 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, config: c.Values, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, config: c.Values, buckets: c.Buckets, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	if s.buckets == nil {
+		s.buckets = &keyvalue.Buckets{}
+	}
 	if s.maxFiles == 0 {
 		s.maxFiles = wasi.DefaultMaxFiles
 	}
@@ -194,7 +200,7 @@ type function struct {
 type call func(s *System, a []wit.Value) (wit.Value, error)
 
 func interfaces() []interfaceOf {
-	return []interfaceOf{
+	return slices.Concat(keyvalue1.interfaces(), keyvalue2.interfaces(), []interfaceOf{
 		ioError(), ioPoll(), ioStreams(),
 		monotonicClock(), wallClock(), timezone(),
 		randomRandom(), randomInsecure(), randomInsecureSeed(),
@@ -204,7 +210,7 @@ func interfaces() []interfaceOf {
 		socketsNetwork(), socketsInstanceNetwork(), socketsTCP(), socketsTCPCreate(), socketsUDP(), socketsUDPCreate(), socketsLookup(),
 		httpTypes(), httpOutgoing(),
 		configStore("0.2.0-rc.1"), configStore("0.2.0-draft"), configRuntime(), logging(),
-	}
+	})
 }
 
 // trap is a violation of the WIT by the program.

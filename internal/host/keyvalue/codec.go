@@ -1,0 +1,297 @@
+package keyvalue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+)
+
+// The codes of the recorded functions. A code is never used again for something
+// else.
+const (
+	codeGet   = 160
+	codeKeys  = 161
+	codeLook  = 162
+	codeWrite = 163
+)
+
+var placeCodec = durable.Codec[place]{
+	Append: func(b []byte, p place) []byte { return appendBytes(appendBytes(b, p.bucket), p.key) },
+	Decode: func(b []byte) (p place, err error) {
+		d := decoder{b: b}
+		p = place{d.text(), d.text()}
+		return p, d.close()
+	},
+	Show: func(p place) string { return fmt.Sprintf("%q of bucket %q", p.key, p.bucket) },
+}
+
+var (
+	get = durable.Func[place, found]{
+		Code: codeGet, Name: "keyvalue.get", Effect: durable.ReadLocal, Request: placeCodec,
+		Response: durable.Codec[found]{Append: appendFound, Decode: decodeFound, Show: showFound},
+	}
+	keys = durable.Func[place, []string]{
+		Code: codeKeys, Name: "keyvalue.list-keys", Effect: durable.ReadLocal, Request: placeCodec,
+		Response: durable.Codec[[]string]{Append: appendKeys, Decode: decodeKeys, Show: func(list []string) string { return fmt.Sprintf("%q", list) }},
+	}
+	look = durable.Func[place, uint64]{
+		Code: codeLook, Name: "keyvalue.look", Effect: durable.ReadLocal, Request: placeCodec, Response: durable.Uint64Codec,
+	}
+	write = durable.Func[change, outcome]{
+		Code: codeWrite, Name: "keyvalue.write", Effect: durable.WriteRemote,
+		Request:  durable.Codec[change]{Append: appendChange, Decode: decodeChange, Show: showChange},
+		Response: durable.Codec[outcome]{Append: appendOutcome, Decode: decodeOutcome, Show: showOutcome},
+	}
+)
+
+// Funcs lists what this package records.
+func Funcs() []durable.Declared { return []durable.Declared{&get, &keys, &look, &write} }
+
+// found is what a key has.
+type found struct {
+	exists bool
+	value  []byte
+}
+
+func appendFound(b []byte, f found) []byte {
+	if !f.exists {
+		return b
+	}
+	return append(append(b, 1), f.value...)
+}
+
+func decodeFound(b []byte) (found, error) {
+	switch {
+	case len(b) == 0:
+		return found{}, nil
+	case b[0] != 1:
+		return found{}, errDamaged
+	}
+	return found{true, slices.Clone(b[1:])}, nil
+}
+
+func showFound(f found) string {
+	if !f.exists {
+		return "nothing"
+	}
+	return showBytes(f.value)
+}
+
+// showBytes is a value as people look at it.
+func showBytes(b []byte) string {
+	const most = 200
+	if len(b) > most {
+		return fmt.Sprintf("%q and %d bytes more", b[:most], len(b)-most)
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+func appendKeys(b []byte, list []string) []byte {
+	for _, key := range list {
+		b = appendBytes(b, key)
+	}
+	return b
+}
+
+func decodeKeys(b []byte) (list []string, err error) {
+	d := decoder{b: b}
+	for len(d.b) > 0 {
+		list = append(list, d.text())
+	}
+	return list, d.close()
+}
+
+// action is what a change does.
+type action uint64
+
+const (
+	setting action = iota + 1
+	deleting
+	incrementing
+	swapping
+	lastAction = swapping
+)
+
+var actionNames = [...]string{setting: "set", deleting: "delete", incrementing: "increment", swapping: "swap"}
+
+// change is something that is done to a value once.
+type change struct {
+	place
+	action action
+	seen   uint64 // how often the value had been written to
+	value  []byte // to set and to swap
+	delta  int64  // to increment
+	since  Version
+}
+
+func appendChange(b []byte, c change) []byte {
+	b = placeCodec.Append(b, c.place)
+	b = binary.AppendUvarint(b, uint64(c.action))
+	b = binary.AppendUvarint(b, c.seen)
+	b = binary.AppendUvarint(b, uint64(c.delta))
+	b = binary.AppendUvarint(b, c.since)
+	return append(b, c.value...)
+}
+
+func decodeChange(b []byte) (c change, err error) {
+	d := decoder{b: b}
+	c.place = place{d.text(), d.text()}
+	c.action, c.seen, c.delta, c.since = action(d.number()), d.number(), int64(d.number()), d.number()
+	if c.action < setting || c.action > lastAction {
+		d.fail()
+	}
+	if len(d.b) > 0 {
+		c.value, d.b = slices.Clone(d.b), nil
+	}
+	return c, d.close()
+}
+
+func showChange(c change) string {
+	text := actionNames[c.action] + " " + placeCodec.Show(c.place)
+	switch c.action {
+	case setting, swapping:
+		text += ": " + showBytes(c.value)
+	case incrementing:
+		text += fmt.Sprintf(" by %d", c.delta)
+	}
+	return text
+}
+
+// outcome is what came of a change.
+type outcome struct {
+	done    bool
+	sum     int64
+	failure string // for the program to know
+}
+
+func appendOutcome(b []byte, o outcome) []byte {
+	b = append(b, 0)
+	if o.done {
+		b[len(b)-1] = 1
+	}
+	return append(binary.AppendUvarint(b, uint64(o.sum)), o.failure...)
+}
+
+func decodeOutcome(b []byte) (o outcome, err error) {
+	d := decoder{b: b}
+	o.done, o.sum = d.flag(), int64(d.number())
+	o.failure, d.b = string(d.b), nil
+	return o, d.close()
+}
+
+func showOutcome(o outcome) string {
+	switch {
+	case o.failure != "":
+		return o.failure
+	case !o.done:
+		return "not done: others have written to it"
+	case o.sum != 0:
+		return fmt.Sprintf("done, %d", o.sum)
+	}
+	return "done"
+}
+
+// recordFormat is the version of what a cell has.
+const recordFormat = 1
+
+func (r *record) append(b []byte) []byte {
+	b = append(b, recordFormat, 0)
+	if r.exists {
+		b[len(b)-1] = 1
+	}
+	b = binary.AppendUvarint(b, uint64(r.at))
+	b = binary.AppendUvarint(b, r.writes)
+	b = binary.AppendUvarint(b, r.forgot)
+	b = binary.AppendUvarint(b, uint64(len(r.writers)))
+	for _, w := range r.writers {
+		b = appendBytes(b, w.worker)
+		b = binary.AppendUvarint(b, uint64(w.index))
+		b = binary.AppendUvarint(b, w.number)
+		b = binary.AppendUvarint(b, uint64(w.sum))
+	}
+	return append(b, r.value...)
+}
+
+func decodeRecord(b []byte) (r record, err error) {
+	d := decoder{b: b}
+	if format := d.number(); format > recordFormat {
+		return r, fmt.Errorf("it has format %d, which is newer than this version knows", format)
+	} else if format == 0 {
+		d.fail()
+	}
+	r.exists = d.flag()
+	r.at, r.writes, r.forgot = oplog.Time(d.number()), d.number(), d.number()
+	n := d.number()
+	if n > maxWriters {
+		d.fail()
+	}
+	for range n {
+		w := written{writer: writer{worker: d.text(), index: oplog.Index(d.number())}}
+		w.number, w.sum = d.number(), int64(d.number())
+		if r.writers = append(r.writers, w); d.failed {
+			break
+		}
+	}
+	if !d.failed {
+		r.value, d.b = slices.Clone(d.b), nil
+	}
+	if !r.exists && len(r.value) > 0 {
+		d.fail()
+	}
+	return r, d.close()
+}
+
+var errDamaged = errors.New("it is damaged")
+
+func appendBytes(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// decoder reads bytes; after a failure there are none left.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *decoder) fail() { d.b, d.failed = nil, true }
+
+func (d *decoder) number() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) flag() bool {
+	v := d.number()
+	if v > 1 {
+		d.fail()
+	}
+	return v == 1
+}
+
+func (d *decoder) text() string {
+	n := d.number()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return ""
+	}
+	text := string(d.b[:n])
+	d.b = d.b[n:]
+	return text
+}
+
+// close tells whether all was read and made sense.
+func (d *decoder) close() error {
+	if d.failed || len(d.b) > 0 {
+		return errDamaged
+	}
+	return nil
+}
