@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if to := os.Getenv(proxyVariable); to != "" {
+		fmt.Fprintln(os.Stderr, serveProxy(to))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if built {
 		if file, err := binary(); err == nil {
