@@ -117,14 +117,21 @@ func (p *param) value(a *asked, fields []string) (json.RawMessage, *api.Problem)
 		return p.text(a.form[p.from.name]...)
 	}
 	v, ok := a.field(p.from.name)
-	if !ok {
-		return p.text()
+	switch {
+	case ok:
+		return v, nil
+	case p.optional():
+		return json.RawMessage("null"), nil
 	}
-	return v, nil
+	return nil, p.missing()
 }
 
 // optional reports whether the parameter can be left out.
 func (p *param) optional() bool { return p.form.Type != nil && p.form.Kind == wit.Option }
+
+func (p *param) missing() *api.Problem {
+	return wrongAt(p.from.String(), "it is missing: give a %s", p.form)
+}
 
 // text is the value that texts stand for, of which there can be none.
 func (p *param) text(texts ...string) (json.RawMessage, *api.Problem) {
@@ -153,7 +160,7 @@ func (p *param) text(texts ...string) (json.RawMessage, *api.Problem) {
 		if p.optional() {
 			return json.RawMessage("null"), nil
 		}
-		return nil, wrongAt(p.from.String(), "it is missing: give a %s", p.form)
+		return nil, p.missing()
 	case 1:
 	default:
 		return nil, wrongAt(p.from.String(), "it is there %d times: give it once", len(texts))

@@ -145,7 +145,7 @@ func (d *document) parameters(e *entry, b *binding, method string, renamed map[s
 		add(source{inPath, name}, true, schema{"type": "string"}, "")
 	}
 	if e.key.field != "" && method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions {
-		add(source{inHeader, e.key.field}, e.key.required, schema{"type": "string", "minLength": 1, "maxLength": maxClientKey},
+		add(source{inHeader, e.key.field}, e.key.required, schema{"type": "string", "minLength": 1, "maxLength": maxClientKey, "pattern": "^[!-~]+$"},
 			"The same key is the same request, and gets the same answer")
 	}
 	return all

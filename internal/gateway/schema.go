@@ -94,6 +94,9 @@ func object(name string, member schema) schema {
 	return schema{"type": "object", "properties": schema{name: member}, "required": []string{name}, "additionalProperties": false}
 }
 
+// base64Pattern is that of RFC 4648, section 4, with padding.
+const base64Pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
 var null = schema{"type": "null"}
 
 func (s *schemas) inline(t *wit.Type) schema {
@@ -125,7 +128,7 @@ func (s *schemas) inline(t *wit.Type) schema {
 	case wit.List:
 		list := schema{"type": "array", "items": s.typed(t.Elem)}
 		if t.Elem.Kind == wit.U8 {
-			return schema{"anyOf": []schema{list, {"type": "string", "contentEncoding": "base64"}}}
+			return schema{"anyOf": []schema{list, {"type": "string", "contentEncoding": "base64", "pattern": base64Pattern}}}
 		}
 		return list
 	case wit.Record:
@@ -135,7 +138,7 @@ func (s *schemas) inline(t *wit.Type) schema {
 		for _, f := range t.Fields {
 			items = append(items, s.typed(f.Type))
 		}
-		return schema{"type": "array", "prefixItems": items, "items": false, "minItems": len(items)}
+		return schema{"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 	case wit.Variant:
 		var cases []schema
 		for _, f := range t.Fields {

@@ -101,6 +101,9 @@ func (p *public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if problem := refuse(r); problem != nil {
 		x.own = true
+		if problem.Status == http.StatusMethodNotAllowed {
+			h.Set("Allow", strings.Join(methods, ", "))
+		}
 		x.problem(problem)
 		return
 	}
