@@ -134,11 +134,13 @@ type Images struct {
 // HTTP says what the HTTP requests of a worker's program may do. It holds from
 // the next request on.
 type HTTP struct {
-	Allow       []string `json:"allow,omitempty" maxItems:"256" doc:"Which hosts may be reached: public (all with public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
-	Keys        string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
-	InDoubt     string   `json:"inDoubt,omitempty" enum:"fail,retry" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, or is sent again"`
-	MaxResponse uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
-	MaxRequest  uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
+	Allow   []string `json:"allow,omitempty" maxItems:"256" doc:"Which hosts may be reached: public (all with public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
+	Keys    string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
+	InDoubt string   `json:"inDoubt,omitempty" enum:"fail,retry,hold" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, is sent again, or waits for a person"`
+	// InDoubtRules go before that, and hold for whatever request they match.
+	InDoubtRules []string `json:"inDoubtRules,omitempty" maxItems:"256" doc:"What becomes of requests in doubt by method and host, the first that matches: [METHOD] HOST=fail, retry or hold, as in POST api.example.com=hold, with * for any"`
+	MaxResponse  uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
+	MaxRequest   uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
 }
 
 // What HTTP.Keys and HTTP.InDoubt can be.
@@ -147,7 +149,11 @@ const (
 	KeysOff      = "off"
 	InDoubtFail  = "fail"
 	InDoubtRetry = "retry"
+	InDoubtHold  = "hold"
 )
+
+// InDoubts lists what HTTP.InDoubt can be.
+func InDoubts() []string { return []string{InDoubtFail, InDoubtRetry, InDoubtHold} }
 
 // Status of a worker.
 type Status string
@@ -183,6 +189,7 @@ type Worker struct {
 	Env       []string   `json:"env" doc:"KEY=VALUE"`
 	Queue     uint64     `json:"queue" doc:"Invocations accepted and not finished"`
 	Entries   uint64     `json:"entries" doc:"That its oplog has had, truncated ones included"`
+	Held      []uint64   `json:"held,omitempty" doc:"The calls in doubt for which it waits for a person, by their indexes"`
 }
 
 // WorkerDetail is all there is to tell of one worker.
@@ -404,6 +411,7 @@ type Stats struct {
 	Waiting     uint64  // work that waits for a free slot
 	Queue       uint64  // invocations accepted and not finished, of workers in memory
 	Sleeping    uint64  // workers that wait for a time, in memory or not
+	Held        uint64  // workers that wait for a person to resolve calls in doubt
 	Accepted    uint64  // invocations
 	Finished    uint64  // invocations
 	Failed      uint64  // invocations, for good

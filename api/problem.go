@@ -59,6 +59,7 @@ const (
 	CodeNotCancelable    Code = "not-cancelable"
 	CodePromiseSettled   Code = "promise-settled"  // by somebody else, or by something else
 	CodePromisesFull     Code = "promises-full"    // what became of a worker's promises takes too much room
+	CodeNotHeld          Code = "not-held"         // the call does not wait for a person
 	CodeComponentInUse   Code = "component-in-use" // it has workers
 	CodeInvocationFailed Code = "invocation-failed"
 	CodeTooLarge         Code = "too-large"
@@ -104,6 +105,7 @@ var problems = map[Code]struct {
 	CodeNotCancelable:    {http.StatusConflict, "The invocation cannot be canceled"},
 	CodePromiseSettled:   {http.StatusConflict, "The promise is settled"},
 	CodePromisesFull:     {http.StatusTooManyRequests, "The worker's promises take too much room"},
+	CodeNotHeld:          {http.StatusConflict, "The call does not wait for a person"},
 	CodeComponentInUse:   {http.StatusConflict, "The component has workers"},
 	CodeInvocationFailed: {http.StatusInternalServerError, "The invocation failed"},
 	CodeTooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large"},

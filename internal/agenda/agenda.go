@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,10 @@ var Worker = id.Worker{Component: "waterbear", Name: "agenda"}
 // recheck is how long Next waits at most before it looks at the clock again,
 // which may have jumped.
 const recheck = time.Second
+
+// Never is when a worker is due that waits for a person: it is on the agenda so
+// that it is found.
+const Never oplog.Time = math.MaxInt64
 
 // ErrClosed is Next's error after Close.
 var ErrClosed = errors.New("the agenda is closed")
@@ -202,11 +207,34 @@ func (a *Agenda) Len() int {
 }
 
 // Waiting is how many workers wait for their time: those are not among them
-// that were handed out or are on hold.
+// that were handed out or are on hold, or wait for a person.
 func (a *Agenda) Waiting() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.calendar.heap)
+	return len(a.calendar.heap) - a.calendar.never
+}
+
+// Nevers is how many workers wait for a person.
+func (a *Agenda) Nevers() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.calendar.never
+}
+
+// NeverDue gives up to limit of them behind after, in order.
+func (a *Agenda) NeverDue(after id.Worker, limit int) []id.Worker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []id.Worker
+	for i := range a.calendar.items {
+		if it := &a.calendar.items[i]; it.at == Never && it.name != "" {
+			if w := it.worker(); w.Compare(after) > 0 {
+				all = append(all, w)
+			}
+		}
+	}
+	slices.SortFunc(all, id.Worker.Compare)
+	return all[:min(limit, len(all))]
 }
 
 // Due is when w is due; ok is false when it is not on the agenda.

@@ -16,6 +16,7 @@ type calendar struct {
 	free  []int32 // places in items that nobody has
 	index index
 	heap  []int32 // places in items
+	never int     // items that are due Never
 }
 
 // key is a worker, its component's name being one string for all workers.
@@ -72,6 +73,8 @@ func (c *calendar) set(w id.Worker, at oplog.Time) (changed bool) {
 	}
 	it := &c.items[place]
 	changed = it.at != at
+	c.count(it.at, -1)
+	c.count(at, 1)
 	it.at = at
 	if it.rank == handedOut {
 		c.heap = append(c.heap, place)
@@ -96,8 +99,16 @@ func (c *calendar) add(w id.Worker) (place int32) {
 	return place
 }
 
+// count keeps never.
+func (c *calendar) count(at oplog.Time, by int) {
+	if at == Never {
+		c.never += by
+	}
+}
+
 func (c *calendar) remove(place int32) {
 	it := &c.items[place]
+	c.count(it.at, -1)
 	if it.rank != handedOut {
 		c.leave(it.rank)
 	}

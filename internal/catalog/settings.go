@@ -60,7 +60,10 @@ func CheckSettings(at string, s api.Settings) error {
 		check.refuse("http.allow", err.Error())
 	}
 	check.word("http.keys", s.HTTP.Keys, api.KeysAuto, api.KeysOff)
-	check.word("http.inDoubt", s.HTTP.InDoubt, api.InDoubtFail, api.InDoubtRetry)
+	check.word("http.inDoubt", s.HTTP.InDoubt, api.InDoubts()...)
+	if _, err := reach.ParseChoices(s.HTTP.InDoubtRules, api.InDoubts()...); err != nil {
+		check.refuse("http.inDoubtRules", err.Error())
+	}
 	check.count("http.maxResponse", s.HTTP.MaxResponse, 1, maxResponse)
 	check.count("http.maxRequest", s.HTTP.MaxRequest, 1, maxResponse)
 	check.keep("retention.oplog", s.Retention.Oplog)

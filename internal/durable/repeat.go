@@ -26,7 +26,11 @@ func (s *Session) Repeat(started oplog.Index, now, until oplog.Time, reason stri
 	}
 	r := Repeat{max(1, s.repeats[started].Attempt) + 1, until}
 	if !s.Unrecorded {
-		_, err := s.Writer.Append(s.ctx, &oplog.HostCallRepeated{At: now, Started: started, Attempt: r.Attempt, Until: until, Reason: reason})
+		body := &oplog.HostCallRepeated{At: now, Started: started, Attempt: r.Attempt, Until: until, Reason: reason}
+		index, err := s.Writer.Append(s.ctx, body)
+		if err == nil && s.Repeating != nil {
+			s.Repeating(oplog.Entry{Index: index, At: now, Body: body})
+		}
 		if err == nil {
 			err = s.Writer.Commit(s.ctx)
 		}

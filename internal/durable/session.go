@@ -50,11 +50,17 @@ type Config struct {
 	// Recorded, if set, hears of output as it is recorded, before it is durable:
 	// it may be shown only after the entry's commit.
 	Recorded func(index oplog.Index, stream oplog.Stream, p []byte) error
+	// Resolved, if set, gives what a person has said of a call in doubt, or nil.
+	Resolved func(call oplog.Index) *oplog.CallResolved
+	// Repeating, if set, hears of calls that are about to be performed again.
+	Repeating func(e oplog.Entry)
 }
 
 // Session is one instance's way to its oplog. It is for one task at a time.
 type Session struct {
 	Config
+	// Within is where the attempt began that calls are a part of, if they are.
+	Within oplog.Index
 	ctx    context.Context
 	undone []oplog.Span // Skip, all of it
 
@@ -258,7 +264,7 @@ func (s *Session) start(code uint64, name string, entry *oplog.Entry, request []
 	err := s.charge(false, len(request))
 	var started oplog.Index
 	if err == nil {
-		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: code, Request: request})
+		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: code, Request: request, Within: s.Within})
 	}
 	if err == nil {
 		err = s.Writer.Commit(s.ctx)

@@ -4,6 +4,7 @@
 package id
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,6 +25,11 @@ var ErrName = errors.New("invalid name")
 
 // String gives the form people type: component/name.
 func (w Worker) String() string { return w.Component + "/" + w.Name }
+
+// Compare orders workers by component, then by name.
+func (w Worker) Compare(o Worker) int {
+	return cmp.Or(strings.Compare(w.Component, o.Component), strings.Compare(w.Name, o.Name))
+}
 
 // Check says why w cannot be used, or nil.
 func (w Worker) Check() error {

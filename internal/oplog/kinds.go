@@ -63,6 +63,8 @@ var (
 	kindWaypoint  = declare[Waypoint](32, "Waypoint", false)
 	kindAtomicEnd = declare[AtomicEnd](33, "AtomicEnd", false)
 	kindJump      = declare[Jump](34, "Jump", true)
+	kindHeld      = declare[CallHeld](35, "CallHeld", true)
+	kindResolved  = declare[CallResolved](36, "CallResolved", true)
 )
 
 // kinds lists every kind at its number.
@@ -74,7 +76,7 @@ var kinds = [...]*kind{
 	kindArchiving, kindArchived, kindRepeated,
 	kindRequestBody, kindResponse, kindResponseBody, kindResponseEnd,
 	kindPromiseCreated, kindPromiseSettled, kindPromiseTaken, kindPromiseWithdrawn,
-	kindWaypoint, kindAtomicEnd, kindJump,
+	kindWaypoint, kindAtomicEnd, kindJump, kindHeld, kindResolved,
 }
 
 // Time is nanoseconds since 1970 UTC.
@@ -177,12 +179,15 @@ func (e *HostCall) fields(c *coder) {
 type HostCallStarted struct {
 	Func    uint64 `json:"func"`
 	Request []byte `json:"request"`
+	// Within is where the attempt began that it is a part of, 0 if it is of none.
+	Within Index `json:"within"`
 }
 
 func (*HostCallStarted) kind() *kind { return kindCallStarted }
 func (e *HostCallStarted) fields(c *coder) {
 	c.uvarint(&e.Func)
 	c.bytes(&e.Request)
+	c.uvarint(&e.Within)
 }
 
 // HostCallFinished is the outcome of the call whose intent is at Started.

@@ -41,7 +41,7 @@ var samples = map[string]sample{
 		Revision: 130, Ephemeral: true, Initial: hash(6), Settings: Payload(`{"env":["A=1"]}`),
 	}, draw: drawing[Create]()},
 	"HostCall":         {body: &HostCall{Func: 300, Request: []byte{1, 2}, Response: bytes.Repeat([]byte{0xa5}, 130)}, draw: drawing[HostCall]()},
-	"HostCallStarted":  {body: &HostCallStarted{Func: 7, Request: []byte("until tomorrow")}, draw: drawing[HostCallStarted]()},
+	"HostCallStarted":  {body: &HostCallStarted{Func: 7, Request: []byte("until tomorrow"), Within: goldenIndex - 1}, draw: drawing[HostCallStarted]()},
 	"HostCallFinished": {body: &HostCallFinished{Started: goldenIndex - 1, Response: []byte{}}, draw: drawing[HostCallFinished]()},
 	"Log":              {body: &Log{Stream: Stderr, Bytes: []byte("grüße\n")}, draw: drawing[Log]()},
 	"Exited":           {body: &Exited{At: 1_900_000_000_000_000_001, Code: 134, Files: hash(4)}, draw: drawing[Exited]()},
@@ -99,6 +99,10 @@ var samples = map[string]sample{
 	}, draw: drawing[PromiseSettled]()},
 	"PromiseTaken":     {body: &PromiseTaken{Promise: "k7f3q2"}, draw: drawing[PromiseTaken]()},
 	"PromiseWithdrawn": {body: &PromiseWithdrawn{Promise: "k7f3q2"}, draw: drawing[PromiseWithdrawn]()},
+	"CallHeld":         {body: &CallHeld{At: 1_900_000_000_000_000_015, Started: goldenIndex - 4}, draw: drawing[CallHeld]()},
+	"CallResolved": {body: &CallResolved{
+		At: 1_900_000_000_000_000_016, Started: goldenIndex - 5, How: CallDone, Response: Opaque{0, 200, 1},
+	}, draw: drawing[CallResolved]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

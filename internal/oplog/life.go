@@ -38,6 +38,9 @@ type Life struct {
 	Deltas []DeltaPlace
 	// Regions are those of the attempt under way.
 	Regions
+	// Resolved is what persons have said of calls in doubt of the attempt under
+	// way, by their intents.
+	Resolved map[Index]*CallResolved
 	// Retained is about what is not in the oplog any more.
 	Retained Retained
 
@@ -83,6 +86,7 @@ func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error
 func (l *Life) Apply(e Entry) {
 	l.apply(e)
 	l.applyRegions(e)
+	l.resolve(e.Body)
 	switch b := e.Body.(type) {
 	case *Create:
 		l.Create, l.Epoch = *b, b.Epoch
@@ -93,7 +97,7 @@ func (l *Life) Apply(e Entry) {
 			l.Keys[b.Key] = Key{Accepted: e.Index}
 		}
 	case *HostCallStarted:
-		l.Open = &OpenCall{e.Index, HostCallStarted{b.Func, slices.Clone(b.Request)}}
+		l.Open = &OpenCall{e.Index, HostCallStarted{b.Func, slices.Clone(b.Request), b.Within}}
 	case *HostCall, *HostCallFinished:
 		l.Open = nil // what is waited for is the last of a program's calls
 	case *InvocationStarted:

@@ -56,7 +56,7 @@ type Regions struct {
 	// 0. Whoever runs it knows it while it runs.
 	Region Index
 	// Calm tells that nothing that the attempt did lies behind the last time that it
-	// was left in order: it was suspended, interrupted or taken back.
+	// was left in order: it was suspended, held, interrupted or taken back.
 	Calm bool
 	// Jumps counts how often it was taken back, by the Jump's From; Failures how
 	// often of these because it had failed.
@@ -90,7 +90,7 @@ func (l *Life) applyRegions(e Entry) {
 		if b.Begin == r.Region {
 			r.Region = 0
 		}
-	case *Suspended, *Interrupted:
+	case *Suspended, *Interrupted, *CallHeld:
 		r.Calm = true
 	case *Jump:
 		r.Region, r.Calm = b.Region, true

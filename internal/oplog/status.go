@@ -30,6 +30,8 @@ type Status struct {
 	Failed    *InvocationFailed
 	// Back is how the attempt was taken back that goes on after a pause.
 	Back *Jump
+	// Held are the calls in doubt that wait for a person, by their intents.
+	Held []Index
 	// Waiting counts the invocations accepted and not ended.
 	Waiting uint64
 	// Epoch is that of the newest owner whom the entries read for this name.
@@ -122,6 +124,7 @@ func (s *Status) Owner(ctx context.Context, logs storage.Logs) (id.Epoch, error)
 // nothing.
 func (s *Status) apply(entry Entry) {
 	s.Last, s.Changed = max(s.Last, entry.Index), entry.At
+	s.hold(entry.Body)
 	switch b := entry.Body.(type) {
 	case *Exited:
 		s.Exited, s.Attempt = b, nil
@@ -131,7 +134,7 @@ func (s *Status) apply(entry Entry) {
 		s.Interrupted = b
 	case *Recovered:
 		s.Epoch, s.Interrupted = b.Epoch, nil
-	case *HostCall, *HostCallStarted, *HostCallFinished, *Log, *Waypoint, *AtomicEnd, *Response, *ResponseBody, *ResponseEnd:
+	case *HostCall, *HostCallStarted, *HostCallFinished, *HostCallRepeated, *CallHeld, *Log, *Waypoint, *AtomicEnd, *Response, *ResponseBody, *ResponseEnd:
 		s.Interrupted, s.Suspended, s.Back = nil, nil, nil
 	case *Jump:
 		s.Suspended, s.Back = nil, nil

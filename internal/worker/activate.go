@@ -82,7 +82,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
-			Live:   p.live,
+			Live:   p.live, Resolved: r.resolved, Repeating: r.repeating,
 		},
 	}
 	if a.ephemeral {
@@ -149,6 +149,7 @@ func (p *replay) run(ctx context.Context) (out outcome, done bool) {
 		if err != nil {
 			return p.r.classify(ctx, err), true
 		}
+		c.begun = index
 		b.begin()
 		c.attempt = started.Attempt
 		result, err := b.perform(c)
@@ -198,6 +199,7 @@ func (b *body) perform(c call) ([]byte, error) {
 	b.self.begin(c)
 	b.own.Begin()
 	b.promises.Begin(uint64(c.accepted))
+	b.session.Within = c.begun
 	if c.accepted == 0 {
 		return []byte("[]"), b.initialize()
 	}
@@ -255,9 +257,10 @@ func (r *resident) pause(_ time.Duration, sleep func() error) error {
 // policy is what the worker's HTTP requests may do now.
 func (r *resident) policy() exchange.Policy {
 	s := r.settings().HTTP
-	p := exchange.Policy{MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, Repeat: s.InDoubt == api.InDoubtRetry}
+	p := exchange.Policy{MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, InDoubt: inDoubt[s.InDoubt]}
 	// What cannot be read, and was checked when it was set, permits nothing.
 	p.Reach, _ = reach.Parse(s.Allow)
+	p.Choices, _ = reach.ParseChoices(s.InDoubtRules, api.InDoubts()...)
 	return p
 }
 
@@ -275,6 +278,10 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 	var suspended *suspendError
 	if errors.As(err, &suspended) {
 		return outcome{suspend: suspended}
+	}
+	var held *durable.HeldError
+	if errors.As(err, &held) {
+		return outcome{held: held.Calls}
 	}
 	var back *durable.BackError
 	if errors.As(err, &back) {

@@ -157,7 +157,7 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 	v := api.Worker{
 		Component: s.Worker.Component, Name: s.Worker.Name, Revision: c.Revision, Ephemeral: c.Ephemeral,
 		Created: c.At.Time(), Changed: s.Changed.Time(), Args: append([]string{}, c.Args...), Env: append([]string{}, c.Env...),
-		Queue: s.Waiting, Entries: s.Last,
+		Queue: s.Waiting, Entries: s.Last, Held: s.Held,
 	}
 	if r != nil && r.machine.phase == busy && s.Suspended != nil {
 		here := *s
@@ -173,7 +173,7 @@ func (ws *Workers) view(s *oplog.Status, r *resident) api.Worker {
 		return v
 	}
 	at := ws.wakes(s.Worker, r)
-	if at == 0 || s.Waiting == 0 && s.Attempt == nil {
+	if at == 0 || at == agenda.Never || s.Waiting == 0 && s.Attempt == nil {
 		return v
 	}
 	wake := at.Time()
@@ -215,6 +215,8 @@ func statusOf(s *oplog.Status) (api.Status, string) {
 		return api.Retrying, fmt.Sprintf("attempt %d failed: %s; the next one begins at %s", s.Failed.Attempt, s.Failed.Reason, s.Failed.Retry.Time().Format(time.RFC3339))
 	case s.Back != nil:
 		return api.Retrying, fmt.Sprintf("an atomic region failed: %s; it is repeated at %s", s.Back.Reason, s.Back.Retry.Time().Format(time.RFC3339))
+	case len(s.Held) > 0:
+		return api.Suspended, fmt.Sprintf("it waits for a person to say what has become of %s: `waterbear calls --state held %s` shows it", oneOrMore(len(s.Held)), s.Worker)
 	case s.Suspended != nil:
 		return api.Suspended, waitsFor(s.Suspended)
 	case s.Attempt != nil:
@@ -242,6 +244,13 @@ func waitsFor(s *oplog.Suspended) string {
 		text += " until " + s.Until.Time().Format(time.RFC3339)
 	}
 	return text
+}
+
+func oneOrMore(calls int) string {
+	if calls == 1 {
+		return "a call in doubt"
+	}
+	return fmt.Sprintf("%d calls in doubt", calls)
 }
 
 // maxLooked is how many workers one page of a list looks at.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
@@ -65,11 +66,12 @@ type (
 		outcome
 		chance float64 // 0 to 1, for jitter
 	}
-	// interrupted, resumed and canceled are what people ask for; evicted is
-	// asked for by those who need the memory.
+	// interrupted, resumed, canceled and resolved are what people ask for; evicted
+	// is asked for by those who need the memory.
 	interrupted struct{ reason string }
 	resumed     struct{}
 	canceled    struct{ index oplog.Index }
+	resolved    struct{ *oplog.CallResolved }
 	evicted     struct{}
 	// woken says that what the worker waits for out of memory may have happened. If
 	// it has not, the worker finds out and waits again.
@@ -85,6 +87,7 @@ func (ended) isEvent()       {}
 func (interrupted) isEvent() {}
 func (resumed) isEvent()     {}
 func (canceled) isEvent()    {}
+func (resolved) isEvent()    {}
 func (evicted) isEvent()     {}
 func (woken) isEvent()       {}
 func (drained) isEvent()     {}
@@ -100,6 +103,7 @@ type outcome struct {
 	exit    *uint32            // the program has ended, with this code
 	back    *durable.BackError // the program wants to be taken back
 	suspend *suspendError      // the attempt waits for longer than it may stay in memory
+	held    []oplog.Index      // the calls for which it waits for persons
 	halted  *halt              // it was stopped
 	broken  error              // the oplog cannot be replayed
 	fault   error              // the host could not do its part
@@ -160,6 +164,11 @@ func (m *machine) step(now oplog.Time, e event) []action {
 		return []action{record{&oplog.Resumed{At: now}}}
 	case canceled:
 		return m.cancel(now, e.index)
+	case resolved:
+		if slices.Contains(m.life.Held, e.Started) {
+			e.At = now
+			return []action{record{e.CallResolved}}
+		}
 	case evicted:
 		if m.phase == ready {
 			m.phase = absent
@@ -216,7 +225,7 @@ func (m *machine) uninitialized() bool {
 
 // goOn continues the attempt that has begun.
 func (m *machine) goOn(now oplog.Time) []action {
-	if s := m.life.Suspended; s != nil && !m.waitIsOver(now) {
+	if m.life.Suspended != nil && !m.waitIsOver(now) || len(m.life.Held) > 0 {
 		return nil
 	}
 	if b := m.life.Back; b != nil && b.Retry > now {
@@ -282,11 +291,14 @@ func (m *machine) blocked() string {
 const soon oplog.Time = 1
 
 // wake is when, seen from now, the worker has to be looked at next; 0 if not
-// before something happens to it.
+// before something happens to it, and agenda.Never if that is a person who says
+// what becomes of a call.
 func (m *machine) wake(now oplog.Time) oplog.Time {
 	switch {
 	case m.phase == busy:
 		return soon
+	case m.over == nil && len(m.life.Held) > 0:
+		return agenda.Never
 	case m.blocked() != "":
 		return 0
 	}
@@ -354,7 +366,7 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		m.pause = now + oplog.Time(backoff(hostRetry, m.faults, e.chance))
 	}
 	m.shaken = m.shaken || e.fault != nil && e.lived
-	m.calm = m.calm || e.suspend != nil
+	m.calm = m.calm || e.suspend != nil || len(e.held) > 0
 	if e.suspend == nil || m.come(e.suspend.promises) {
 		m.woken = true // what it was suspended for before is history
 	}
@@ -374,6 +386,10 @@ func (m *machine) ended(now oplog.Time, e ended) []action {
 		actions = m.failed(now, e.failure, e.chance)
 	case e.suspend != nil && !m.come(e.suspend.promises):
 		actions = []action{record{&oplog.Suspended{At: now, Until: e.suspend.until, For: e.suspend.what, Promises: e.suspend.promises}}}
+	case len(e.held) > 0:
+		for _, call := range e.held {
+			actions = append(actions, record{&oplog.CallHeld{At: now, Started: call}})
+		}
 	}
 	if e.broken != nil {
 		actions = append(actions, m.stuck(now, e.broken.Error())...)

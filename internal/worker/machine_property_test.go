@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
@@ -28,7 +29,7 @@ func anyTraits(t *rapid.T) traits {
 func anyOutcome(t *rapid.T, g *rig) outcome {
 	var o outcome
 	code := uint32(1)
-	switch rapid.SampledFrom([]string{"well", "well", "well", "trap", "trap", "final", "wait", "fault", "broken", "exit", "back"}).Draw(t, "outcome") {
+	switch rapid.SampledFrom([]string{"well", "well", "well", "trap", "trap", "final", "wait", "held", "fault", "broken", "exit", "back"}).Draw(t, "outcome") {
 	case "well":
 		o.result, o.alive = []byte("[]"), !g.m.ephemeral && rapid.Bool().Draw(t, "alive")
 	case "trap":
@@ -52,6 +53,15 @@ func anyOutcome(t *rapid.T, g *rig) outcome {
 					o.suspend.promises = append(o.suspend.promises, p.Promise)
 				}
 			}
+		}
+	case "held":
+		if g.m.ephemeral {
+			o.result = []byte("[]") // nothing of theirs is ever in doubt
+			break
+		}
+		o.held = []oplog.Index{1}
+		if rapid.Bool().Draw(t, "two") {
+			o.held = append(o.held, 2)
 		}
 	case "fault":
 		o.fault, o.lived = errors.New("fault"), rapid.Bool().Draw(t, "lived")
@@ -123,6 +133,7 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 				g.do(resumed{})
 			},
 			"cancel":  func(t *rapid.T) { g.do(canceled{some(t)}) },
+			"resolve": func(t *rapid.T) { g.resolve(oplog.Index(rapid.IntRange(1, 2).Draw(t, "call"))) },
 			"evict":   func(*rapid.T) { g.do(evicted{}) },
 			"wake":    func(*rapid.T) { g.do(woken{}) },
 			"drain":   func(*rapid.T) { g.do(drained{&halt{"over"}}) },
@@ -147,6 +158,8 @@ func TestWhateverHappensTheMachineKeepsItsPromises(t *testing.T) {
 			switch {
 			case g.m.life.Interrupted != nil || g.m.life.Stuck != nil:
 				g.do(resumed{})
+			case len(g.m.life.Held) > 0:
+				g.resolve(g.m.life.Held[0])
 			case g.m.phase == busy:
 				g.do(ended{outcome: outcome{result: []byte("[]"), alive: true}})
 			case g.m.wake(g.now) != 0:
@@ -176,6 +189,12 @@ func (g *rig) attempted() oplog.Index {
 // time that it names, and something then.
 func checkWake(t *rapid.T, g *rig) {
 	at := g.m.wake(g.now)
+	if (at == agenda.Never) != (g.m.over == nil && len(g.m.life.Held) > 0) {
+		t.Fatalf("of %d calls that are held it wakes at %s", len(g.m.life.Held), since(at))
+	}
+	if at == agenda.Never {
+		at = 0
+	}
 	if g.m.phase == busy {
 		if at != soon {
 			t.Fatalf("it is busy and wakes at %d", at)

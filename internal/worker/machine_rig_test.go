@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
@@ -109,6 +110,11 @@ func (g *rig) do(e event) {
 	}
 }
 
+// resolve is what a person says of a call.
+func (g *rig) resolve(call oplog.Index) {
+	g.do(resolved{&oplog.CallResolved{Started: call, How: oplog.CallSendAgain}})
+}
+
 func (g *rig) perform(a action) {
 	switch a := a.(type) {
 	case record:
@@ -121,6 +127,9 @@ func (g *rig) perform(a action) {
 		}
 		if g.m.life.Region != 0 && !g.m.life.Calm && !g.m.calm {
 			g.wrong = "it goes on in the middle of an atomic region"
+		}
+		if len(g.m.life.Held) > 0 {
+			g.wrong = "it goes on though calls are held"
 		}
 		g.actions = append(g.actions, "start")
 	case stop:
@@ -155,6 +164,10 @@ func (g *rig) watch(body oplog.Body) {
 			if b.Accepted != 0 && p.Index < b.Accepted && p.Due <= g.now {
 				g.wrong = fmt.Sprintf("it begins %s before %s", g.names[b.Accepted], g.names[p.Index])
 			}
+		}
+	case *oplog.CallResolved:
+		if !slices.Contains(life.Held, b.Started) {
+			g.wrong = "it resolves a call that is not held"
 		}
 	case *oplog.InvocationFinished:
 		g.ends(b.Accepted, b.Queue)
@@ -209,6 +222,10 @@ func (g *rig) text(body oplog.Body) string {
 			again = "; again at " + since(b.Retry)
 		}
 		return fmt.Sprintf("record Jump to %d, %s: %s%s", b.From-1, b.Code, b.Reason, again)
+	case *oplog.CallHeld:
+		return fmt.Sprintf("record CallHeld %d", b.Started)
+	case *oplog.CallResolved:
+		return fmt.Sprintf("record CallResolved %d, %s", b.Started, b.How)
 	case *oplog.Suspended:
 		text := "record Suspended"
 		if b.For != "" {
@@ -241,6 +258,8 @@ func (g *rig) state() string {
 	case at == 0:
 	case at == soon:
 		s += ", wakes at once"
+	case at == agenda.Never:
+		s += ", waits for a person"
 	default:
 		s += ", wakes at " + since(at)
 	}

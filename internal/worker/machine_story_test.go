@@ -144,6 +144,12 @@ func (g *rig) play(words []string) error {
 		g.do(resumed{})
 	case "cancel":
 		g.do(canceled{g.m.life.Keys[more[0]].Accepted})
+	case "resolve":
+		call, err := strconv.ParseUint(more[0], 10, 64)
+		if err != nil {
+			return err
+		}
+		g.resolve(call)
 	case "evict":
 		g.do(evicted{})
 	case "wake":
@@ -211,6 +217,14 @@ func readOutcome(words []string) (o outcome, err error) {
 		if last := words[len(words)-1]; strings.HasSuffix(last, "s") {
 			o.suspend.promises = words[1 : len(words)-1]
 			o.suspend.until, err = readTime(last)
+		}
+	case "held":
+		for _, word := range words[1:] {
+			call, err := strconv.ParseUint(word, 10, 64)
+			if err != nil {
+				return o, err
+			}
+			o.held = append(o.held, call)
 		}
 	case "halted":
 		o.halted = &halt{"as it was told"}

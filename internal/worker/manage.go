@@ -281,6 +281,9 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	}
 	h.Keys = cmp.Or(h.Keys, e.Keys)
 	h.InDoubt = cmp.Or(h.InDoubt, e.InDoubt)
+	if len(h.InDoubtRules) == 0 {
+		h.InDoubtRules = e.InDoubtRules
+	}
 	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
 	h.MaxRequest = cmp.Or(h.MaxRequest, e.MaxRequest)
 	k, q := &s.Retention, &otherwise.Retention

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -42,6 +43,7 @@ type resident struct {
 	todo     bool          // there is another job for it
 	halting  func(error)   // ends the job under way
 	held     bool          // on the agenda, for the next life
+	never    bool          // on the agenda, as one that waits for a person
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
 	uploads  []oplog.Index // bodies of requests on their way in, by their first pieces
@@ -145,8 +147,11 @@ func (r *resident) apply(e event) {
 		}
 		e = woken{}
 	}
-	if at := r.machine.wake(now); at != 0 {
+	switch at := r.machine.wake(now); {
+	case at != 0:
 		r.remember(at)
+	case r.never && r.machine.over == nil:
+		r.remember(0) // it does not wait for a person any more
 	}
 	r.lastUsed = r.ws.Sched.Monotonic()
 	r.changed.Wake()
@@ -195,6 +200,7 @@ func (r *resident) lose(err error) {
 
 // remember puts the worker on the agenda. It is called with r.mu held.
 func (r *resident) remember(at oplog.Time) {
+	r.never = at == agenda.Never
 	if at == soon {
 		// It is in mind: only after a crash it has to be found again.
 		if !r.held {
@@ -449,6 +455,7 @@ func (r *resident) link(ctx context.Context) (unlink func()) {
 // call is a function to call.
 type call struct {
 	accepted  oplog.Index // 0: initialization
+	begun     oplog.Index // where the attempt began
 	key       string
 	attempt   uint64
 	function  string
@@ -462,7 +469,7 @@ func (r *resident) attempt() call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	life := r.machine.life
-	c := call{accepted: life.Attempt.Accepted, attempt: life.Attempt.Attempt, ephemeral: life.Create.Ephemeral}
+	c := call{accepted: life.Attempt.Accepted, begun: life.Begun, attempt: life.Attempt.Attempt, ephemeral: life.Create.Ephemeral}
 	if p := life.Find(c.accepted); p != nil {
 		c.key, c.function, c.args, c.body = keyOf(p.InvocationAccepted, p.Index), p.Function, p.Args, p.Body
 	}

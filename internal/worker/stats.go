@@ -52,7 +52,7 @@ func (s *stats) recovered(took time.Duration, replayed uint64) {
 func (ws *Workers) Stats() api.Stats {
 	s := &ws.stats
 	v := api.Stats{
-		Running: uint64(max(s.running.Load(), 0)), Waiting: uint64(ws.slots.waiting()), Sleeping: uint64(ws.Agenda.Waiting()),
+		Running: uint64(max(s.running.Load(), 0)), Waiting: uint64(ws.slots.waiting()), Sleeping: uint64(ws.Agenda.Waiting()), Held: uint64(ws.Agenda.Nevers()),
 		Accepted: s.accepted.Load(), Finished: s.finished.Load(), Failed: s.failed.Load(), Retried: s.retried.Load(),
 		Suspended: s.suspended.Load(), Evictions: s.evictions.Load(), Recoveries: s.recoveries.Load(),
 		Recovery: time.Duration(s.recoveryNanoseconds.Load()).Seconds(), Replayed: s.replayed.Load(), Images: s.images.Load(), Truncations: s.truncations.Load(), Truncated: s.truncated.Load(), Deltas: s.deltas.Load(), DeltaBytes: s.deltaBytes.Load(), Refused: s.refused.Load(),

@@ -1,14 +1,12 @@
 package worker
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -192,9 +190,7 @@ func (ws *Workers) all() []*resident {
 	for _, r := range ws.residents {
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b *resident) int {
-		return cmp.Or(strings.Compare(a.worker.Component, b.worker.Component), strings.Compare(a.worker.Name, b.worker.Name))
-	})
+	slices.SortFunc(all, func(a, b *resident) int { return a.worker.Compare(b.worker) })
 	return all
 }
 

@@ -40,6 +40,9 @@ type Event struct {
 	// Past is how much of it the program has seen, so that the same thing waited
 	// for again is another event.
 	Past uint64
+	// Held, if set, reports whether it is of a call in doubt, by its ID, that waits
+	// for a person: then the program waits for that before anything is begun.
+	Held func() bool
 	// Begin, if set, is called before a live wait for it, by the instance's task.
 	Begin func() error
 	// Come reports whether it is there. It is asked while the worker is live, on
@@ -113,6 +116,15 @@ func (w *Waiter) Wait(deadline uint64, stdin bool, list []Event) (Readiness, err
 // look waits, live.
 func (w *Waiter) look(ctx context.Context, deadline uint64, stdin bool, list []Event) (Readiness, error) {
 	r := Readiness{Come: make([]bool, len(list))}
+	var held durable.HeldError
+	for _, e := range list {
+		if e.Held != nil && e.Held() {
+			held.Calls = append(held.Calls, e.ID)
+		}
+	}
+	if len(held.Calls) > 0 {
+		return r, &held
+	}
 	for _, e := range list {
 		if e.Begin == nil {
 			continue

@@ -109,7 +109,11 @@ func (d *decoder) ticket() (t ticket) {
 
 func (h Head) append(b []byte) []byte {
 	b = appendFailure(b, h.Failure)
-	return appendFields(binary.AppendUvarint(b, uint64(h.Status)), h.Headers)
+	b = appendFields(binary.AppendUvarint(b, uint64(h.Status)), h.Headers)
+	if h.Given {
+		b = append(append(b, 1), h.Body...)
+	}
+	return b
 }
 
 func (d *decoder) head() (h Head) {
@@ -118,6 +122,11 @@ func (d *decoder) head() (h Head) {
 	h.Status = uint16(status)
 	d.failed = d.failed || status > 1<<16-1
 	h.Headers = d.fields()
+	if len(d.b) > 0 {
+		h.Given = true
+		d.failed = !d.bool() || d.failed
+		h.Body = d.take(len(d.b))
+	}
 	return h
 }
 

@@ -6,7 +6,7 @@
 //
 // Such a request is in doubt until its outcome is recorded. If its repetition has
 // the effect of one request, it is sent again, with the same key; otherwise the
-// policy says whether it is, or fails.
+// policy says whether it is, or fails, or waits for a person.
 package exchange
 
 import (
@@ -54,8 +54,11 @@ type Policy struct {
 	MaxBody uint64
 	// Keys says that requests whose repetition is not the same get a key.
 	Keys bool
-	// Repeat says that a request in doubt is sent again, whatever it is.
-	Repeat bool
+	// InDoubt says what becomes of a request in doubt whose repetition may have
+	// another effect; Choices, before that, of some requests, by the names of
+	// durable.Policy.
+	InDoubt durable.Policy
+	Choices reach.Choices
 }
 
 // Config is what an instance's exchanges are made of.
@@ -184,38 +187,64 @@ func (e *Exchanges) open(x *Exchange) Reply {
 	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.Events.Wake)
 }
 
+// held reports whether x waits for a person.
+func (e *Exchanges) held(x *Exchange) bool {
+	return e.replies[x.Call] == nil && !x.Answered && x.Ended != Aborted && e.Session.Held(x.Call, e.Policy().inDoubt(&x.Request))
+}
+
 // revive lets an exchange go on of which nothing is under way: it is in doubt.
 func (e *Exchanges) revive(x *Exchange) error {
 	if e.replies[x.Call] != nil || x.Answered && x.Empty {
 		return nil
 	}
-	again, why := x.resumable(), "the connection was lost before the body had come"
-	if !x.Answered {
-		again, why = x.Request.repeatable() || e.Policy().Repeat, "in doubt: its outcome is not known"
+	r, err := e.recover(x)
+	if err == nil {
+		e.replies[x.Call] = r
 	}
+	return err
+}
+
+func (e *Exchanges) recover(x *Exchange) (Reply, error) {
+	policy, lost := e.Policy().inDoubt(&x.Request), broken{&Failure{Reason: ConnectionTerminated}}
 	switch {
 	case x.Ended == Aborted:
-		e.replies[x.Call] = broken{&Failure{Reason: ProtocolError}}
-		return nil
-	case !again, x.Request.Streamed && e.Session.Unrecorded:
-		e.replies[x.Call] = broken{&Failure{Reason: ConnectionTerminated}}
-		return nil
+		return broken{&Failure{Reason: ProtocolError}}, nil
+	case x.Given:
+		return &given{body: x.Body[min(x.Offset, uint64(len(x.Body))):]}, nil
+	case x.Answered && (!x.resumable() || policy != durable.Retry), x.Request.Streamed && e.Session.Unrecorded:
+		return lost, nil
+	case x.Answered:
+		r, err := e.again(x, "the connection was lost before the body had come")
+		return &resumed{Reply: r, of: *x, skip: x.Offset}, err
 	}
+	v, err := e.Session.InDoubt(x.Call, policy)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Again:
+		return e.again(x, "in doubt: its outcome is not known")
+	case v.Given:
+		h, err := send.Response.Decode(v.Response)
+		return &given{h, h.Body}, err
+	}
+	return lost, nil
+}
+
+// again sends a request once more, and records that before.
+func (e *Exchanges) again(x *Exchange, why string) (Reply, error) {
 	now := oplog.At(e.Sched.Now())
 	if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
-		return err
+		return nil, err
 	}
-	r := e.open(x)
-	if x.Answered {
-		r = &resumed{Reply: r, of: *x, skip: x.Offset}
-	}
-	e.replies[x.Call] = r
-	return nil
+	return e.open(x), nil
 }
 
 // Event is that more of x has come than the program has seen.
 func (e *Exchanges) Event(x *Exchange) await.Event {
-	v := await.Event{Source: await.HTTP, ID: x.Call, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.ready(x) }}
+	v := await.Event{
+		Source: await.HTTP, ID: x.Call,
+		Held: func() bool { return e.held(x) }, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.ready(x) },
+	}
 	if x.Answered {
 		v.Past = x.Offset + 1
 	}

@@ -37,7 +37,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, sim: sched.NewSimulation(1), store: memory.New(), policy: Policy{Keys: true}}
+	return &world{t: t, sim: sched.NewSimulation(1), store: memory.New(), policy: Policy{Keys: true, InDoubt: durable.Fail}}
 }
 
 func (w *world) Live() uint64 { return w.now }
@@ -356,7 +356,8 @@ func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 			Headers: fields.Draw(t, "headers"), Trailers: fields.Draw(t, "trailers"), Timeouts: Timeouts{1, rapid.Uint64().Draw(t, "first"), 3},
 		}
 		same(t, send.Request, newTicket(&r))
-		same(t, send.Response, Head{rapid.Uint16().Draw(t, "status"), fields.Draw(t, "headers"), f})
+		same(t, send.Response, Head{Status: rapid.Uint16().Draw(t, "status"), Headers: fields.Draw(t, "headers"), Failure: f})
+		same(t, send.Response, Head{Status: 200, Headers: fields.Draw(t, "headers"), Given: true, Body: []byte(texts.Draw(t, "body"))})
 		same(t, read.Response, Piece{[]byte(texts.Draw(t, "bytes")), rapid.Bool().Draw(t, "end"), fields.Draw(t, "trailers"), f})
 		same(t, read.Request, reading{rapid.Uint64().Draw(t, "call"), 9, 5, rapid.Bool().Draw(t, "block")})
 		same(t, write.Request, chunk{call: 1, offset: rapid.Uint64().Draw(t, "offset"), end: Whole, trailers: fields.Draw(t, "trailers"), bytes: []byte(texts.Draw(t, "bytes"))})

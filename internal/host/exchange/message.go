@@ -37,6 +37,9 @@ type Head struct {
 	Status  uint16
 	Headers []Field
 	Failure *Failure
+	// Given says that a person gave the response: Body is its body.
+	Given bool
+	Body  []byte
 }
 
 // Piece is a part of the body of a response. Neither bytes nor an end: nothing
@@ -58,6 +61,8 @@ type Exchange struct {
 	Tag      []byte // the strong entity tag, if there is one
 	Empty    bool   // it has no body
 	Offset   uint64 // bytes of the body that were read
+	Given    bool   // a person gave the response, and Body is its body
+	Body     []byte
 
 	// What follows is of a request that was sent Streamed.
 	Written uint64 // bytes of its body
@@ -100,6 +105,7 @@ func (x *Exchange) answered(h Head) {
 	if tag, ok := value(h.Headers, "etag"); ok && !bytes.HasPrefix(tag, []byte("W/")) {
 		x.Tag = bytes.Clone(tag)
 	}
+	x.Given, x.Body = h.Given, bytes.Clone(h.Body)
 	length, _ := value(h.Headers, "content-length")
 	x.Empty = x.Request.Method == "HEAD" || h.Status == 204 || h.Status == 304 || string(length) == "0"
 	x.forget()
@@ -112,7 +118,7 @@ func (x *Exchange) answered(h Head) {
 func (x *Exchange) resumable() bool {
 	_, keyed := value(x.Request.Headers, keyField)
 	switch {
-	case x.Empty:
+	case x.Empty, x.Given:
 		return false
 	case x.Offset == 0:
 		return keyed || safe[x.Request.Method]

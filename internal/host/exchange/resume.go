@@ -68,3 +68,21 @@ func (e ended) Read(int) (Piece, bool) {
 	return Piece{End: true, Trailers: e.end.Trailers, Failure: e.end.Failure}, true
 }
 func (ended) Close() {}
+
+// given is the reply that a person gave.
+type given struct {
+	head Head
+	body []byte
+}
+
+func (g *given) Head() (Head, bool) { return g.head, true }
+func (*given) Ready() bool          { return true }
+func (*given) Close()               {}
+
+// Read implements Reply.
+func (g *given) Read(limit int) (Piece, bool) {
+	n := min(limit, len(g.body))
+	p := Piece{Bytes: g.body[:n], End: n == len(g.body)}
+	g.body = g.body[n:]
+	return p, true
+}

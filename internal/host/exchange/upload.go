@@ -105,7 +105,7 @@ func (e *Exchanges) Progress(x *Exchange, block bool) error {
 func (e *Exchanges) RoomEvent(x *Exchange) await.Event {
 	return await.Event{
 		Source: await.Upload, ID: x.Call, Past: x.Written,
-		Begin: func() error { return e.revive(x) }, Come: func() bool { return e.roomy(x) },
+		Held: func() bool { return e.held(x) }, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.roomy(x) },
 	}
 }
 

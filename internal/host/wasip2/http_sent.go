@@ -46,6 +46,8 @@ func (t *sent) code(c *wasi.Coder) {
 	wasi.Text(c, &x.Tag, maxHeld)
 	c.Bool(&x.Empty)
 	wasi.Uint(c, &x.Offset, 1<<64-1)
+	c.Bool(&x.Given)
+	wasi.Text(c, &x.Body, maxHeld)
 	wasi.Uint(c, &x.Written, 1<<64-1)
 	wasi.Uint(c, &x.Taken, 1<<64-1)
 	c.Bool(&x.Over)
@@ -75,7 +77,7 @@ func codeRequest(c *wasi.Coder, r *exchange.Request) {
 
 func (t *sent) weight() int {
 	r := &t.exchange.Request
-	n := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.Body) + len(t.exchange.Tag)
+	n := len(r.Method) + len(r.Scheme) + len(r.Authority) + len(r.Path) + len(r.Body) + len(t.exchange.Tag) + len(t.exchange.Body)
 	for _, list := range [][]exchange.Field{r.Headers, r.Trailers} {
 		for _, f := range list {
 			n += len(f.Name) + len(f.Value) + entryCost
