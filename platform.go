@@ -106,6 +106,13 @@ func CheckReachable(patterns []string) error {
 	return err
 }
 
+// CheckInDoubtRules says why a list is none of rules for requests in doubt, as
+// api.HTTP.InDoubtRules is, or nil.
+func CheckInDoubtRules(rules []string) error {
+	_, err := reach.ParseChoices(rules, api.InDoubts()...)
+	return err
+}
+
 // Platform is the part of a node that looks after deployed components and their
 // workers. Its methods may be called by any number of goroutines. Errors are an
 // *api.Problem where the caller is at fault or can do something.

@@ -175,6 +175,10 @@ func text(b oplog.Body) string {
 			text += ", again at " + b.Retry.Time().Format(time.RFC3339)
 		}
 		return text
+	case *oplog.CallHeld:
+		return fmt.Sprintf("of %d, until a person says what has become of it", b.Started)
+	case *oplog.CallResolved:
+		return fmt.Sprintf("of %d, %s", b.Started, b.How)
 	case *oplog.HostCallRepeated:
 		return fmt.Sprintf("of %d, attempt %d at %s: %s", b.Started, b.Attempt, b.Until.Time().Format(time.RFC3339), b.Reason)
 	}

@@ -24,7 +24,7 @@ func (c *config) print(w io.Writer) error {
 		}
 		v := &yaml.Node{Kind: yaml.ScalarNode, Value: s.text(), LineComment: "# " + printable(s.from)}
 		switch s.value.(type) {
-		case written, choice, list, patterns, origins:
+		case written, choice, list, patterns, origins, rules:
 			v.Tag = "!!str" // quoted where it looks like anything else
 		}
 		groups[group].Content = append(groups[group].Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, v)

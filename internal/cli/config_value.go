@@ -182,6 +182,25 @@ func (v patterns) set(s string) error {
 	return nil
 }
 
+// doubtRules is a value of rules for requests in doubt.
+func doubtRules(to *[]string) value { return rules{list{to}} }
+
+type rules struct{ list }
+
+func (v rules) set(s string) error {
+	var all []string
+	for rule := range strings.SplitSeq(s, ",") {
+		if rule = strings.TrimSpace(rule); rule != "" {
+			all = append(all, rule)
+		}
+	}
+	if err := waterbear.CheckInDoubtRules(all); err != nil {
+		return err
+	}
+	*v.to = all
+	return nil
+}
+
 // sourced is a value of where programs' values come from.
 func sourced(to *[]string) value { return origins{list{to}} }
 

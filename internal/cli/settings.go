@@ -21,7 +21,7 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
-	allow                               []string
+	allow, inDoubtRules                 []string
 	keys, inDoubt                       string
 	maxResponse, maxRequest             byteSize
 	oplog, results, logs                keepFlag
@@ -48,7 +48,8 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
 	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
 	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
-	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key that a crash leaves in doubt, `fail|retry`")
+	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key in doubt, `fail|retry|hold`")
+	f.StringSliceVar(&s.inDoubtRules, "http-in-doubt-rules", nil, "before that, by method and host, `RULES` such as POST a.com=hold")
 	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
 	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
@@ -122,11 +123,12 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
 		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
 
-		"http-allow":        func() { to.HTTP.Allow = s.allow },
-		"http-keys":         func() { to.HTTP.Keys = s.keys },
-		"http-in-doubt":     func() { to.HTTP.InDoubt = s.inDoubt },
-		"http-max-response": func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
-		"http-max-request":  func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
+		"http-allow":          func() { to.HTTP.Allow = s.allow },
+		"http-keys":           func() { to.HTTP.Keys = s.keys },
+		"http-in-doubt":       func() { to.HTTP.InDoubt = s.inDoubt },
+		"http-in-doubt-rules": func() { to.HTTP.InDoubtRules = s.inDoubtRules },
+		"http-max-response":   func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
+		"http-max-request":    func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -182,6 +184,7 @@ func httpSettings(h api.HTTP) []namedText {
 		{"hosts", strings.Join(h.Allow, ", ")},
 		{"keys", h.Keys},
 		{"in doubt", h.InDoubt},
+		{"in doubt by method and host", strings.Join(h.InDoubtRules, ", ")},
 		{"longest response", sizeSetting(h.MaxResponse)},
 		{"longest request", sizeSetting(h.MaxRequest)},
 	}

@@ -54,6 +54,9 @@ type Func[Req, Resp any] struct {
 	Effect   Effect
 	Request  Codec[Req]
 	Response Codec[Resp]
+	// Given, if set, reads a response that a person gives in JSON for a call that
+	// is held.
+	Given func(b []byte) (Resp, error)
 }
 
 // Codec turns values into an entry's bytes and back. Decoded values may alias
@@ -71,6 +74,8 @@ type Declared interface {
 	// ShowRequest and ShowResponse make recorded bytes readable.
 	ShowRequest(b []byte) string
 	ShowResponse(b []byte) string
+	// TakeGiven turns what a person gives as the response into recorded bytes.
+	TakeGiven(b []byte) ([]byte, error)
 }
 
 // Declaration implements Declared.
@@ -81,6 +86,18 @@ func (f *Func[Req, Resp]) ShowRequest(b []byte) string { return f.Request.show(b
 
 // ShowResponse implements Declared.
 func (f *Func[Req, Resp]) ShowResponse(b []byte) string { return f.Response.show(b) }
+
+// TakeGiven implements Declared.
+func (f *Func[Req, Resp]) TakeGiven(b []byte) ([]byte, error) {
+	if f.Given == nil {
+		return nil, fmt.Errorf("%s takes no response from a person", f.Name)
+	}
+	v, err := f.Given(b)
+	if err != nil {
+		return nil, err
+	}
+	return f.Response.Append(nil, v), nil
+}
 
 func (c Codec[T]) show(b []byte) string {
 	v, err := c.Decode(b)

@@ -97,6 +97,7 @@ var statFigures = []figure{
 	{"waterbear_waiting", "Work that waits for a free slot.", gauge, func(s api.Stats) float64 { return float64(s.Waiting) }},
 	{"waterbear_queue", "Invocations accepted and not finished, of workers in memory.", gauge, func(s api.Stats) float64 { return float64(s.Queue) }},
 	{"waterbear_sleeping", "Workers that wait for a time or to be looked at, in memory or not; busy ones are not among them.", gauge, func(s api.Stats) float64 { return float64(s.Sleeping) }},
+	{"waterbear_held", "Workers that wait for a person to say what has become of calls in doubt, in memory or not.", gauge, func(s api.Stats) float64 { return float64(s.Held) }},
 	{"waterbear_invocations_accepted_total", "Invocations accepted.", counter, func(s api.Stats) float64 { return float64(s.Accepted) }},
 	{"waterbear_invocations_finished_total", "Invocations that have a result.", counter, func(s api.Stats) float64 { return float64(s.Finished) }},
 	{"waterbear_invocations_failed_total", "Invocations that failed for good.", counter, func(s api.Stats) float64 { return float64(s.Failed) }},

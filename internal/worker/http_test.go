@@ -149,14 +149,7 @@ func (r *remote) forget() map[string]int {
 // call that it has recorded, and gives the result.
 func (l history) resume(t *testing.T, settings api.HTTP, n int) string {
 	t.Helper()
-	p := fetches(t, setup{}, settings)
-	w := p.committer.NewWriter(fetcher, 0)
-	for e, err := range oplog.Read(t.Context(), l.logs, fetcher, 1, uint64(n)) {
-		must(t, err)
-		_, err := w.Append(t.Context(), e.Body)
-		must(t, err)
-	}
-	must(t, w.Commit(t.Context()))
+	p := l.revive(t, settings, n)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	v, err := p.Invocation(ctx, fetcher, "k", true)
@@ -166,6 +159,21 @@ func (l history) resume(t *testing.T, settings api.HTTP, n int) string {
 	}
 	p.close()
 	return string(v.Result)
+}
+
+// revive is a platform with a worker of which the first n entries are durable: it
+// goes on when it is looked at.
+func (l history) revive(t *testing.T, settings api.HTTP, n int) *platform {
+	t.Helper()
+	p := fetches(t, setup{}, settings)
+	w := p.committer.NewWriter(fetcher, 0)
+	for e, err := range oplog.Read(t.Context(), l.logs, fetcher, 1, uint64(n)) {
+		must(t, err)
+		_, err := w.Append(t.Context(), e.Body)
+		must(t, err)
+	}
+	must(t, w.Commit(t.Context()))
+	return p
 }
 
 // at gives the place of the first entry of a kind.
