@@ -17,6 +17,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/ledger"
 	"github.com/waterbear-run/waterbear/internal/routes"
 	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -124,6 +125,7 @@ type Platform struct {
 	tokens  *access.Tokens
 	hooks   *access.Hooks
 	workers *worker.Workers
+	ledgers *ledger.Ledgers
 	http    *live.HTTP
 	routes  *routes.Store
 	gateway *gateway.Gateway
@@ -178,6 +180,7 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 		}
 	}
 	o := &p.options
+	p.ledgers = n.openLedgers()
 	p.workers = worker.NewWorkers(worker.Config{
 		Runtime: n.runtime, Catalog: p.catalog, Agenda: p.agenda,
 		Defaults:     worker.Merge(o.Defaults, DefaultSettings()),

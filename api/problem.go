@@ -57,8 +57,9 @@ const (
 	CodeWorkerExited     Code = "worker-exited"
 	CodeWorkerBusy       Code = "worker-busy" // it cannot be done while an invocation is under way
 	CodeNotCancelable    Code = "not-cancelable"
-	CodePromiseSettled   Code = "promise-settled"  // by somebody else, or by something else
-	CodePromisesFull     Code = "promises-full"    // what became of a worker's promises takes too much room
+	CodePromiseSettled   Code = "promise-settled" // by somebody else, or by something else
+	CodePromisesFull     Code = "promises-full"   // what became of a worker's promises takes too much room
+	CodeNoCall           Code = "no-call"
 	CodeNotHeld          Code = "not-held"         // the call does not wait for a person
 	CodeComponentInUse   Code = "component-in-use" // it has workers
 	CodeInvocationFailed Code = "invocation-failed"
@@ -105,6 +106,7 @@ var problems = map[Code]struct {
 	CodeNotCancelable:    {http.StatusConflict, "The invocation cannot be canceled"},
 	CodePromiseSettled:   {http.StatusConflict, "The promise is settled"},
 	CodePromisesFull:     {http.StatusTooManyRequests, "The worker's promises take too much room"},
+	CodeNoCall:           {http.StatusNotFound, "No such call"},
 	CodeNotHeld:          {http.StatusConflict, "The call does not wait for a person"},
 	CodeComponentInUse:   {http.StatusConflict, "The component has workers"},
 	CodeInvocationFailed: {http.StatusInternalServerError, "The invocation failed"},

@@ -21,7 +21,8 @@ with, its limits, the invocations that are not done, and the promises that are
 pending.
 
 --json prints one object: what "worker list --json" does, and settings, bytes,
-resident, memory, mode, image if there is one, saved, pending and promises.`,
+resident, memory, mode, image if there is one, saved, held if it waits for a
+person, pending and promises.`,
 		Example: `  waterbear worker get shop/alice
   waterbear worker get --json shop/alice | jq -r '.pending[].key'`,
 	}
@@ -53,6 +54,9 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	}
 	if w.Wake != nil {
 		t.add("Goes on", a.when(*w.Wake))
+	}
+	for _, call := range w.Held {
+		t.add("Held", fmt.Sprintf("waterbear calls show %s/%s %d", printable(w.Component), printable(w.Name), call))
 	}
 	t.add("Revision", revisionText(w.Revision))
 	if w.Ephemeral {

@@ -54,6 +54,10 @@ type Func[Req, Resp any] struct {
 	Effect   Effect
 	Request  Codec[Req]
 	Response Codec[Resp]
+	// OfRequest and OfResponse, if set, are what people want to know of a remote
+	// call.
+	OfRequest  func(Req) Facts
+	OfResponse func(Resp) Facts
 	// Given, if set, reads a response that a person gives in JSON for a call that
 	// is held.
 	Given func(b []byte) (Resp, error)
@@ -74,6 +78,9 @@ type Declared interface {
 	// ShowRequest and ShowResponse make recorded bytes readable.
 	ShowRequest(b []byte) string
 	ShowResponse(b []byte) string
+	// RequestFacts and ResponseFacts are what people want to know besides.
+	RequestFacts(b []byte) Facts
+	ResponseFacts(b []byte) Facts
 	// TakeGiven turns what a person gives as the response into recorded bytes.
 	TakeGiven(b []byte) ([]byte, error)
 }
@@ -87,6 +94,12 @@ func (f *Func[Req, Resp]) ShowRequest(b []byte) string { return f.Request.show(b
 // ShowResponse implements Declared.
 func (f *Func[Req, Resp]) ShowResponse(b []byte) string { return f.Response.show(b) }
 
+// RequestFacts implements Declared.
+func (f *Func[Req, Resp]) RequestFacts(b []byte) Facts { return f.Request.facts(f.OfRequest, b) }
+
+// ResponseFacts implements Declared.
+func (f *Func[Req, Resp]) ResponseFacts(b []byte) Facts { return f.Response.facts(f.OfResponse, b) }
+
 // TakeGiven implements Declared.
 func (f *Func[Req, Resp]) TakeGiven(b []byte) ([]byte, error) {
 	if f.Given == nil {
@@ -97,6 +110,16 @@ func (f *Func[Req, Resp]) TakeGiven(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	return f.Response.Append(nil, v), nil
+}
+
+func (c Codec[T]) facts(of func(T) Facts, b []byte) (f Facts) {
+	if of == nil {
+		return f
+	}
+	if v, err := c.Decode(b); err == nil {
+		f = of(v)
+	}
+	return f
 }
 
 func (c Codec[T]) show(b []byte) string {

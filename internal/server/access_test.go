@@ -52,7 +52,23 @@ func TestATokenForSomeComponentsSeesNoOthers(t *testing.T) {
 	}
 	for _, cursor := range []string{"x", "shop/", "none", base64.RawURLEncoding.EncodeToString([]byte("shop/shop/shop1")), base64.RawURLEncoding.EncodeToString([]byte("shop"))} {
 		refused(t, limited.do("GET", "/v1/workers?cursor="+cursor, ""), api.CodeInvalid)
+		refused(t, limited.do("GET", "/v1/calls?cursor="+cursor, ""), api.CodeInvalid)
 	}
+	var calls []string
+	for cursor := ""; ; {
+		page := wants[api.CallPage](t, limited.do("GET", "/v1/calls?limit=1&cursor="+cursor, ""), http.StatusOK)
+		for _, v := range page.Items {
+			calls = append(calls, v.Worker)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if got := strings.Join(calls, " "); got != "baker/baker1 baker/baker2 tailor/tailor1 tailor/tailor2" {
+		t.Errorf("calls: got %q", got)
+	}
+	refused(t, limited.do("GET", "/v1/calls?component=shop", ""), api.CodeForbidden)
+	refused(t, limited.do("GET", "/v1/calls?worker=alice", ""), api.CodeInvalid)
 }
 
 func TestWhatATokenIsNotForLooksTheSameWhetherItExistsOrNot(t *testing.T) {
@@ -61,6 +77,9 @@ func TestWhatATokenIsNotForLooksTheSameWhetherItExistsOrNot(t *testing.T) {
 		{"GET", "/v1/components/%", ""},
 		{"GET", "/v1/components/%/revisions", ""},
 		{"GET", "/v1/workers?component=%", ""},
+		{"GET", "/v1/calls?component=%", ""},
+		{"GET", "/v1/workers/%/alice/calls/7", ""},
+		{"POST", "/v1/workers/%/alice/calls/7/resolve", `{"how":"fail"}`},
 		{"GET", "/v1/workers/%/alice", ""},
 		{"GET", "/v1/workers/%/alice/logs", ""},
 		{"POST", "/v1/workers/%/alice/invoke/add", "[1]"},

@@ -43,6 +43,7 @@ func (s *Server) register() {
 	s.addAnswers()
 	s.addPromises()
 	s.addEntries()
+	s.addCalls()
 	s.addFiles()
 	s.addRoutes()
 	s.addTokens()

@@ -52,6 +52,7 @@ type instance struct {
 	files       map[string]string
 	promise     api.Promise
 	settler     string // the key that settled it
+	resolved    bool
 }
 
 type heldToken struct {
@@ -547,6 +548,61 @@ func (n *node) Oplog(ctx context.Context, of, name string, r api.Range) iter.Seq
 			}
 		}
 	}
+}
+
+// externalCall is the one call that each worker has; it is held until somebody
+// resolves it.
+func externalCall(of, name string, w *instance) api.ExternalCall {
+	v := api.ExternalCall{Worker: of + "/" + name, Index: 7, Function: "http.send", State: api.CallHeld, Request: "GET https://a.example/", Attempts: 1, Began: epoch}
+	if w.resolved {
+		v.State, v.Resolved = api.CallFailed, &api.CallResolution{At: epoch, How: api.ResolveFail}
+	}
+	return v
+}
+
+func (n *node) Calls(_ context.Context, f api.CallFilter, cursor string, limit int) (p api.CallPage, err error) {
+	err = n.change(func() error {
+		for _, key := range slices.Sorted(maps.Keys(n.workers)) {
+			of, name, _ := strings.Cut(key, "/")
+			switch {
+			case key <= cursor, f.Component != "" && of != f.Component, f.Worker != "" && name != f.Worker:
+				continue
+			case len(p.Items) == limit:
+				p.Next = p.Items[limit-1].Worker
+				return nil
+			}
+			if v := externalCall(of, name, n.workers[key]); f.State == "" || f.State == v.State {
+				p.Items = append(p.Items, v)
+			}
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (n *node) Call(_ context.Context, of, name string, index uint64) (v api.ExternalCall, err error) {
+	err = n.worker(of, name, func(w *instance) error {
+		if index != 7 {
+			return api.NewProblem(api.CodeNoCall, "there is no such call")
+		}
+		v = externalCall(of, name, w)
+		return nil
+	})
+	return v, err
+}
+
+func (n *node) ResolveCall(ctx context.Context, of, name string, index uint64, _ api.Resolve) error {
+	v, err := n.Call(ctx, of, name, index)
+	if err != nil {
+		return err
+	}
+	return n.worker(of, name, func(w *instance) error {
+		if v.State != api.CallHeld {
+			return api.NewProblem(api.CodeNotHeld, "it is not held")
+		}
+		w.resolved = true
+		return nil
+	})
 }
 
 func (n *node) Files(_ context.Context, of, name string) (list []api.File, err error) {

@@ -193,6 +193,21 @@ var operations = byID(append(answers(),
 		media: map[string]string{mediaEvents: `Events "entry" with an Entry, whose index is the id of the event, and "problem" with a Problem where something cannot be read, or is not kept.`},
 	},
 	operation{
+		id: "list-calls", method: "GET", path: "/v1/calls", needs: need{access.LookAtWorkers, listed},
+		summary: "List external calls", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker},
+		about: "By which workers that the token may look at have reached outside: those of one worker after those of another, the newest first. A page may have fewer than limit, even none, and still a next: it is the last one if next is absent. What of a worker cannot be read, or is not kept, is among the problems.",
+	},
+	operation{
+		id: "get-call", method: "GET", path: workerPath + "/calls/{index}", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "Get an external call of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoCall, api.CodeExpired, api.CodeDamaged},
+	},
+	operation{
+		id: "resolve-call", method: "POST", path: workerPath + "/calls/{index}/resolve", needs: need{access.ControlWorkers, oneComponent},
+		summary: "Say what becomes of a call that is held", body: mediaJSON,
+		about: "It is durable when it is answered, and takes effect once.",
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoCall, api.CodeNotHeld, api.CodeExpired, api.CodeDiskFull},
+	},
+	operation{
 		id: "list-files", method: "GET", path: workerPath + "/files", needs: need{access.LookAtWorkers, oneComponent},
 		summary: "List the files of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerBusy, api.CodeDamaged},
 	},

@@ -74,6 +74,9 @@ var samples = map[string]sample{
 	"webhook":           {path: "/v1/webhooks/hook", body: "a=b", media: "*/*", status: 200},
 	"get-logs":          {path: alice + "/logs?from=1&to=100&stream=stdout", status: 200, kinds: []string{"invoke", "read"}},
 	"get-oplog":         {path: alice + "/oplog?from=1&to=100&search=x", status: 200, kinds: []string{"invoke", "read"}},
+	"list-calls":        {path: "/v1/calls?component=shop&worker=alice&state=held&reads=true&limit=5", status: 200, kinds: []string{"invoke", "read"}},
+	"get-call":          {path: alice + "/calls/7", status: 200, kinds: []string{"invoke", "read"}},
+	"resolve-call":      {path: alice + "/calls/7/resolve", body: `{"how":"done","response":{"status":200,"body":"ok"}}`, status: 204, kinds: []string{"invoke"}},
 	"list-files":        {path: alice + "/files", status: 200, kinds: []string{"invoke", "read"}},
 	"get-file":          {path: alice + "/files/hello.txt", status: 200, kinds: []string{"invoke", "read"}},
 	"export-worker":     {path: alice + "/export", status: 200, kinds: []string{"invoke", "read"}},
@@ -256,7 +259,7 @@ func TestEveryOperationRefusesWhatMakesNoSense(t *testing.T) {
 		}
 		if strings.Contains(s.path, "/alice") {
 			refuse(api.CodeInvalid, strings.Replace(s.path, "/alice", "/al%0Aice", 1), "")
-			if op.OperationID != "create-worker" && op.OperationID != "invoke" && op.OperationID != "interrupt-worker" && op.OperationID != "fail-promise" {
+			if op.OperationID != "create-worker" && op.OperationID != "invoke" && op.OperationID != "interrupt-worker" && op.OperationID != "fail-promise" && op.OperationID != "resolve-call" {
 				refuse(api.CodeNoWorker, strings.Replace(s.path, "/alice", "/nobody", 1), "")
 			}
 		}

@@ -110,17 +110,11 @@ func (s *Server) listWorkers(ctx context.Context, x *exchange, q *workerQuery) (
 	return page(p.Items, p.Next), err
 }
 
-// listAllowed lists the workers of some components, of which there is at least
-// one, one after the other: its cursors say in which component to go on, and where in it.
+// listAllowed lists the workers of some components.
 func (s *Server) listAllowed(ctx context.Context, components []string, q *workerQuery) (*body[api.Page[api.Worker]], error) {
-	in, cursor := components[0], ""
-	if q.Cursor != "" {
-		text, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		var ok bool
-		in, cursor, ok = strings.Cut(string(text), "/")
-		if err != nil || !ok || !slices.Contains(components, in) {
-			return nil, invalid("query.cursor", "it is not the next of a page that this token got")
-		}
+	in, cursor, err := readTurn(components, q.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	filter := q.filter()
 	filter.Component = in
@@ -128,11 +122,29 @@ func (s *Server) listAllowed(ctx context.Context, components []string, q *worker
 	if err != nil {
 		return nil, err
 	}
-	next := ""
-	if after := slices.Index(components, in) + 1; p.Next != "" {
-		next = in + "/" + p.Next
+	return page(p.Items, turn(components, in, p.Next)), nil
+}
+
+// readTurn reads the cursor of a list of what some components have, of which there
+// is at least one, one after the other: in which component to go on, and where in it.
+func readTurn(components []string, cursor string) (in, at string, err error) {
+	if cursor == "" {
+		return components[0], "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	in, at, ok := strings.Cut(string(text), "/")
+	if err != nil || !ok || !slices.Contains(components, in) {
+		return "", "", invalid("query.cursor", "it is not the next of a page that this token got")
+	}
+	return in, at, nil
+}
+
+// turn is such a cursor, behind a page of one component whose next is next.
+func turn(components []string, in, next string) string {
+	if after := slices.Index(components, in) + 1; next != "" {
+		next = in + "/" + next
 	} else if after < len(components) {
 		next = components[after] + "/"
 	}
-	return page(p.Items, base64.RawURLEncoding.EncodeToString([]byte(next))), nil
+	return base64.RawURLEncoding.EncodeToString([]byte(next))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -34,6 +35,30 @@ func (r *resident) repeating(e oplog.Entry) {
 // Held gives up to limit workers behind after that wait for a person.
 func (ws *Workers) Held(after id.Worker, limit int) []id.Worker {
 	return ws.Agenda.NeverDue(after, limit)
+}
+
+// Standing tells whether a worker has an instance, and for which calls it waits for
+// a person. A worker that the node does not have in mind is read only if it does.
+func (ws *Workers) Standing(ctx context.Context, w id.Worker) (live bool, held []oplog.Index, err error) {
+	ws.mu.Lock()
+	r := ws.residents[w]
+	ws.mu.Unlock()
+	if r == nil {
+		_, last, err := ws.Store.Logs().Bounds(ctx, w)
+		if err == nil && last == 0 {
+			err = noWorker(w)
+		}
+		if at, ok := ws.Agenda.Due(w); err != nil || !ok || at != agenda.Never {
+			return false, nil, err
+		}
+	}
+	if r, err = ws.openExisting(ctx, w); err != nil {
+		return false, nil, err
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.body != nil, slices.Clone(r.machine.life.Held), nil
 }
 
 // Resolve takes what a person says of a call that is held. To say the same again

@@ -32,7 +32,7 @@ var key = durable.Func[durable.None, string]{
 var send = durable.Func[ticket, Head]{
 	Code: codeSend, Name: "http.send", Effect: durable.WriteRemote,
 	Request: codecOf(ticket.append, (*decoder).ticket, ticket.show), Response: codecOf(Head.append, (*decoder).head, Head.show),
-	Given: parseGiven,
+	OfRequest: ofRequest, OfResponse: ofResponse, Given: parseGiven,
 }
 
 var read = durable.Func[reading, Piece]{

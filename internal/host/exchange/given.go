@@ -32,7 +32,7 @@ func parseGiven(b []byte) (h Head, err error) {
 	if err := d.Decode(&v); err != nil {
 		return h, fmt.Errorf(`the response is not as {"status": 200, "headers": {"content-type": "text/plain"}, "body": "…"}: %w`, err)
 	}
-	h = Head{Status: 200, Whole: true, Body: v.Base64}
+	h = Head{Status: 200, Given: true, Body: v.Base64}
 	if v.Status != 0 {
 		h.Status = uint16(v.Status)
 	}

@@ -11,11 +11,11 @@ import (
 
 func TestAPersonGivesAResponse(t *testing.T) {
 	for text, want := range map[string]Head{
-		`{}`: {Status: 200, Whole: true},
+		`{}`: {Status: 200, Given: true},
 		`{"status": 404, "headers": {"x-b": ["1", "2"], "Content-Type": "text/plain"}, "body": "grüße"}`: {
-			Status: 404, Headers: []Field{{"Content-Type", []byte("text/plain")}, {"x-b", []byte("1")}, {"x-b", []byte("2")}}, Whole: true, Body: []byte("grüße"),
+			Status: 404, Headers: []Field{{"Content-Type", []byte("text/plain")}, {"x-b", []byte("1")}, {"x-b", []byte("2")}}, Given: true, Body: []byte("grüße"),
 		},
-		`{"base64": "/wA="}`: {Status: 200, Whole: true, Body: []byte{255, 0}},
+		`{"base64": "/wA="}`: {Status: 200, Given: true, Body: []byte{255, 0}},
 	} {
 		b, err := send.TakeGiven([]byte(text))
 		if err != nil {

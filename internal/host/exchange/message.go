@@ -141,7 +141,7 @@ func (x *Exchange) same(h Head) bool {
 
 // show is a line about the request, for people.
 func (t ticket) show() string {
-	s := fmt.Sprintf("%s %s://%s%s", t.Method, t.Scheme, t.Authority, t.Path)
+	s := clip(fmt.Sprintf("%s %s://%s%s", clip(t.Method, 100), t.Scheme, t.Authority, redactURL(t.Path)), maxShownField)
 	if t.length > 0 {
 		s += fmt.Sprintf(", %d bytes", t.length)
 	}
@@ -149,7 +149,7 @@ func (t ticket) show() string {
 		s += ", a body that follows"
 	}
 	if key, ok := value(t.Headers, keyField); ok {
-		s += fmt.Sprintf(", key %q", key)
+		s += fmt.Sprintf(", key %q", clip(string(key), 100))
 	}
 	return s
 }
