@@ -87,6 +87,7 @@ var imports = map[string][]string{
 		"internal/id",
 		"internal/relay",
 	},
+	"internal/ledger": {"api", "internal/durable", "internal/id", "internal/oplog", "internal/storage"},
 	"internal/worker": {
 		"api",
 		"internal/agenda",
@@ -136,6 +137,7 @@ var imports = map[string][]string{
 		"internal/host/wasip1",
 		"internal/host/wasip2",
 		"internal/id",
+		"internal/ledger",
 		"internal/oplog",
 		"internal/relay",
 		"internal/routes",

@@ -26,18 +26,19 @@ func (a *app) callsCommand() *cobra.Command {
 		GroupID: groupServer,
 		Short:   "Show by which calls workers reached outside",
 		Long: `Show by which calls the workers of a server have reached outside, such as HTTP
-requests: those of one worker after those of another, the newest first. Credentials,
-cookies and what looks like a token in a URL are not shown.
+requests: those of one worker after those of another, the newest first.
+Credentials, cookies and what looks like a token in a URL are not shown.
 
-A call is done if there was an answer, not-sent if it failed before anything of it had
-left, and in-doubt if it may have had its effect and nobody has answered. One that is
-held is in doubt, and its worker waits for a person: "waterbear calls resolve".
+A call is done if there was an answer, not-sent if it failed before anything of
+it had left, and in-doubt if it may have had its effect and nobody has answered.
+One that is held is in doubt, and its worker waits for a person to say what has
+become of it, by "waterbear calls resolve".
 
 What is not kept any more is told of on standard error.
 
---json prints one object per line and call: worker, index, function, state, request,
-response, key, attempts, began, ended, and where in the program: invocation, called,
-attempt, undone.`,
+--json prints one object per line and call: worker, index, function, state,
+request, response, key, attempts, began, ended, and where in the program:
+invocation, called, attempt, undone.`,
 		Example: `  waterbear calls shop/alice
   waterbear calls --state held
   waterbear calls --json shop | jq -r 'select(.attempts > 1) | .request'`,
@@ -178,9 +179,9 @@ func (a *app) callsShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [flags] COMPONENT/WORKER INDEX",
 		Short: "Show all that is known of a call",
-		Long: `Show all that is known of one call by which a worker reached outside: what was asked
-and answered, without secrets, where in the program, each time that it was sent again
-and why, and what a person has said of it.
+		Long: `Show all that is known of one call by which a worker reached outside: what was
+asked and answered, without secrets, where in the program, each time that it was
+sent again and why, and what a person has said of it.
 
 --json prints one object: what "waterbear calls --json" does, and requestDetail,
 responseDetail, repeats, held and resolved.`,
@@ -263,18 +264,18 @@ func (a *app) callsResolveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolve [flags] COMPONENT/WORKER INDEX",
 		Short: "Say what becomes of a call that is held",
-		Long: `Say what becomes of a call for which a worker waits, once you have found out what has
-become of it where it went to. The worker goes on at once.
+		Long: `Say what becomes of a call for which a worker waits, once you have found out
+what has become of it where it went to. The worker goes on at once.
 
---done FILE and --response JSON: it was done. The program goes on with this response:
-the body in FILE (-: standard input) with --status and --header, or all of it as JSON:
-{"status": 200, "headers": {"content-type": "text/plain"}, "body": "..."}.
---send-again: it is sent again, with the same key.
---fail: the program is told that the connection was lost.
+With --done FILE or --response JSON it was done, and the program goes on with
+this response: the body in FILE (-: standard input) with --status and --header,
+or all of it as {"status": 200, "headers": {"a": "b"}, "body": "..."}. With
+--send-again it is sent again, with the same key. With --fail the program is
+told that the connection was lost.
 
 What you say is durable when the command ends, and takes effect once.`,
 		Example: `  waterbear calls resolve shop/alice 17 --send-again
-  waterbear calls resolve shop/alice 17 --done receipt.json --header 'content-type: application/json'
+  waterbear calls resolve shop/alice 17 --done receipt.json --header a:b
   waterbear calls resolve shop/alice 17 --response '{"status": 201}'
   waterbear calls resolve shop/alice 17 --fail`,
 		Args: oneCall(),
