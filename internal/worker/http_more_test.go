@@ -170,7 +170,7 @@ func TestWhereAProgramMayGoIsASetting(t *testing.T) {
 	if want := []string{`GET / ""`}; !slices.Equal(r.requests(), want) {
 		t.Errorf("the remote was asked %q", r.requests())
 	}
-	_, err = p.catalog.Configure(t.Context(), "fetch", api.Settings{HTTP: api.HTTP{Allow: []string{"http://x"}, Keys: "maybe", InDoubt: "hold"}})
+	_, err = p.catalog.Configure(t.Context(), "fetch", api.Settings{HTTP: api.HTTP{Allow: []string{"http://x"}, Keys: "maybe", InDoubt: "wait", InDoubtRules: []string{"POST a=wait"}}})
 	p.refused(err, api.CodeInvalid)
 }
 
