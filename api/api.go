@@ -46,6 +46,7 @@ type Revision struct {
 	HTTP      bool       `json:"http,omitempty" doc:"It answers HTTP requests: it exports wasi:http/incoming-handler"`
 	Exports   []Function `json:"exports" doc:"The functions that can be invoked"`
 	Imports   []string   `json:"imports" doc:"What it needs from the host, as module.function"`
+	Calls     []string   `json:"calls,omitempty" doc:"Interfaces among these that other components export: its links say which"`
 }
 
 // Function is an exported function with the core WebAssembly types of what it
@@ -97,6 +98,10 @@ type Settings struct {
 	Images    Images    `json:"images,omitzero"`
 	Retention Retention `json:"retention,omitzero"`
 	HTTP      HTTP      `json:"http,omitzero"`
+	// Links say which workers the calls of imported interfaces go to that other
+	// components export: by the interface, without a version, COMPONENT/NAME. {name}
+	// in it is the caller's own name, and so is no NAME.
+	Links map[string]string `json:"links,omitempty" doc:"Which worker the calls of an interface go to that another component exports: shop:pricing/api to COMPONENT/NAME, where {name} is the caller's name, as is no NAME"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage

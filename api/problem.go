@@ -51,6 +51,7 @@ const (
 	CodeNoFunction       Code = "no-function"    // the component exports none of this name
 	CodeBadArguments     Code = "bad-arguments"
 	CodeBadProgram       Code = "bad-program"   // the module cannot be run
+	CodeNoLink           Code = "no-link"       // the program calls what no link leads to
 	CodeKeyReused        Code = "key-reused"    // a different call under a used key
 	CodeWorkerExists     Code = "worker-exists" // created before, otherwise
 	CodeWorkerFailed     Code = "worker-failed" // it cannot go on until a person acts
@@ -98,6 +99,7 @@ var problems = map[Code]struct {
 	CodeNoFunction:       {http.StatusNotFound, "No such function"},
 	CodeBadArguments:     {http.StatusUnprocessableEntity, "The arguments do not fit the function"},
 	CodeBadProgram:       {http.StatusUnprocessableEntity, "The program cannot be run"},
+	CodeNoLink:           {http.StatusUnprocessableEntity, "The program calls what no link leads to"},
 	CodeKeyReused:        {http.StatusConflict, "The key was used for another call"},
 	CodeWorkerExists:     {http.StatusConflict, "The worker exists"},
 	CodeWorkerFailed:     {http.StatusConflict, "The worker has failed"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -156,6 +157,11 @@ func (h handles) in(t *wit.Type) bool {
 func (p *prepared) inspectComponent() error {
 	program := p.code.Component
 	p.imports = program.Imports()
+	for _, f := range program.Foreign() {
+		if name := interfaceOf(f.Name); !slices.Contains(p.calls, name) {
+			p.calls = append(p.calls, name)
+		}
+	}
 	p.kind = api.Library
 	if p.code.RunExport() != "" {
 		p.kind = api.Command

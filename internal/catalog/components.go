@@ -162,6 +162,9 @@ func (c *Catalog) Configure(ctx context.Context, name string, s api.Settings) (a
 	if err := CheckSettings("body", s); err != nil {
 		return api.Component{}, err
 	}
+	if err := c.checkNewLinks(ctx, name, s.Links); err != nil {
+		return api.Component{}, failed("configure "+name, err)
+	}
 	yield, err := c.take(ctx, name)
 	if err != nil {
 		return api.Component{}, err

@@ -27,6 +27,9 @@ func (c *Catalog) Deploy(ctx context.Context, name string, module []byte, progre
 			if d.prepared, err = c.prepare(ctx, module, progress); err != nil {
 				return api.Deployed{}, failed("deploy "+name, err)
 			}
+			if err := c.checkLinks(ctx, d.prepared.code, c.Settings(name).Links); err != nil {
+				return api.Deployed{}, failed("deploy "+name, errors.Join(err, d.prepared.code.Close()))
+			}
 		}
 		deployed, err := d.store(ctx)
 		if err == nil && deployed.Typed {
@@ -135,7 +138,7 @@ func (d *deployment) next(k *entry) (*entry, error) {
 	next.damage = nil
 	next.latest = &api.Revision{
 		Component: d.name, Number: next.Latest, Hash: d.hash.String(), Size: int64(len(d.module)), Created: now,
-		Kind: d.prepared.kind, Typed: d.prepared.code.Component != nil, HTTP: d.prepared.serves, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...),
+		Kind: d.prepared.kind, Typed: d.prepared.code.Component != nil, HTTP: d.prepared.serves, Exports: d.prepared.exports, Imports: append([]string{}, d.prepared.imports...), Calls: d.prepared.calls,
 	}
 	return &next, nil
 }

@@ -30,6 +30,7 @@ type prepared struct {
 	exports []api.Function
 	serves  bool // HTTP requests
 	imports []string
+	calls   []string
 }
 
 // prepare compiles source and finds out whether and how it can be run. The

@@ -66,6 +66,7 @@ func CheckSettings(at string, s api.Settings) error {
 	}
 	check.count("http.maxResponse", s.HTTP.MaxResponse, 1, maxResponse)
 	check.count("http.maxRequest", s.HTTP.MaxRequest, 1, maxResponse)
+	check.links(s.Links)
 	check.keep("retention.oplog", s.Retention.Oplog)
 	check.keep("retention.results", s.Retention.Results)
 	check.keep("retention.logs", s.Retention.Logs)

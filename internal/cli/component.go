@@ -116,6 +116,9 @@ it exports and what it imports, and the settings that its workers have.
 		t.addLines("Retry", settingsLines(retrySettings(found.Settings.Retry)))
 		t.addLines("Images", settingsLines(imageSettings(found.Settings.Images)))
 		t.addLines("HTTP", settingsLines(httpSettings(found.Settings.HTTP)))
+		if len(found.Settings.Links) > 0 {
+			t.addLines("Links", settingsLines(linkSettings(found.Settings.Links)))
+		}
 		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
 		return a.printRevision(t, r)
 	})

@@ -94,6 +94,7 @@ func (a *app) printRevision(t *table, r api.Revision) error {
 	}
 	t.addLines("Exports", exports)
 	t.addLines("Imports", importLines(r.Imports))
+	t.addLines("Calls", r.Calls)
 	return t.write(a.stdout)
 }
 

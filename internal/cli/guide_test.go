@@ -60,7 +60,20 @@ func TestGuideScripts(t *testing.T) {
 			if err := os.Mkdir(kit, 0o755); err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(kit, "rust.wasm"), guests.Wasm(t, "kit/rust"), 0o644)
+			shopDir := filepath.Join(env.WorkDir, "examples", "shop")
+			if err := os.Mkdir(shopDir, 0o755); err != nil {
+				return err
+			}
+			for file, content := range map[string][]byte{
+				filepath.Join(kit, "rust.wasm"):        guests.Wasm(t, "kit/rust"),
+				filepath.Join(shopDir, "pricing.wasm"): guests.Wasm(t, "shop/pricing"),
+				filepath.Join(shopDir, "orders.wasm"):  guests.Wasm(t, "shop/orders"),
+			} {
+				if err := os.WriteFile(file, content, 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": startCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd, "serve": serveCmd,
@@ -83,7 +96,7 @@ var otherwise = map[string]bool{
 // type is what the scripts try, and that the program they are told to write and
 // what they are told to expect are the scripts' files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
-	for name, least := range map[string]int{"getting-started": 20, "components": 15, "serving": 7, "routes": 15, "promises": 12} {
+	for name, least := range map[string]int{"getting-started": 20, "components": 15, "calling-workers": 10, "serving": 7, "routes": 15, "promises": 12} {
 		t.Run(name, func(t *testing.T) { triedInGuide(t, name, least) })
 	}
 }

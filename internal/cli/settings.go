@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +27,7 @@ type settingsValues struct {
 	keys, inDoubt                       string
 	maxResponse, maxRequest             byteSize
 	oplog, results, logs                keepFlag
+	links                               map[string]string
 }
 
 // settingsFlags adds the flags for settings to cmd.
@@ -52,6 +55,7 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.StringSliceVar(&s.inDoubtRules, "http-in-doubt-rules", nil, "before that, by method and host, `RULES` such as POST a.com=hold")
 	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
 	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
+	f.StringToStringVar(&s.links, "link", nil, "where calls of an interface go, `INTERFACE=COMPONENT[/NAME]`")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
 	f.Var(&s.results, "retention-results", "results to keep beyond the oplog: everything, 30d, or 1000")
 	f.Var(&s.logs, "retention-logs", "output to keep beyond the oplog: everything, 30d, or 1000")
@@ -118,6 +122,8 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"image-after":    func() { to.Images.After = api.Duration(s.imageAfter) },
 		"image-size":     func() { to.Images.Size = uint64(s.imageSize) },
 		"image-age":      func() { to.Images.Age = api.Duration(s.imageAge) },
+
+		"link": func() { to.Links = s.links },
 
 		"retention-oplog":   func() { to.Retention.Oplog = s.oplog.Keep },
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
@@ -190,6 +196,13 @@ func httpSettings(h api.HTTP) []namedText {
 	}
 }
 
+func linkSettings(links map[string]string) (all []namedText) {
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		all = append(all, namedText{name, links[name]})
+	}
+	return all
+}
+
 func retentionSettings(r api.Retention) []namedText {
 	return []namedText{{"oplog", keepText(r.Oplog)}, {"results", keepText(r.Results)}, {"logs", keepText(r.Logs)}}
 }
@@ -252,4 +265,5 @@ func addSettings(t *table, s api.Settings, fallback string) {
 	row("Image", imageSettings(s.Images))
 	row("HTTP", httpSettings(s.HTTP))
 	row("Retention", retentionSettings(s.Retention))
+	row("Link", linkSettings(s.Links))
 }

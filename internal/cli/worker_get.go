@@ -73,6 +73,9 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
 	t.addLines("HTTP", settingsLines(httpSettings(w.Settings.HTTP)))
 	t.addLines("Retention", settingsLines(retentionSettings(w.Settings.Retention)))
+	if len(w.Settings.Links) > 0 {
+		t.addLines("Links", settingsLines(linkSettings(w.Settings.Links)))
+	}
 	t.add("Created", a.when(w.Created))
 	t.add("Changed", a.when(w.Changed))
 	oplog := fmt.Sprintf("%s, %s", count(w.Entries, "entry", "entries"), bytesText(w.Bytes))

@@ -20,6 +20,11 @@ type HostInterface struct {
 	// Resources are the resource types that the interface exports.
 	Resources []HostResource
 	Funcs     []HostFunc
+	// Foreign, if it is set, makes functions of interfaces that are neither offered
+	// nor of the host's packages, wasi and waterbear:durable: other programs may
+	// export them. It is given the whole name, "shop:pricing/api@1.0.0#price", and nothing
+	// else of the HostInterface counts.
+	Foreign func(name string, t *wit.Func) func(c *Call, args []wit.Value) (wit.Value, error)
 }
 
 // HostResource is a resource type of the host. What stands for a resource is a

@@ -45,6 +45,12 @@ var sortNames = map[binary.Sort]string{
 // wants nothing is always there.
 func (l *linker) hostInstance(s *scope, e *binary.Extern) (any, error) {
 	host := l.interfaceNamed(e.Name)
+	if host == nil {
+		var err error
+		if host, err = l.foreign(e); err != nil {
+			return nil, err
+		}
+	}
 	made := instance{}
 	for i := range e.Instance.Exports {
 		x := &e.Instance.Exports[i]
@@ -56,6 +62,37 @@ func (l *linker) hostInstance(s *scope, e *binary.Extern) (any, error) {
 		if r, ok := item.(resource); ok {
 			s.resources[x.Resource] = int(r) // types behind it name it
 		}
+	}
+	return made, nil
+}
+
+// foreign makes an interface of what an import wants that another program may
+// export, nil if that cannot be.
+func (l *linker) foreign(e *binary.Extern) (*HostInterface, error) {
+	if !strings.Contains(e.Name, "/") || strings.HasPrefix(e.Name, "wasi:") || strings.HasPrefix(e.Name, "waterbear:durable/") {
+		return nil, nil
+	}
+	var by *HostInterface
+	for _, h := range l.hosts {
+		if h.Foreign != nil {
+			by = h
+		}
+	}
+	if by == nil {
+		return nil, nil
+	}
+	made := &HostInterface{Name: e.Name}
+	for i := range e.Instance.Exports {
+		x := &e.Instance.Exports[i]
+		if x.Of == binary.Type && x.Resource != nil || x.Of == binary.Func && x.Func.HasHandle() {
+			return nil, fmt.Errorf("%s: the host does not offer it, and a resource cannot go from one worker to another: let the interface have functions of plain values alone", x.Name)
+		}
+		if x.Of != binary.Func {
+			continue
+		}
+		name := e.Name + "#" + x.Name
+		l.program.foreign = append(l.program.foreign, Export{name, x.Func})
+		made.Funcs = append(made.Funcs, HostFunc{Name: x.Name, Type: x.Func, Call: by.Foreign(name, x.Func)})
 	}
 	return made, nil
 }
@@ -132,16 +169,16 @@ func (l *linker) resourceOfHost(r *HostResource) int {
 func (l *linker) interfaceNamed(name string) *HostInterface {
 	name, version, _ := strings.Cut(name, "@")
 	for _, h := range l.hosts {
-		if h.Name == name && compatible(h.Version, version) {
+		if h.Foreign == nil && h.Name == name && Compatible(h.Version, version) {
 			return h
 		}
 	}
 	return nil
 }
 
-// compatible tells whether two versions are in one track: the same up to the first
+// Compatible tells whether two versions are in one track: the same up to the first
 // number that is not 0, so that each can stand for the other.
-func compatible(a, b string) bool { return track(a) == track(b) }
+func Compatible(a, b string) bool { return track(a) == track(b) }
 
 // track is the part of a version that compatible ones share. One with a prerelease
 // is compatible with itself alone.

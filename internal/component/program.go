@@ -63,6 +63,7 @@ type Program struct {
 	handles    map[string]int // exported resource types
 	list       []Export
 	imports    []string
+	foreign    []Export
 }
 
 // Export is a function that a component offers.
@@ -186,6 +187,10 @@ func (p *Program) Exports() []Export { return p.list }
 
 // Imports lists what the component takes of the host, by name.
 func (p *Program) Imports() []string { return p.imports }
+
+// Foreign lists the functions that the component takes of other programs, by the
+// whole names that it imports them by.
+func (p *Program) Foreign() []Export { return p.foreign }
 
 // Modules are the core modules that the Cores of an instance are of, in the same
 // order: one occurs as often as it is instantiated.

@@ -134,7 +134,7 @@ var operations = byID(append(answers(),
 		bodies: map[string]string{api.MediaWAVE: `The arguments of a function of a component in WAVE, as in (1, "x", {sku: "x", count: 2})`},
 		about:  "Makes the worker if it is not there. The body is an array of arguments; without a body there are none. A function in an interface of a component is called interface.function, with as much before it as is needed to tell it from others. The answer is 200 with the result, 202 if the invocation is accepted and not done, or a problem. Whatever was accepted goes on when the client does not wait.",
 		codes: []api.Code{
-			api.CodeNoComponent, api.CodeNoFunction, api.CodeBadArguments, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
+			api.CodeNoComponent, api.CodeNoFunction, api.CodeBadArguments, api.CodeNoLink, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
 			api.CodeInvocationFailed, api.CodeQueueFull, api.CodeDiskFull, api.CodeDamaged,
 		},
 		also: map[int]string{202: "It is accepted, and not done: ask for it at the Location"},
@@ -294,7 +294,7 @@ func answers() (list []operation) {
 			summary: "Let a worker answer a " + method + " request", raw: true, long: true, any: true,
 			about: "For components that export wasi:http/incoming-handler. Makes the worker if it is not there. The response is the program's, as it comes; a connection that breaks off says that it is not whole, and the request can be repeated with its key.",
 			codes: []api.Code{
-				api.CodeNoComponent, api.CodeNoFunction, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
+				api.CodeNoComponent, api.CodeNoFunction, api.CodeNoLink, api.CodeKeyReused, api.CodeWorkerFailed, api.CodeWorkerExited,
 				api.CodeInvocationFailed, api.CodeQueueFull, api.CodeDiskFull, api.CodeDamaged, api.CodeExpired,
 			},
 			media: map[string]string{"*/*": "What the program answers, with the status that it says"},

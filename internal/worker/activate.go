@@ -350,7 +350,7 @@ func isFault(err error) bool {
 		}
 	}
 	for _, fault := range []error{
-		wasm.ErrMemoryExhausted, storage.ErrFull, storage.ErrClosed, storage.ErrFenced, oplog.ErrClosed, context.Canceled,
+		errPeer, wasm.ErrMemoryExhausted, storage.ErrFull, storage.ErrClosed, storage.ErrFenced, oplog.ErrClosed, context.Canceled,
 	} {
 		if errors.Is(err, fault) {
 			return true

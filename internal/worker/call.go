@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -122,6 +123,9 @@ func FindFunction(revision api.Revision, name string) (*api.Function, error) {
 	case 1:
 		return found[0], nil
 	case 0:
+		if whole, ok := catalog.Exported(revision.Exports, name); ok {
+			return FindFunction(revision, whole)
+		}
 		return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; it has %s",
 			revision.Number, revision.Component, name, functionNames(revision.Exports)))
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,24 +16,23 @@ import (
 // at a time, which waits for at most one; so whoever follows from worker to worker
 // comes to an end, or back.
 type awaited struct {
-	of  id.Worker
-	key string
+	of   id.Worker
+	key  string
+	call bool // it is also called
 	// turn counts those who began to wait, so that of several who close a circle the
 	// last one is told. It is 0 of one who waited when its oplog was read, and has
 	// not come there again.
 	turn uint64
-	// suspended says that it will come there only when the wait is over.
-	suspended bool
 }
 
 // maxCircle bounds the workers that an error names.
 const maxCircle = 8
 
-// entangle notes that r waits for an invocation, before that is accepted. It refuses
-// a wait that could not end, because the worker waited for waits for r, directly or
-// through others.
-func (ws *Workers) entangle(ctx context.Context, r *resident, of id.Worker, key string) error {
-	mine := &awaited{of: of, key: key}
+// entangle notes that r waits for an invocation. It refuses a wait that could not
+// end, because the worker waited for waits for r, directly or through others. A call
+// is entangled before it is accepted, and one that is refused does not take place.
+func (ws *Workers) entangle(ctx context.Context, r *resident, of id.Worker, key string, call bool) error {
+	mine := &awaited{of: of, key: key, call: call}
 	ws.mu.Lock()
 	ws.turns++
 	mine.turn = ws.turns
@@ -42,34 +42,54 @@ func (ws *Workers) entangle(ctx context.Context, r *resident, of id.Worker, key 
 	if err != nil || circle == nil {
 		return err
 	}
-	running, told := make([]bool, len(circle)), true
 	for i, a := range circle {
-		ended, is, err := ws.progress(ctx, a)
+		ended, running, err := ws.progress(ctx, a)
 		switch {
 		case err != nil:
 			return err
 		case ended:
 			return nil // whoever waited for it goes on
-		}
-		running[i] = is
-		told = told && a.turn <= mine.turn
-	}
-	if running[0] {
-		// Where a call chain comes back to where it began, it was the last call that was
-		// refused: and so it is again, once it is made again.
-		for i, a := range circle {
-			told = told && (a.turn != 0 || a.suspended || running[i])
+		case a.call && running && i == 0:
+			// It was accepted before and cannot be taken back. Whoever closes the circle
+			// is refused, also if that was in a life before.
+			return nil
+		case a.call && running:
+		case a.turn > mine.turn:
+			return nil // that one has closed the circle
 		}
 	}
-	if !told {
-		return nil
+	if call {
+		if withdrawn, err := ws.withdraw(ctx, of, key); err != nil || !withdrawn {
+			return err
+		}
 	}
 	ws.untangle(r)
-	if !running[0] {
-		// It was accepted in a life before, and nobody waits for it.
-		_, _ = ws.Cancel(ctx, of, key)
-	}
 	return &platform.WorkerError{Kind: platform.WorkerCycle, Message: describeCircle(r.worker, circle)}
+}
+
+// withdraw takes an invocation back that has not begun. It reports whether there is
+// none, now or because of that.
+func (ws *Workers) withdraw(ctx context.Context, w id.Worker, key string) (bool, error) {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return true, ignoreProblem(err)
+	}
+	defer ws.release(r)
+	r.mu.Lock()
+	life := r.machine.life
+	k, ok := life.Keys[key]
+	if !ok {
+		r.mu.Unlock()
+		return true, nil
+	}
+	p := life.Find(k.Accepted)
+	if p == nil || p.Failures > 0 || life.Begun != 0 && life.Attempt.Accepted == p.Index {
+		r.mu.Unlock()
+		return false, nil
+	}
+	r.apply(canceled{p.Index})
+	r.mu.Unlock()
+	return true, r.commit(ctx)
 }
 
 // untangle notes that r waits for nothing any more.
@@ -103,10 +123,10 @@ func (ws *Workers) circle(ctx context.Context, w id.Worker) (way []*awaited, err
 }
 
 // ignoreProblem takes a worker that cannot be opened for one that waits for nobody,
-// unless that is the trouble of this moment.
+// unless it is only that it cannot be read.
 func ignoreProblem(err error) error {
-	if isFault(err) {
-		return err
+	if told := told(err, false); errors.Is(told, errPeer) {
+		return told
 	}
 	return nil
 }
@@ -148,7 +168,7 @@ func (r *resident) recall() {
 	if life.Begun == 0 || life.Open == nil {
 		return
 	}
-	worker, key, ok := platform.Awaited(life.Open.Func, life.Open.Request)
+	worker, key, call, ok := platform.Awaited(life.Open.Func, life.Open.Request)
 	if !ok {
 		return
 	}
@@ -157,7 +177,7 @@ func (r *resident) recall() {
 		return
 	}
 	r.ws.mu.Lock()
-	r.awaits = &awaited{of: of, key: key, suspended: life.Suspended != nil}
+	r.awaits = &awaited{of: of, key: key, call: call}
 	r.ws.mu.Unlock()
 }
 

@@ -48,7 +48,7 @@ func (r *resident) tickIfDue() {
 		return
 	}
 	now := oplog.At(r.ws.Sched.Now())
-	if at := r.machine.wake(now); at != 0 && at <= now {
+	if at := r.machine.wake(now); at != 0 && at <= now || r.alarm.Load() {
 		r.apply(tick{})
 	}
 }

@@ -75,7 +75,10 @@ func (ws *Workers) check(ctx context.Context, r *resident, c *api.Call) error {
 			return err
 		}
 	}
-	if err := ws.checkCall(ctx, revision, c); err != nil || exists {
+	if err := ws.checkCall(ctx, revision, c); err != nil {
+		return err
+	}
+	if err := r.linked(revision); err != nil || exists {
 		return err
 	}
 	_, err := ws.create(ctx, r, api.NewWorker{Revision: revision.Number, Ephemeral: c.Ephemeral})

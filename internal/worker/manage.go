@@ -286,6 +286,9 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	}
 	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
 	h.MaxRequest = cmp.Or(h.MaxRequest, e.MaxRequest)
+	if len(s.Links) == 0 {
+		s.Links = otherwise.Links
+	}
 	k, q := &s.Retention, &otherwise.Retention
 	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)
 	return s

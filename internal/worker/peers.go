@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/id"
-	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 // peers are the other workers as the program of r reaches them. They implement
@@ -43,7 +43,7 @@ func (p peers) Invoke(ctx context.Context, c platform.WorkerCall) (string, error
 		return "", err
 	}
 	call := api.Call{Function: c.Function, Args: json.RawMessage(c.Args), Key: c.Key, Caller: p.caller()}
-	return p.wait(ctx, target, c.Key, c.Accepted, func(ctx context.Context, patience patience) (api.Invocation, error) {
+	return p.wait(ctx, target, c.Key, true, c.Accepted, func(ctx context.Context, patience patience) (api.Invocation, error) {
 		return p.deliver(ctx, target, call, c.Accepted, patience)
 	})
 }
@@ -54,7 +54,7 @@ func (p peers) Result(ctx context.Context, worker, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.wait(ctx, target, key, true, func(ctx context.Context, patience patience) (v api.Invocation, err error) {
+	return p.wait(ctx, target, key, false, true, func(ctx context.Context, patience patience) (v api.Invocation, err error) {
 		err = p.started(ctx, target, key, func(callee *resident) error {
 			index, err := callee.find(key)
 			if err == nil {
@@ -67,12 +67,12 @@ func (p peers) Result(ctx context.Context, worker, key string) (string, error) {
 }
 
 // wait waits for an invocation of another worker: in memory for a while, without
-// computing, and then without an instance. accepted says that it is certain that the
-// invocation takes place; once it is, await calls what gives the context to wait with.
-func (p peers) wait(ctx context.Context, target id.Worker, key string, accepted bool, await func(context.Context, patience) (api.Invocation, error)) (result string, err error) {
+// computing, and then without an instance. call says that it is called here, accepted
+// that it certainly takes place; await is given what knows the context to wait with.
+func (p peers) wait(ctx context.Context, target id.Worker, key string, call, accepted bool, await func(context.Context, patience) (api.Invocation, error)) (result string, err error) {
 	r, ws := p.r, p.r.ws
 	err = p.apart(func() error {
-		if err := ws.entangle(ctx, r, target, key); err != nil {
+		if err := ws.entangle(ctx, r, target, key, call); err != nil {
 			return err
 		}
 		lingering, leave := context.WithCancelCause(ctx)
@@ -227,6 +227,40 @@ func (p peers) Spawn(ctx context.Context, worker string, o platform.WorkerOption
 	return created, err
 }
 
+// linked refuses an invocation of a program that calls interfaces of other components
+// which no link leads to.
+func (r *resident) linked(revision *api.Revision) error {
+	if len(revision.Calls) == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	links := r.settings().Links
+	r.mu.Unlock()
+	for _, name := range revision.Calls {
+		if links[name] == "" {
+			return noLink(r.worker.Component, name)
+		}
+	}
+	return nil
+}
+
+func noLink(component, name string) *api.Problem {
+	return api.NewProblem(api.CodeNoLink, fmt.Sprintf("%s calls the interface %s of another component, and nothing says of which: waterbear component settings --link %s=COMPONENT %s", component, name, name, component))
+}
+
+// Link implements platform.Workers.
+func (p peers) Link(name string) (string, error) {
+	link := p.r.settings().Links[name]
+	if link == "" {
+		return "", told(noLink(p.r.worker.Component, name), false)
+	}
+	w, err := catalog.ParseLink(link, p.r.worker.Name)
+	if err != nil {
+		return "", invalid("%v", err)
+	}
+	return w.String(), nil
+}
+
 // maxPeers bounds a page of a list.
 const maxPeers = 100
 
@@ -289,6 +323,7 @@ func hasCode(err error, code api.Code) bool {
 // failures are what problems are to a program.
 var failures = map[api.Code]platform.WorkerFailure{
 	api.CodeInvalid:       platform.WorkerInvalid,
+	api.CodeNoLink:        platform.WorkerInvalid,
 	api.CodeNoComponent:   platform.WorkerNoComponent,
 	api.CodeNoRevision:    platform.WorkerNoComponent,
 	api.CodeNoWorker:      platform.WorkerMissing,
@@ -304,25 +339,27 @@ var failures = map[api.Code]platform.WorkerFailure{
 	api.CodeExpired:       platform.WorkerNoInvocation,
 	api.CodeNotCancelable: platform.WorkerEnded,
 	api.CodeWorkerExists:  platform.WorkerExists,
-	api.CodeDamaged:       platform.WorkerDamaged,
 }
+
+// errPeer is for a worker called that cannot be reached now. Who calls it tries again
+// until it can be, or is deleted: whether a call was accepted before is not known then.
+var errPeer = errors.New("the worker called cannot be reached")
 
 // told makes of an error what the program is told, unless it is the host's trouble.
 // accepted says that the call was.
 func told(err error, accepted bool) error {
-	var corrupt *storage.CorruptError
 	var problem *api.Problem
+	if err == nil || errors.As(err, new(*platform.WorkerError)) {
+		return err
+	}
+	kind, ok := platform.WorkerFailure(0), false
+	if errors.As(err, &problem) {
+		kind, ok = failures[problem.Code]
+	}
 	switch {
-	case errors.As(err, &corrupt):
-		return &platform.WorkerError{Kind: platform.WorkerDamaged, Message: err.Error()}
-	case !errors.As(err, &problem):
-		return err
-	}
-	kind, ok := failures[problem.Code]
-	if !ok {
-		return err
-	}
-	if kind == platform.WorkerMissing && accepted {
+	case !ok:
+		return fmt.Errorf("%w: %w", errPeer, err)
+	case kind == platform.WorkerMissing && accepted:
 		kind = platform.WorkerDeleted
 	}
 	return &platform.WorkerError{Kind: kind, Message: problem.Detail}

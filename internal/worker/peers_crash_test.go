@@ -52,8 +52,8 @@ func upTo[T oplog.Body](entries []oplog.Body) int {
 	return 1 + slices.IndexFunc(entries, func(b oplog.Body) bool { _, ok := b.(T); return ok })
 }
 
-// resume lets both go on where the first entries of each are durable.
-func (l pair) resume(t *testing.T, change func(*worker.Config), lengths [2]int) string {
+// resumed is a platform where both go on behind the first entries of each.
+func (l pair) resumed(t *testing.T, change func(*worker.Config), lengths [2]int) *platform {
 	t.Helper()
 	p := callers(t, change)
 	for i, w := range pairOf {
@@ -69,10 +69,17 @@ func (l pair) resume(t *testing.T, change func(*worker.Config), lengths [2]int) 
 		}
 		must(t, writer.Commit(t.Context()))
 	}
+	// What they have to do is found by the agenda alone, as after a crash.
+	p.restart()
+	return p
+}
+
+// resume gives what comes of that.
+func (l pair) resume(t *testing.T, change func(*worker.Config), lengths [2]int) string {
+	t.Helper()
+	p := l.resumed(t, change, lengths)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	// This is found by the agenda alone, as after a crash.
-	p.restart()
 	v, err := p.Invocation(ctx, pairOf[0], "k", true)
 	must(t, err)
 	if v.State != api.StateFinished {
@@ -175,5 +182,22 @@ func TestWhoeverWaitsNeedsNoInstance(t *testing.T) {
 	}
 	if want := int64(n) * int64(n+1) / 2; sum != want {
 		t.Errorf("the sum of what they were told is %d, want %d", sum, want)
+	}
+}
+
+func TestWhoHasCalledIsSaidAfterACrashToo(t *testing.T) {
+	first := recordPair(t, nil, []string{"invoke callers/b add [1]"})
+	for n := upTo[*oplog.InvocationAccepted](first.kinds[0]); n <= upTo[*oplog.HostCallStarted](first.kinds[0]); n++ {
+		p := first.resumed(t, nil, [2]int{n, 0})
+		p.ends(pairOf[0], "k", api.StateFinished, first.result)
+		v, err := p.Invocation(t.Context(), pairOf[1], first.kinds[1][1].(*oplog.InvocationAccepted).Key, false)
+		if err != nil {
+			// Of another life the seed is another.
+			t.Fatal(err)
+		}
+		if v.Caller == nil || v.Caller.Key != "k" {
+			t.Errorf("after %d entries b is called by %+v", n, v.Caller)
+		}
+		p.close()
 	}
 }

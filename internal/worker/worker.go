@@ -87,6 +87,9 @@ func checkCommand(c *catalog.Compiled) error {
 		if c.RunExport() == "" {
 			return errNotRun
 		}
+		if calls := c.Component.Foreign(); len(calls) > 0 {
+			return fmt.Errorf("%w: it calls %s of another component, which there is on a server only (waterbear deploy)", ErrProgram, calls[0].Name)
+		}
 		return nil
 	}
 	for _, e := range c.Module.Exports() {

@@ -306,7 +306,7 @@ func (ws *Workers) wakeDue(ctx context.Context) {
 		if ws.changed.Wait(ctx, func() bool {
 			ws.mu.Lock()
 			defer ws.mu.Unlock()
-			return len(ws.residents) < ws.MaxResident
+			return len(ws.residents) < ws.MaxResident || ws.residents[w] != nil
 		}) != nil {
 			return
 		}

@@ -42,12 +42,13 @@ type System struct {
 	Config   *config.Values
 	Control  Control
 
-	keys uint64 // made in the invocation
+	keys  uint64            // made in the invocation
+	links map[string]string // the workers that calls of interfaces go to in it
 }
 
 // Begin says that the program begins an attempt.
 func (s *System) Begin() {
-	s.keys = 0
+	s.keys, s.links = 0, nil
 	s.Config.Begin()
 }
 
@@ -197,7 +198,7 @@ func must(b []byte, err error) []byte {
 
 // Funcs are the recorded functions, for those who read oplogs.
 func Funcs() []durable.Declared {
-	list := []durable.Declared{&key, &invokeFunc, &startFunc, &resultFunc, &pollFunc}
+	list := []durable.Declared{&key, &invokeFunc, &startFunc, &resultFunc, &pollFunc, &linkFunc}
 	for _, i := range typed() {
 		for _, f := range i.functions {
 			if f.code != 0 {
@@ -213,7 +214,8 @@ func Funcs() []durable.Declared {
 	return list
 }
 
-// Interfaces are what components can import. They find their System through the
+// Interfaces are what components can import, the last one standing for those that
+// other components export. They find their System through the
 // State of the instance that calls them, which must be a Holder.
 func Interfaces() []*component.HostInterface {
 	var list []*component.HostInterface
@@ -234,7 +236,7 @@ func Interfaces() []*component.HostInterface {
 		}
 		list = append(list, host)
 	}
-	return list
+	return append(list, foreignInterface())
 }
 
 // trap is a fault of the program.

@@ -28,6 +28,9 @@ type Workers interface {
 	Spawn(ctx context.Context, worker string, o WorkerOptions) (created bool, err error)
 	List(ctx context.Context, component, after string) (list []WorkerView, next string, err error)
 	Status(ctx context.Context, worker string) (WorkerView, error)
+	// Link gives the worker that the calls of an interface go to, which is named
+	// without a version.
+	Link(name string) (worker string, err error)
 	// Suspensions counts, as far as the oplog was replayed, how often the program
 	// has left memory to wait.
 	Suspensions() uint64
@@ -89,7 +92,6 @@ const (
 	WorkerNoInvocation
 	WorkerEnded
 	WorkerExists
-	WorkerDamaged
 	workerFailures
 )
 
@@ -111,6 +113,7 @@ const (
 	codeSpawn  = 135
 	codeList   = 136
 	codeStatus = 137
+	codeLink   = 138
 )
 
 func workersInterface() interfaceOf {
@@ -124,6 +127,7 @@ func workersInterface() interfaceOf {
 		{name: "spawn", code: codeSpawn, effect: durable.WriteRemote, call: workerSpawn},
 		{name: "list-workers", code: codeList, effect: durable.ReadLocal, call: workerList},
 		{name: "status", code: codeStatus, effect: durable.ReadLocal, call: workerStatus},
+		{name: "choose", call: workerChoose},
 	}}
 }
 
@@ -240,13 +244,13 @@ var (
 )
 
 // Awaited reads of the intent of a recorded call which invocation, of which worker,
-// it waits for.
-func Awaited(code uint64, request []byte) (worker, key string, ok bool) {
+// it waits for, and whether it is the call of that.
+func Awaited(code uint64, request []byte) (worker, key string, call, ok bool) {
 	if code != codeInvoke && code != codeResult {
-		return "", "", false
+		return "", "", false, false
 	}
 	t, err := decodeTicket(request)
-	return t.Worker, t.Key, err == nil
+	return t.Worker, t.Key, code == codeInvoke, err == nil
 }
 
 // workers are there for workers of a platform.

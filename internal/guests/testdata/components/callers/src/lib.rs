@@ -131,6 +131,18 @@ fn step(words: &[&str]) -> String {
             let done = keys.iter().filter(|(w, k)| workers::await_result(w, k).is_ok_and(|r| r == "[\"1\"]" || r == "[1]"));
             done.count().to_string()
         }
+        // The median of how long so many calls take, in microseconds.
+        ["time", w, n] => {
+            let mut took: Vec<_> = (0..n.parse().unwrap())
+                .map(|_| {
+                    let began = std::time::Instant::now();
+                    workers::invoke(w, "add", "[1]").map_err(told).unwrap();
+                    began.elapsed().as_micros()
+                })
+                .collect();
+            took.sort_unstable();
+            took[took.len() / 2].to_string()
+        }
         _ => panic!("no step is {words:?}"),
     }
 }
@@ -167,9 +179,24 @@ impl Guest for Callers {
         milliseconds
     }
 
-    fn pay(to: String, n: i64) -> Result<i64, String> {
-        let left = Callers::add(-n);
-        workers::invoke(&to, "add", &format!("[{n}]")).map_err(told)?;
-        Ok(left)
+    fn pay(path: Vec<String>, n: i64) -> Result<i64, String> {
+        let Some((next, rest)) = path.split_first() else { return Ok(Callers::add(0)) };
+        Callers::add(-n);
+        let rest: Vec<_> = rest.iter().map(|w| format!("\"{w}\"")).collect();
+        let paid = workers::invoke(next, "take", &format!("[[{}],{n}]", rest.join(",")));
+        match paid.map_err(told) {
+            Ok(r) if r.starts_with("[{\"ok\"") => Ok(Callers::add(0)),
+            Ok(e) | Err(e) => {
+                Callers::add(n); // nobody has it
+                Err(e)
+            }
+        }
+    }
+
+    fn take(path: Vec<String>, n: i64) -> Result<i64, String> {
+        Callers::add(n);
+        Callers::pay(path, n).inspect_err(|_| {
+            Callers::add(-n);
+        })
     }
 }
