@@ -59,7 +59,7 @@ type service interface {
 // bounds are what a node may take: little, so that all of it is reached.
 type bounds struct {
 	instances, running, residents int
-	idleAfter, suspendAfter       time.Duration
+	idleAfter, suspendAfter, stay time.Duration
 	imageAfter                    time.Duration // as worker.Config has it
 	imageSize                     uint64        // as api.Images has it
 	queue                         uint64
@@ -113,7 +113,7 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 			Images:    api.Images{Size: b.imageSize},
 		},
 		MaxInstances: b.instances, MaxRunning: b.running, MaxResident: b.residents,
-		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, CutAfter: b.cutAfter, ImageAfter: b.imageAfter,
+		IdleAfter: b.idleAfter, SuspendAfter: b.suspendAfter, Stay: b.stay, CutAfter: b.cutAfter, ImageAfter: b.imageAfter,
 		Verify: func(w id.Worker, err error) {
 			if errors.Is(err, worker.ErrDiffers) {
 				_ = m.broken("%s: %w", w, err)

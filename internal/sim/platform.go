@@ -58,6 +58,7 @@ func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	w.bounds = bounds{
 		instances: 1 + r.IntN(4), running: 1 + r.IntN(3), residents: 2 + r.IntN(8), queue: 3 + r.Uint64N(20),
 		idleAfter: time.Duration(magnitude(r, 7, 10)), suspendAfter: time.Duration(magnitude(r, 7, 9.5)),
+		stay:       []time.Duration{0, time.Hour}[r.IntN(2)],
 		imageAfter: []time.Duration{-1, 0, time.Duration(magnitude(r, 4, 7))}[r.IntN(3)],
 		imageSize:  []uint64{0, 1, 1000}[r.IntN(3)],
 		retention:  drawRetention(r), cutAfter: 1 + r.Uint64N(20),

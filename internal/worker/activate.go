@@ -29,6 +29,7 @@ func (r *resident) activate(ctx context.Context, a call) outcome {
 		}
 		return r.classify(ctx, err)
 	}
+	replay.began = began
 	unlink := r.link(ctx)
 	defer unlink()
 	if a.ephemeral {
@@ -107,6 +108,7 @@ type replay struct {
 	calls   map[oplog.Index]call // accepted and, as far as read, not ended
 	behind  oplog.Index          // replay begins behind this entry
 	entries oplog.Index          // the last one to replay
+	began   time.Duration        // when recovery did
 	lived   time.Duration        // when it was over
 }
 
@@ -129,6 +131,9 @@ func (p *replay) pass(e *oplog.Entry) {
 // live is called when everything is replayed: limits hold from now on.
 func (p *replay) live() error {
 	p.lived = p.r.ws.Sched.Monotonic()
+	if p.r.cameBack = 0; p.entries > 0 {
+		p.r.cameBack = p.lived - p.began
+	}
 	p.r.meter.enforce()
 	return nil
 }

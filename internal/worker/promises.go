@@ -89,9 +89,9 @@ func (o owner) Withdraw(name string) (promise.Refusal, error) {
 // for d. What is long in coming is waited for out of memory.
 func (r *resident) awaitPromises(ctx context.Context, names []string, d time.Duration) error {
 	b := r.body
+	stay, patient := r.staysFor(), false
 	b.meter.pause()
 	defer b.meter.proceed()
-	stay, patient := r.ws.SuspendAfter, false
 	if b.http.UnderWay() {
 		stay, patient = max(stay, maxLinger), true // or the requests would be in doubt
 	}
@@ -100,15 +100,36 @@ func (r *resident) awaitPromises(ctx context.Context, names []string, d time.Dur
 		due = oplog.At(r.ws.Sched.Now().Add(d))
 	}
 	r.yieldSlot()
-	come, err := r.linger(ctx, names, min(d, stay), patient)
-	if err != nil {
-		return err // what is left to do is no computing
+	come := false
+	if stay > 0 {
+		var err error
+		if come, err = r.linger(ctx, names, min(d, stay), patient); err != nil {
+			return err // what is left to do is no computing
+		}
 	}
 	if come || d <= stay && (due == 0 || due <= oplog.At(r.ws.Sched.Now())) {
 		return r.takeSlot(b.session.Context())
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	return &suspendError{due, promisesText(names), names}
+}
+
+// A worker that waits for promises stays in memory for stayFactor times what it
+// would cost to come back, if that is stayLeast or more, and no longer than other
+// waits.
+const (
+	stayFactor = 16
+	stayLeast  = 10 * time.Millisecond
+)
+
+// staysFor is how long the worker waits in memory for promises. It is asked before
+// the meter pauses.
+func (r *resident) staysFor() time.Duration {
+	stay := max(stayFactor*(r.cameBack+r.body.meter.used()), r.ws.Stay)
+	if stay < stayLeast && r.ws.Stay == 0 {
+		return 0
+	}
+	return min(stay, r.ws.SuspendAfter)
 }
 
 // promisesText says which promises are waited for.

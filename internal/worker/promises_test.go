@@ -144,7 +144,7 @@ func TestThePromiseIsCompletedWheneverThatHappens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := promising(t, func(c *worker.Config) {
 				if name == "while it waits in memory" {
-					c.SuspendAfter = time.Hour
+					c.SuspendAfter, c.Stay = time.Hour, time.Hour
 				}
 			})
 			p.told(asker, "k", "create approve", "wait 0")
@@ -402,7 +402,7 @@ func TestAWebhookIsOfAPromiseThatIsThere(t *testing.T) {
 // TestWorkersThatWaitGiveUpTheirMemoryForOthers has room for few, who could wait
 // in memory for an hour.
 func TestWorkersThatWaitGiveUpTheirMemoryForOthers(t *testing.T) {
-	p := promising(t, func(c *worker.Config) { c.MaxInstances, c.SuspendAfter = 2, time.Hour })
+	p := promising(t, func(c *worker.Config) { c.MaxInstances, c.SuspendAfter, c.Stay = 2, time.Hour, time.Hour })
 	var all []id.Worker
 	for i := range 12 {
 		w := id.Worker{Component: "promises", Name: fmt.Sprint("w", i)}

@@ -59,6 +59,8 @@ type resident struct {
 	body  *body
 	meter *meter
 	slot  bool // it may compute
+	// cameBack is how long it took to have the instance where it is live.
+	cameBack time.Duration
 }
 
 // waiter is where callers wait for the end of an invocation.

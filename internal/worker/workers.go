@@ -33,6 +33,9 @@ type Config struct {
 	// IdleAfter is how long an instance stays in memory with nothing to do.
 	// SuspendAfter is the wait for which it leaves.
 	IdleAfter, SuspendAfter time.Duration
+	// Stay is how long a worker that waits for promises stays in memory at least,
+	// however cheap it is to come back; but not for longer than SuspendAfter.
+	Stay time.Duration
 	// ImageAfter is the replay that has to be saved for an image to be taken, by
 	// the time it would take; 0 takes one after every invocation, and less than
 	// that none ever.

@@ -72,6 +72,7 @@ func sleep(b *testing.B, n int) {
 	began := time.Now()
 	await(b, "all sleep", time.Hour, func() bool { return p.metric(b, "waterbear_suspended_total") >= float64(n) })
 	b.ReportMetric(float64(n)/(took+time.Since(began)).Seconds(), "asleep/s")
+	b.ReportMetric(p.metric(b, "process_cpu_seconds_total")*1e6/float64(n), "CPU-µs/sleeper")
 	b.ReportMetric((p.resident(b)-memory)/float64(n), "B-memory/sleeper")
 	b.ReportMetric((diskUse(b, state)-disk)/float64(n), "B-disk/sleeper")
 	wakeLatency(b, c, "")
