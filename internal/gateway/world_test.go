@@ -47,7 +47,7 @@ world w { export shop; }`
 // town is a platform in memory with the component shop, whose functions are done
 // by Go, a core module "core" and a command "cmd".
 type town struct {
-	t     *testing.T
+	t     testing.TB
 	types map[string]*wit.Func
 
 	mu       sync.Mutex
@@ -62,7 +62,7 @@ type town struct {
 	err      error         // what the platform says, if it is set
 }
 
-func newTown(t *testing.T) *town {
+func newTown(t testing.TB) *town {
 	doc, err := wit.Parser{}.Parse([]wit.Source{{Name: "shop.wit", Text: shopWIT}})
 	if err != nil {
 		t.Fatal(err)
