@@ -25,7 +25,7 @@ SLEEPERS ?= 1000000
 
 # Where tasks share memory.
 concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... ./internal/durable/... \
-	./internal/vfs/... ./internal/wasm/... ./internal/worker/... ./internal/host/live ./internal/host/exchange \
+	./internal/vfs/... ./internal/wasm/... ./internal/worker/... ./internal/host/live ./internal/host/exchange ./internal/host/await ./internal/host/socket \
 	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
 .PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers kit

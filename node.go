@@ -37,6 +37,7 @@ type Node struct {
 	sched   sched.Scheduler
 	store   storage.Store
 	runtime worker.Runtime
+	sockets *live.Sockets
 
 	platform *Platform // nil if the options do not ask for it
 
@@ -73,6 +74,8 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 			return err
 		},
 	}
+	n.sockets = live.NewSockets(n.sched)
+	n.runtime.Sockets = n.sockets
 	if !o.ReadOnly {
 		if err := n.take(ctx); err != nil {
 			return nil, errors.Join(err, n.store.Close())
@@ -136,6 +139,7 @@ func (n *Node) Close() error {
 		if n.platform != nil {
 			n.closed = n.platform.close()
 		}
+		n.sockets.Close() // what was sent may still be waiting for its commit
 		if n.runtime.Committer != nil {
 			n.closed = errors.Join(n.closed, n.runtime.Committer.Close())
 		}

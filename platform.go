@@ -114,6 +114,13 @@ func CheckInDoubtRules(rules []string) error {
 	return err
 }
 
+// CheckListenable says why a list is none of addresses where programs may listen,
+// as api.Net.Listen is, or nil.
+func CheckListenable(patterns []string) error {
+	_, err := reach.ParseLocal(patterns)
+	return err
+}
+
 // Platform is the part of a node that looks after deployed components and their
 // workers. Its methods may be called by any number of goroutines. Errors are an
 // *api.Problem where the caller is at fault or can do something.

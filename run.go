@@ -65,6 +65,7 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	outcome, err := n.runtime.Run(ctx, worker.Launch{
 		Worker: w, Program: c.Program, Args: c.Args, Env: c.Env, Dirs: dirs,
 		Memory: or(c.Memory, DefaultMemory), Storage: or(c.Storage, DefaultStorage), Files: uint64(or(c.Files, DefaultFiles)),
+		Net:   c.Net,
 		Input: input, Shown: seen.index,
 		Show: func(index oplog.Index, stream oplog.Stream, p []byte) error {
 			if err := write(c, stream, p); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -31,6 +32,7 @@ func recorded() []durable.Declared {
 		inbound.Funcs(),
 		config.Funcs(),
 		keyvalue.Funcs(),
+		socket.Funcs(),
 		platform.Funcs(),
 		promise.Funcs(),
 	)

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/waterbear-run/waterbear/api"
 )
 
 var (
@@ -66,6 +68,9 @@ type Command struct {
 	Env  []string // KEY=VALUE
 	Dirs []Dir
 	Limits
+	// Net says what the program's sockets may do: by default nothing. It may be
+	// another in each run.
+	Net            api.Net
 	Stdin          io.Reader // nil: empty
 	Stdout, Stderr io.Writer // nil: kept in the log alone
 	// StdinContinues says that Stdin goes on behind what the worker has read

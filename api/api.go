@@ -102,6 +102,7 @@ type Settings struct {
 	// components export: by the interface, without a version, COMPONENT/NAME. {name}
 	// in it is the caller's own name, and so is no NAME.
 	Links map[string]string `json:"links,omitempty" doc:"Which worker the calls of an interface go to that another component exports: shop:pricing/api to COMPONENT/NAME, where {name} is the caller's name, as is no NAME"`
+	Net   Net               `json:"net,omitzero"`
 }
 
 // Limits bound what one worker can use. 0 means the default. Memory, storage
@@ -146,6 +147,13 @@ type HTTP struct {
 	InDoubtRules []string `json:"inDoubtRules,omitempty" maxItems:"256" doc:"What becomes of requests in doubt by method and host, the first that matches: [METHOD] HOST=fail, retry or hold, as in POST api.example.com=hold, with * for any"`
 	MaxResponse  uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
 	MaxRequest   uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
+}
+
+// Net says what the sockets of a worker's program may do, nothing by default. It
+// holds for what is begun from then on.
+type Net struct {
+	Allow  []string `json:"allow,omitempty" maxItems:"256" doc:"Where connections and datagrams may go: public (all public addresses), a name, *.NAME, an address or a range of them, each with :PORT if only that is meant"`
+	Listen []string `json:"listen,omitempty" maxItems:"256" doc:"Where they may come in: addresses of this machine or ranges of them, each with :PORT if only that is meant"`
 }
 
 // What HTTP.Keys and HTTP.InDoubt can be.

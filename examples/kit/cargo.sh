@@ -7,7 +7,7 @@ crate=$(realpath "$1") component=$(realpath "$2")
 shift 2
 cd "$crate"
 cargo fetch --locked --target wasm32-wasip2
-RUSTFLAGS=--remap-path-prefix=$crate=$(basename "$crate")
+RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$crate=$(basename "$crate")"
 for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
 	RUSTFLAGS="$RUSTFLAGS --remap-path-prefix=$crates=crates"
 done

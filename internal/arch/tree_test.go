@@ -117,6 +117,9 @@ func matches(pattern, imported string) bool {
 
 // find gives the pattern of rules that stands for imported.
 func find(rules map[string][]string, imported string) (pattern string, allowed []string, ok bool) {
+	if allowed, ok := rules[imported]; ok {
+		return imported, allowed, true // more than what stands for all below something
+	}
 	for pattern, allowed := range rules {
 		if matches(pattern, imported) {
 			return pattern, allowed, true

@@ -59,6 +59,12 @@ func CheckSettings(at string, s api.Settings) error {
 	if _, err := reach.Parse(s.HTTP.Allow); err != nil {
 		check.refuse("http.allow", err.Error())
 	}
+	if _, err := reach.Parse(s.Net.Allow); err != nil {
+		check.refuse("net.allow", err.Error())
+	}
+	if _, err := reach.ParseLocal(s.Net.Listen); err != nil {
+		check.refuse("net.listen", err.Error())
+	}
 	check.word("http.keys", s.HTTP.Keys, api.KeysAuto, api.KeysOff)
 	check.word("http.inDoubt", s.HTTP.InDoubt, api.InDoubts()...)
 	if _, err := reach.ParseChoices(s.HTTP.InDoubtRules, api.InDoubts()...); err != nil {

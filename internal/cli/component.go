@@ -119,6 +119,7 @@ it exports and what it imports, and the settings that its workers have.
 		if len(found.Settings.Links) > 0 {
 			t.addLines("Links", settingsLines(linkSettings(found.Settings.Links)))
 		}
+		t.addLines("Sockets", settingsLines(netSettings(found.Settings.Net)))
 		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
 		return a.printRevision(t, r)
 	})

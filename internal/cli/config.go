@@ -144,6 +144,8 @@ func (c *config) declare() []*setting {
 		{key: "config.from", arg: "SOURCE,...", value: sourced(&c.configFrom), meaning: "where programs' configuration is: dir:, env:, http(s)://"},
 		{key: "secrets.from", arg: "SOURCE,...", value: sourced(&c.secretsFrom), meaning: "and where their secrets are"},
 		{key: "secrets.key", arg: "FILE", value: optional(&c.secretsKey), meaning: "key that secrets are kept under; by default in the state"},
+		{key: "net.allow", arg: "HOST,...", value: connectable(&c.workers.Net.Allow), meaning: "where their sockets may connect and send to"},
+		{key: "net.listen", arg: "ADDRESS,...", value: listenable(&c.workers.Net.Listen), meaning: "where these may listen"},
 		{key: "grace", arg: "DURATION", preset: "10s", value: span(&c.grace, 0), meaning: "how long running requests have when the server stops"},
 	}
 }

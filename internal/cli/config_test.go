@@ -64,6 +64,8 @@ var samples = map[string]struct{ one, other, bad string }{
 	"config.from":           {"dir:here", "env:APP_,https://a.example/v1", "file:here"},
 	"secrets.from":          {"env:X_", "dir:/run/secrets:", "dir:a,"},
 	"secrets.key":           {"key", "/run/secrets.key", "a\nb"},
+	"net.allow":             {"localhost:5432", "public,*.a.example:443,10.0.0.0/8", "tcp://a.example"},
+	"net.listen":            {"127.0.0.1:80", "0.0.0.0,[::1]:80", "localhost:80"},
 	"grace":                 {"0s", "24h", "forever"},
 }
 

@@ -166,16 +166,30 @@ func (v list) set(s string) error {
 }
 
 // reachable is a value of patterns of the hosts that programs may reach.
-func reachable(to *[]string) value { return patterns{list{to}} }
+func reachable(to *[]string) value { return patterns{list{to}, waterbear.CheckReachable, false} }
 
-type patterns struct{ list }
+// connectable is one of those that their sockets may, which can be empty.
+func connectable(to *[]string) value { return patterns{list{to}, waterbear.CheckReachable, true} }
+
+// listenable is a value of patterns of where they may listen, which can be empty.
+func listenable(to *[]string) value { return patterns{list{to}, waterbear.CheckListenable, true} }
+
+type patterns struct {
+	list
+	check   func([]string) error
+	maybeNo bool // it can be empty
+}
 
 func (v patterns) set(s string) error {
 	all := []string{}
+	if s == "" && v.maybeNo {
+		*v.to = nil
+		return nil
+	}
 	for p := range strings.SplitSeq(s, ",") {
 		all = append(all, strings.TrimSpace(p))
 	}
-	if err := waterbear.CheckReachable(all); err != nil {
+	if err := v.check(all); err != nil {
 		return err
 	}
 	*v.to = all

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/waterbear-run/waterbear"
+	"github.com/waterbear-run/waterbear/api"
 )
 
 // runOptions are the flags of run.
@@ -24,6 +25,7 @@ type runOptions struct {
 	files           int
 	fresh, quiet    bool
 	stats           string
+	net             api.Net
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -83,6 +85,8 @@ ours. A program may use the same codes: ours come with a "waterbear:" line,
 	f.Var(&o.memory, "memory", fmt.Sprintf("limit of its memory, such as 64MiB (default %s)", bytesText(waterbear.DefaultMemory)))
 	f.Var(&o.storage, "storage", fmt.Sprintf("limit of its files together (default %s)", bytesText(waterbear.DefaultStorage)))
 	f.IntVar(&o.files, "files", 0, fmt.Sprintf("limit of its open files, a `NUMBER` (default %d)", waterbear.DefaultFiles))
+	f.StringSliceVar(&o.net.Allow, "net-allow", nil, "let its sockets connect and send to `HOSTS` such as db.local:5432")
+	f.StringSliceVar(&o.net.Listen, "net-listen", nil, "let its sockets listen at `ADDRESSES` such as 127.0.0.1:8080")
 	f.BoolVar(&o.fresh, "fresh", false, "forget a worker of that name and start over")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing of our own unless something fails")
 	f.StringVar(&o.stats, "stats", "", "write the figures of this run to `FILE` as JSON lines")
@@ -177,6 +181,13 @@ func (a *app) programOf(cmd *cobra.Command, o *runOptions, args []string) (water
 	c.Memory, c.Storage, c.Files = uint64(o.memory), uint64(o.storage), o.files
 	if o.files < 0 || cmd.Flags().Changed("files") && o.files == 0 {
 		return c, misuse(cmd, "--files %d is no limit", o.files)
+	}
+	c.Net = o.net
+	if err := waterbear.CheckReachable(o.net.Allow); err != nil {
+		return c, misuse(cmd, "--net-allow %s", err)
+	}
+	if err := waterbear.CheckListenable(o.net.Listen); err != nil {
+		return c, misuse(cmd, "--net-listen %s", err)
 	}
 	env, err := a.settingsOf(cmd, o.env)
 	if err != nil {

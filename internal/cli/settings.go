@@ -24,6 +24,7 @@ type settingsValues struct {
 	imageSize                           byteSize
 	imageAge                            time.Duration
 	allow, inDoubtRules                 []string
+	netAllow, netListen                 []string
 	keys, inDoubt                       string
 	maxResponse, maxRequest             byteSize
 	oplog, results, logs                keepFlag
@@ -50,6 +51,8 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
 	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
+	f.StringSliceVar(&s.netAllow, "net-allow", nil, "where sockets may connect and send to, `HOSTS` such as db.local:5432")
+	f.StringSliceVar(&s.netListen, "net-listen", nil, "where sockets may listen, `ADDRESSES` such as 127.0.0.1:8080")
 	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
 	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key in doubt, `fail|retry|hold`")
 	f.StringSliceVar(&s.inDoubtRules, "http-in-doubt-rules", nil, "before that, by method and host, `RULES` such as POST a.com=hold")
@@ -135,6 +138,8 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"http-in-doubt-rules": func() { to.HTTP.InDoubtRules = s.inDoubtRules },
 		"http-max-response":   func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
 		"http-max-request":    func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
+		"net-allow":           func() { to.Net.Allow = s.netAllow },
+		"net-listen":          func() { to.Net.Listen = s.netListen },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
@@ -203,6 +208,10 @@ func linkSettings(links map[string]string) (all []namedText) {
 	return all
 }
 
+func netSettings(n api.Net) []namedText {
+	return []namedText{{"hosts", strings.Join(n.Allow, ", ")}, {"listens", strings.Join(n.Listen, ", ")}}
+}
+
 func retentionSettings(r api.Retention) []namedText {
 	return []namedText{{"oplog", keepText(r.Oplog)}, {"results", keepText(r.Results)}, {"logs", keepText(r.Logs)}}
 }
@@ -264,6 +273,7 @@ func addSettings(t *table, s api.Settings, fallback string) {
 	row("Retry", retrySettings(s.Retry))
 	row("Image", imageSettings(s.Images))
 	row("HTTP", httpSettings(s.HTTP))
+	row("Sockets", netSettings(s.Net))
 	row("Retention", retentionSettings(s.Retention))
 	row("Link", linkSettings(s.Links))
 }

@@ -72,6 +72,7 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 	t.addLines("Retry", settingsLines(retrySettings(w.Settings.Retry)))
 	t.addLines("Images", settingsLines(imageSettings(w.Settings.Images)))
 	t.addLines("HTTP", settingsLines(httpSettings(w.Settings.HTTP)))
+	t.addLines("Sockets", settingsLines(netSettings(w.Settings.Net)))
 	t.addLines("Retention", settingsLines(retentionSettings(w.Settings.Retention)))
 	if len(w.Settings.Links) > 0 {
 		t.addLines("Links", settingsLines(linkSettings(w.Settings.Links)))

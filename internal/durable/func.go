@@ -28,6 +28,9 @@ const (
 	// WriteRemote changes something outside: its intent is committed first, and
 	// without an outcome it is in doubt.
 	WriteRemote
+	// WriteQueued hands something over that leaves once the call is committed: one
+	// entry, as of ReadLocal. Whether it has left is not known: as on a network.
+	WriteQueued
 )
 
 // String names the effect.
@@ -41,6 +44,8 @@ func (e Effect) String() string {
 		return "ReadRemote"
 	case WriteRemote:
 		return "WriteRemote"
+	case WriteQueued:
+		return "WriteQueued"
 	}
 	return fmt.Sprintf("Effect(%d)", int(e))
 }

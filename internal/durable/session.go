@@ -205,7 +205,7 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 	}
 	request := f.Request.Append(s.scratch[:0], req)
 	s.scratch = request
-	if f.Effect == ReadLocal {
+	if f.Effect == ReadLocal || f.Effect == WriteQueued {
 		if entry != nil {
 			return replayCall(s, f, entry, request)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -79,7 +80,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 		p.entries = last
 	}
 	config := bodyConfig{
-		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, control: r, policy: r.policy,
+		program: program, create: &create, meter: r.meter, park: r.park, linger: r.pause, control: r, policy: r.policy, sockets: r.socketPolicy,
 		session: durable.Config{
 			Worker: r.worker, Writer: r.writer, Skip: skip, Unrecorded: a.ephemeral, Passed: p.pass,
 			Cursor: oplog.NewCursor(r.ws.Store.Logs(), r.worker, 2, p.entries),
@@ -266,6 +267,16 @@ func (r *resident) policy() exchange.Policy {
 	// What cannot be read, and was checked when it was set, permits nothing.
 	p.Reach, _ = reach.Parse(s.Allow)
 	p.Choices, _ = reach.ParseChoices(s.InDoubtRules, api.InDoubts()...)
+	return p
+}
+
+// socketPolicy is what the worker's sockets may do now.
+func (r *resident) socketPolicy() socket.Policy { return socketPolicy(r.settings().Net) }
+
+func socketPolicy(n api.Net) (p socket.Policy) {
+	// What cannot be read, and was checked when it was set, permits nothing.
+	p.Reach, _ = reach.Parse(n.Allow)
+	p.Listen, _ = reach.ParseLocal(n.Listen)
 	return p
 }
 

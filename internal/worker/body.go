@@ -22,6 +22,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -52,6 +53,7 @@ type body struct {
 	files  *filesystem.FS
 	events *await.Waiter
 	http   *exchange.Exchanges
+	net    *socket.Sockets
 	self   identity
 	own    platform.System
 	system system
@@ -92,6 +94,8 @@ type bodyConfig struct {
 	others promise.Others
 	// long waits for promises that the program has; nil as owner is.
 	long func(ctx context.Context, promises []string, d time.Duration) error
+	// sockets says what its sockets may do.
+	sockets func() socket.Policy
 	// fresh is mixed into the seed of ephemeral workers: no two of their
 	// instances are to draw the same numbers.
 	fresh oplog.Index
@@ -121,6 +125,7 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	b.http = exchange.New(exchange.Config{
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed, Pace: b.meter.pace,
 	})
+	b.net = socket.New(socket.Config{Session: b.session, Sched: rt.Sched, Events: b.events, Network: rt.Sockets, Policy: c.sockets})
 	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
 	b.promises = promise.New(promise.Config{
 		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
@@ -178,6 +183,9 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 	c.Events = b.events
 	if b.rt.HTTP != nil {
 		c.HTTP = b.http
+	}
+	if b.rt.Sockets != nil {
+		c.Sockets = b.net
 	}
 	b.system, err = newSystem(b.program.Component() != nil, c)
 	return err
@@ -258,14 +266,14 @@ func (b *body) Write(stream int, p []byte) error {
 func (b *body) waits(d time.Duration, sleep func() error) error {
 	b.meter.pause()
 	defer b.meter.proceed()
-	if d < maxLinger && (b.http.UnderWay() || b.answering()) {
-		return b.linger(d, sleep) // or the requests would be in doubt, or somebody wait for more
+	if d < maxLinger && (b.http.UnderWay() || b.net.UnderWay() || b.answering()) {
+		return b.linger(d, sleep) // or requests would be in doubt, connections lost, or somebody wait for more
 	}
 	return b.park(d, sleep)
 }
 
 // maxLinger is the wait for which a worker leaves memory in spite of requests
-// under way.
+// under way and sockets.
 const maxLinger = 10 * time.Minute
 
 // waitsForEvents is where the guest waits for what comes from outside.
@@ -433,6 +441,7 @@ func (b *body) rest(g *guest) error {
 func (b *body) abandon(why error) {
 	b.stop(why)
 	b.http.Close()
+	b.net.CloseAll()
 	b.discard()
 	if b.spare != nil {
 		_ = b.spare.close()
@@ -444,6 +453,7 @@ func (b *body) abandon(why error) {
 func (b *body) close() {
 	b.stop(errDropped)
 	b.http.Close()
+	b.net.CloseAll()
 	b.owns.close()
 	b.discard()
 	if b.spare == nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
@@ -273,7 +274,7 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	session := durable.NewSession(ctx, durable.Config{
 		Worker: s.Worker, Cursor: oplog.NewCursor(rt.Store.Logs(), s.Worker, 2, s.Last),
 	})
-	p, err := rt.build(ctx, compiled, &s.Create, session, nil)
+	p, err := rt.build(ctx, compiled, &s.Create, session, nil, api.Net{})
 	if err != nil {
 		return nil, err
 	}

@@ -289,6 +289,12 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	if len(s.Links) == 0 {
 		s.Links = otherwise.Links
 	}
+	if len(s.Net.Allow) == 0 {
+		s.Net.Allow = otherwise.Net.Allow
+	}
+	if len(s.Net.Listen) == 0 {
+		s.Net.Listen = otherwise.Net.Listen
+	}
 	k, q := &s.Retention, &otherwise.Retention
 	k.Oplog, k.Results, k.Logs = cmp.Or(k.Oplog, q.Oplog), cmp.Or(k.Results, q.Results), cmp.Or(k.Logs, q.Logs)
 	return s

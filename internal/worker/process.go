@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
+	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
 	"github.com/waterbear-run/waterbear/internal/host/wasip2"
@@ -31,11 +34,12 @@ type process struct {
 	mounts  []mounted // by their number in the Create entry
 	memory  uint64    // its limit, in bytes
 	blobs   storage.Blobs
+	net     *socket.Sockets
 	over    bool // the program does nothing more: only its files are looked at
 }
 
 // build makes an instance whose every observation goes through session.
-func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input) (*process, error) {
+func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input, net api.Net) (*process, error) {
 	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
 	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{
 		Session: session, Context: self, Promises: promise.New(promise.Config{Session: session}),
@@ -58,10 +62,20 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 	if err != nil {
 		return nil, err
 	}
-	p.system, err = newSystem(program.Component != nil, wasi.Config{
+	config := wasi.Config{
 		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens, Values: p.own.Config,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
+	}
+	events := await.New(await.Config{Session: session, Sched: rt.Sched, Clock: clocks, Input: stdio.Input()})
+	config.Events = events
+	p.net = socket.New(socket.Config{
+		Session: session, Sched: rt.Sched, Events: events, Network: rt.Sockets,
+		Policy: func() socket.Policy { return socketPolicy(net) },
 	})
+	if rt.Sockets != nil {
+		config.Sockets = p.net
+	}
+	p.system, err = newSystem(program.Component != nil, config)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +120,7 @@ func (p *process) WASIP2() *wasip2.System { return p.system.preview2 }
 func (p *process) Platform() *platform.System { return &p.own }
 
 func (p *process) close() {
+	p.net.CloseAll()
 	if p.guest != (guest{}) {
 		_ = p.guest.close() // refused only during a call, which is over
 	}

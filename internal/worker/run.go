@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
@@ -29,6 +30,9 @@ type Launch struct {
 	Memory  uint64
 	Storage uint64
 	Files   uint64
+
+	// Net says what the program's sockets may do.
+	Net api.Net
 
 	Input ambient.Input
 	// Show is where output becomes visible, from the entry behind Shown on.
@@ -260,7 +264,7 @@ func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, out
 }
 
 func (r *run) build(ctx context.Context, create *oplog.Create) (*process, error) {
-	p, err := r.rt.build(ctx, r.program, create, r.session, r.input)
+	p, err := r.rt.build(ctx, r.program, create, r.session, r.input, r.launch.Net)
 	if err == nil {
 		p.own.Control = r
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -33,6 +34,7 @@ type Runtime struct {
 	HTTP        exchange.Client    // nil: programs cannot send requests
 	Buckets     *keyvalue.Store    // nil: there are none
 	Config      *config.Sources    // configuration and secrets; nil: there are none
+	Sockets     socket.Network     // nil: programs have no sockets
 	Entropy     func([]byte) error // for the seeds of new workers
 	// Progress hears of work that somebody waits for: a stage, and 0 to 1.
 	Progress func(stage string, done float64)

@@ -24,13 +24,22 @@ type Source uint8
 
 // The sources of events.
 const (
-	HTTP Source = iota + 1
-	Socket
+	HTTP       Source = iota + 1
+	Connection        // is made, or cannot be
 	Promise
 	Upload
+	Listener // has a connection
+	Incoming // bytes of a connection
+	Outgoing // room on a connection
+	Datagram
+	Lookup // of a name
 )
 
-var sourceNames = map[Source]string{HTTP: "HTTP request", Socket: "socket", Promise: "promise", Upload: "body of an HTTP request"}
+var sourceNames = map[Source]string{
+	HTTP: "HTTP request", Connection: "connection", Promise: "promise", Upload: "body of an HTTP request",
+	Listener: "connections at socket", Incoming: "bytes from socket", Outgoing: "room on socket", Datagram: "datagrams at socket",
+	Lookup: "lookup",
+}
 
 // Event is something that may come.
 type Event struct {

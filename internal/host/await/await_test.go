@@ -104,7 +104,7 @@ func TestAWaitEndsByWhateverComesFirst(t *testing.T) {
 			events := func(come *bool) []Event {
 				return []Event{
 					{Source: HTTP, ID: 7, Come: func() bool { return false }},
-					{Source: Socket, ID: 8, Past: 3, Come: func() bool { return *come }},
+					{Source: Incoming, ID: 8, Past: 3, Come: func() bool { return *come }},
 				}
 			}
 			var got Readiness
@@ -174,7 +174,7 @@ func TestInputThatFailsEndsTheWait(t *testing.T) {
 func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		same(t, wait.Request, waiting{rapid.Uint64().Draw(t, "deadline"), rapid.Bool().Draw(t, "stdin"), []Event{
-			{Source: HTTP, ID: rapid.Uint64().Draw(t, "id"), Past: 2}, {Source: Socket, ID: 3, Past: rapid.Uint64().Draw(t, "past")},
+			{Source: HTTP, ID: rapid.Uint64().Draw(t, "id"), Past: 2}, {Source: Incoming, ID: 3, Past: rapid.Uint64().Draw(t, "past")},
 		}})
 		same(t, wait.Response, Readiness{rapid.Uint64().Draw(t, "now"), rapid.Bool().Draw(t, "input"), rapid.SliceOfN(rapid.Bool(), 1, 3).Draw(t, "come")})
 	})

@@ -60,7 +60,24 @@ func Parse(patterns []string) (Rules, error) {
 	return r, nil
 }
 
+// ParseLocal reads patterns of a machine's own addresses: an address or a range of
+// them, and behind that perhaps a colon and a port.
+func ParseLocal(patterns []string) (Rules, error) {
+	r, err := Parse(patterns)
+	for i, one := range r.list {
+		if !one.prefix.IsValid() && err == nil {
+			err = fmt.Errorf("%q: %w", patterns[i], errLocal)
+		}
+	}
+	if err != nil {
+		return Rules{}, err
+	}
+	return r, nil
+}
+
 var (
+	errLocal = errors.New("it is no address of a machine: write one such as 127.0.0.1, 0.0.0.0:8080 or [::1]:8080, or a range")
+
 	errLong = fmt.Errorf("it has more than %d bytes", MaxPattern)
 	errPort = errors.New("what is behind the colon is no port")
 	errHost = errors.New("it is no host: write a name, *.NAME, an address, a range such as 10.0.0.0/8, or public")
@@ -157,6 +174,16 @@ func (r Rules) Consider(host string, port uint16) bool {
 	host = canonical(host)
 	return slices.ContainsFunc(r.list, func(one rule) bool { return one.speaksOf(host, port) })
 }
+
+// Mentions reports whether any rule speaks of a name, whatever the port: whether
+// looking it up can be of use.
+func (r Rules) Mentions(host string) bool {
+	host = canonical(host)
+	return slices.ContainsFunc(r.list, func(one rule) bool { return one.speaksOf(host, one.port) })
+}
+
+// None reports whether nothing can be reached.
+func (r Rules) None() bool { return len(r.list) == 0 }
 
 // canonical is how names are compared.
 func canonical(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }

@@ -89,3 +89,30 @@ func TestWhatIsNoPatternIsRefused(t *testing.T) {
 		t.Error("any number of patterns is taken")
 	}
 }
+
+func TestPatternsOfAMachinesOwnAddresses(t *testing.T) {
+	r, err := ParseLocal([]string{"127.0.0.1:80", "[::1]", "10.0.0.0/8"})
+	if err != nil || !r.Permit("", netip.MustParseAddr("10.2.3.4"), 9) || r.Permit("", netip.MustParseAddr("127.0.0.1"), 81) {
+		t.Errorf("got %v, %v", r, err)
+	}
+	for _, p := range []string{"localhost", "*.local", Public, "", "10.0.0.0/99"} {
+		if r, err := ParseLocal([]string{"127.0.0.1", p}); err == nil || !r.None() {
+			t.Errorf("%q: got %v, %v", p, r, err)
+		}
+	}
+}
+
+func TestNamesThatNoRuleSpeaksOf(t *testing.T) {
+	r, err := Parse([]string{"db.local:5432", "*.example.com:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"db.local": true, "DB.local.": true, "a.example.com": true, "example.com": false, "other": false} {
+		if got := r.Mentions(name); got != want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+	if (Rules{}).Mentions("any") || !(Rules{}).None() {
+		t.Error("no rules speak of a name")
+	}
+}

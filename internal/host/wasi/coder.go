@@ -27,6 +27,15 @@ func (c *Coder) Reading() bool { return c.reading }
 // Bytes are what has been written.
 func (c *Coder) Bytes() []byte { return c.b }
 
+// More tells whether what may follow at the end does: as is says where it is
+// written, and if anything is left where it is read.
+func (c *Coder) More(is bool) bool {
+	if c.reading {
+		return len(c.b) > 0
+	}
+	return is
+}
+
 // Fail makes Close tell that what was read makes no sense.
 func (c *Coder) Fail() {
 	c.failed, c.b = true, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 )
 
 // Clocks are the program's time. An error is the host's and ends the call.
@@ -103,6 +104,7 @@ type Config struct {
 	Stdio     Stdio
 	Events    Events            // nil: there is neither HTTP nor anything else to wait for
 	HTTP      HTTP              // nil: requests are refused
+	Sockets   *socket.Sockets   // nil: sockets are refused; they need Events
 	Values    *config.Values    // configuration and secrets; nil: there are none
 	Buckets   *keyvalue.Buckets // nil: there are none
 	Terminal  [3]bool           // which of stdin, stdout and stderr look like a terminal

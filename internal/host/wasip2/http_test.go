@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -505,9 +506,9 @@ func TestCodesAreWhatTheyAreCalled(t *testing.T) {
 			t.Errorf("%d is %s, not %s", index, got, name)
 		}
 	}
-	for index, name := range map[int]string{netAccessDenied: "access-denied", netPermanentResolver: "permanent-resolver-failure"} {
-		if got := networkError.Fields[index].Name; got != name {
-			t.Errorf("%d is %s, not %s", index, got, name)
+	for code := socket.Unknown; code <= socket.LastCode; code++ {
+		if got := networkError.Fields[netCode(code).(wit.Case).Index].Name; got != code.String() {
+			t.Errorf("%s is seen as %s", code, got)
 		}
 	}
 }

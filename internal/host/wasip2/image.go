@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 )
 
@@ -25,6 +26,7 @@ func (s *System) AppendState(b []byte) []byte {
 		wasi.Uint(c, &e.parent, maxResources)
 		e.code(c)
 	}
+	codeFound(c, &s.found)
 	return c.Bytes()
 }
 
@@ -33,6 +35,16 @@ func codePreopens(c *wasi.Coder, list *[]wasi.Preopen) {
 		wasi.Text(c, &p.Name, filesystem.MaxPath)
 		wasi.Uint(c, &p.Dir, 1<<63-1)
 	})
+}
+
+func codeFound(c *wasi.Coder, list *[]found) {
+	if !c.More(len(*list) > 0) {
+		return
+	}
+	wasi.List(c, list, maxFound, func(f *found) { f.code(c) })
+	if len(*list) == 0 {
+		c.Fail()
+	}
 }
 
 // reopen makes the resources that AppendState has encoded.
@@ -63,6 +75,7 @@ func (s *System) reopen(b []byte) error {
 			break
 		}
 	}
+	codeFound(c, &s.found)
 	if err := c.Close(); err != nil {
 		return err
 	}
@@ -85,6 +98,10 @@ func (s *System) join(parents map[uint32]uint32) error {
 			fits = parent != nil && parent.kind() == kindIncomingBody
 		case *bodyOutput:
 			fits = parent != nil && parent.kind() == kindOutgoingBody
+		case *tcpInput, *tcpOutput:
+			fits = parent != nil && parent.kind() == kindTCP && parent.resource.(*tcp).state == tcpConnected
+		case *datagramsIn, *datagramsOut:
+			fits = parent != nil && parent.kind() == kindUDP && parent.resource.(*udp).state == udpBound
 		}
 		if !fits {
 			return fmt.Errorf("resource %d is no child of resource %d", number+1, parents[number])
@@ -181,6 +198,12 @@ func (s *System) put(number uint32, r resource) error {
 		}
 		s.files++
 	}
+	if isSocket(r) {
+		if code := s.mayOpen(); code != socket.OK {
+			return fmt.Errorf("resource %d: %s", number+1, code)
+		}
+		s.openSockets++
+	}
 	if h, is := r.(inodes); is {
 		if err := s.fs.Retain(h.inode()); err != nil {
 			return fmt.Errorf("resource %d: %w", number+1, err)
@@ -245,6 +268,20 @@ func newResource(k kind) resource {
 		return &outparam{}
 	case kindSent:
 		return &sent{}
+	case kindTCP:
+		return &tcp{}
+	case kindTCPInput:
+		return &tcpInput{}
+	case kindTCPOutput:
+		return &tcpOutput{}
+	case kindUDP:
+		return &udp{}
+	case kindDatagramsIn:
+		return &datagramsIn{}
+	case kindDatagramsOut:
+		return &datagramsOut{}
+	case kindResolving:
+		return &resolving{}
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package wasip2
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 	"github.com/waterbear-run/waterbear/wit/wittest"
@@ -353,7 +356,8 @@ func everything(t rapid.TB) *rig {
 
 func TestEveryKindOfResourceIsKept(t *testing.T) {
 	r := everything(t)
-	r.sys.http = &outside{}
+	r.sys.http, r.sys.net = &outside{}, socket.New(socket.Config{})
+	r.sockets()
 	request := r.request("PUT", "example.com", "/")
 	body := r.ok(requestBodyName, request)
 	r.ok(handleName, request, none)
@@ -377,10 +381,44 @@ func TestEveryKindOfResourceIsKept(t *testing.T) {
 	if newResource(0) != nil || newResource(lastKind+1) != nil {
 		t.Error("there are resources of kinds that are not there")
 	}
-	other := r.reopened(wasi.Config{MaxFiles: 20, HTTP: &outside{}})
+	other := r.reopened(wasi.Config{MaxFiles: 20, HTTP: &outside{}, Sockets: r.sys.net})
+	r.equal(other.sys.AppendState(nil), r.sys.AppendState(nil))
 	must(t, other.sys.Close())
 	other.empty()
 	r.equal(other.sys.AppendState(nil), []byte{1, 0, 0})
+}
+
+// sockets adds one of each resource of a socket, and what a lookup has found.
+func (r *rig) sockets() {
+	address := netip.MustParseAddrPort("[fe80::1%3]:80")
+	add := func(res resource, parent wit.Value) wit.Value {
+		rep, err := r.sys.add(res, parent.(uint32))
+		must(r.t, err)
+		if isSocket(res) {
+			r.sys.openSockets++
+		}
+		return rep
+	}
+	none := wit.Value(uint32(0))
+	options := newSocketOptions()
+	listener := &tcp{
+		family: familyIPv6, state: tcpListening, local: address, backlog: 5, ready: true, keep: true,
+		idle: minProbe, interval: maxProbe, count: 3, options: options,
+	}
+	add(listener, none)
+	connection := *listener
+	connection.state, connection.remote, connection.shut = tcpConnected, address, [2]bool{true, false}
+	c := add(&connection, none)
+	add(&tcpInput{offset: 1 << 40, ready: true}, c)
+	add(&tcpOutput{offset: 7, credit: 8, outputState: outputState{permit: 8}}, c)
+	add(&tcp{state: tcpConnecting, remote: netip.MustParseAddrPort("1.2.3.4:5"), connecting: 99, options: options}, none)
+	u := add(&udp{state: udpBound, local: address, remote: address, source: address, options: options}, none)
+	add(&datagramsIn{remote: address, ready: true}, u)
+	add(&datagramsOut{permit: 3}, u)
+	ip := netip.MustParseAddr("10.0.0.7")
+	add(&resolving{name: "db.local", call: 12, answered: true, rest: []netip.Addr{ip}}, none)
+	add(&streamError{net: socket.ConnectionReset}, none)
+	r.sys.remember("DB.local", []netip.Addr{ip})
 }
 
 // The golden state is never edited: what was written once stays readable, and a
@@ -395,6 +433,29 @@ func TestStateHasTheFormatThatIsSpecified(t *testing.T) {
 	s, err := New(wasi.Config{FS: r.fs.Clone(), MaxFiles: 20, Open: golden})
 	must(t, err)
 	r.equal(s.resources.Len(), r.sys.resources.Len())
+}
+
+// Sockets have a golden state of their own.
+func TestStateOfSocketsHasTheFormatThatIsSpecified(t *testing.T) {
+	r := newRig(t, wasi.Config{Sockets: socket.New(socket.Config{})})
+	r.sockets()
+	golden, err := os.ReadFile("testdata/state-sockets-1.golden")
+	must(t, err)
+	state := r.sys.AppendState(nil)
+	if string(state) != string(golden) {
+		t.Errorf("got state\n%x\nwant\n%x", state, golden)
+	}
+	s, err := New(wasi.Config{FS: r.fs.Clone(), Sockets: r.sys.net, Open: golden})
+	must(t, err)
+	r.equal(s.AppendState(nil), golden)
+	for n := range state {
+		if _, err := New(wasi.Config{FS: r.fs.Clone(), Sockets: r.sys.net, Open: state[:n]}); err == nil && n != bytes.LastIndex(state, []byte("\x01\x08db.local")) {
+			t.Errorf("%d of %d bytes were taken", n, len(state))
+		}
+	}
+	if _, err := New(wasi.Config{FS: r.fs.Clone(), Open: golden}); err == nil || !strings.Contains(err.Error(), "access-denied") {
+		t.Errorf("without sockets: got %v", err)
+	}
 }
 
 func TestDamagedStateIsRefused(t *testing.T) {
@@ -435,6 +496,10 @@ func TestDamagedStateIsRefused(t *testing.T) {
 	refused("no child", r.fs, 20, encode(&bodyInput{}, 0))
 	refused("no child", r.fs, 20, encode(&bodyInput{}, 2, &pollable{}, 0))
 	refused("no child", r.fs, 20, encode(&bodyOutput{}, 2, &incomingBody{}, 0))
+	refused("no child", r.fs, 20, encode(&tcpInput{}, 2, &pollable{}, 0))
+	refused("no child", r.fs, 20, encode(&tcpOutput{}, 0))
+	refused("no child", r.fs, 20, encode(&datagramsIn{}, 2, &pollable{}, 0))
+	refused("no child", r.fs, 20, encode(&datagramsOut{}, 0))
 	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 2}}, 0, &pollable{}, 0))
 	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 9}}, 0))
 	refused("no body of its own", r.fs, 20, encode(&outgoingResponse{outgoing: outgoing{body: 2}}, 0, &outgoingBody{handled: true}, 0))
@@ -450,16 +515,19 @@ func TestDamagedStateIsRefused(t *testing.T) {
 func FuzzState(f *testing.F) {
 	r := everything(f)
 	f.Add(r.sys.AppendState(nil))
+	r.sys.net = socket.New(socket.Config{})
+	r.sockets()
+	f.Add(r.sys.AppendState(nil))
 	f.Add([]byte{1, 0, 0})
 	f.Fuzz(func(t *testing.T, state []byte) {
 		w := &world{now: 100}
 		files := r.fs.Clone()
-		s, err := New(wasi.Config{FS: files, Clocks: w, Random: w, Stdio: w, Open: append([]byte{}, state...)})
+		s, err := New(wasi.Config{FS: files, Clocks: w, Random: w, Stdio: w, Sockets: r.sys.net, Open: append([]byte{}, state...)})
 		if err != nil {
 			return
 		}
 		first := s.AppendState(nil)
-		again, err := New(wasi.Config{FS: files, Open: first})
+		again, err := New(wasi.Config{FS: files, Sockets: r.sys.net, Open: first})
 		must(t, err)
 		if string(again.AppendState(nil)) != string(first) {
 			t.Fatal("the state of a state is another")
@@ -476,6 +544,9 @@ func FuzzState(f *testing.F) {
 			if s.resources.Len() == before {
 				return // children of each other, which only a damaged image has
 			}
+		}
+		if s.openSockets != 0 {
+			t.Fatalf("%d sockets are open", s.openSockets)
 		}
 		if s.held != 0 || s.files != 0 {
 			t.Fatalf("%d bytes are held and %d files are open", s.held, s.files)

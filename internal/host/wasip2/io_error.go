@@ -2,6 +2,7 @@ package wasip2
 
 import (
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -23,19 +24,28 @@ func ioError() interfaceOf {
 type streamError struct {
 	file filesystem.Error
 	http *httpError
+	net  socket.Code // of a socket's stream
 }
 
 func (*streamError) kind() kind { return kindError }
 
 func (e *streamError) code(c *wasi.Coder) {
 	wasi.Text(c, &e.file, maxErrorText)
-	isHTTP := e.http != nil
-	c.Bool(&isHTTP)
-	if isHTTP {
+	var of uint8 // the file system, HTTP or a socket
+	switch {
+	case e.http != nil:
+		of = 1
+	case e.net != socket.OK:
+		of = 2
+	}
+	switch wasi.Uint(c, &of, 2); of {
+	case 1:
 		if c.Reading() {
 			e.http = new(httpError)
 		}
 		e.http.code(c)
+	case 2:
+		wasi.Uint(c, &e.net, socket.LastCode)
 	}
 }
 
@@ -43,8 +53,11 @@ func (e *streamError) code(c *wasi.Coder) {
 const maxErrorText = 64
 
 func errorText(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
-	if e.http != nil {
+	switch {
+	case e.http != nil:
 		return e.http.Error(), nil
+	case e.net != socket.OK:
+		return e.net.String(), nil
 	}
 	return e.file.Error(), nil
 }

@@ -79,6 +79,26 @@ func (s *System) waitsFor(p *pollable) waitable {
 		if t := s.sentWith(r.parent); t != nil && !r.closed && !t.roomy && s.full(t) {
 			return room{t}
 		}
+	case *tcp:
+		if r.waits() {
+			return tcpWait{r, uint64(p.parent)}
+		}
+	case *tcpInput:
+		if !r.ready && !r.ended(s) {
+			return r
+		}
+	case *tcpOutput:
+		if r.credit == 0 && !r.ready && !r.isShut(s) {
+			return r
+		}
+	case *datagramsIn:
+		if !r.ready {
+			return r
+		}
+	case *resolving:
+		if !r.answered && !r.ready {
+			return resolveWait{r, uint64(p.parent)}
+		}
 	}
 	return nil
 }
@@ -180,6 +200,15 @@ func (s *System) look(w waitable) (bool, error) {
 		w.come()
 	}
 	return err == nil && r.Come[0], err
+}
+
+// waitFor waits until what is waited for is there.
+func (s *System) waitFor(w waitable) error {
+	_, err := s.events.Wait(await.Forever, false, []await.Event{w.event(s)})
+	if err == nil {
+		w.come()
+	}
+	return err
 }
 
 // pollableReady only looks, and reads a clock only if the answer depends on it.

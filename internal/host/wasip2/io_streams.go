@@ -86,6 +86,9 @@ type output interface {
 	state() *outputState
 }
 
+// shutter is an output-stream that something else than a failure of it may close.
+type shutter interface{ isShut(s *System) bool }
+
 // outputState is what all output streams have.
 type outputState struct {
 	permit uint64 // bytes that may be written before the next check-write
@@ -103,12 +106,16 @@ func (o *outputState) code(c *wasi.Coder) {
 // the end of the stream, or a failure that it is to see, or the host's.
 func (s *System) ending(v wit.Value, err error) (wit.Value, error) {
 	e := &streamError{}
+	var broken *netError
 	switch {
 	case err == nil:
 		return ok(v), nil
 	case errors.Is(err, errClosed):
 		return failed(label(streamClosed)), nil
-	case errors.As(err, &e.file), errors.As(err, &e.http):
+	case errors.As(err, &e.file), errors.As(err, &e.http), errors.As(err, &broken):
+		if broken != nil {
+			e.net = broken.code
+		}
 		rep, err := s.add(e, 0)
 		return failed(wit.Case{Index: streamFailed, Payload: rep}), err
 	}
@@ -143,7 +150,7 @@ func (s *System) read(in input, limit uint64, block bool) ([]byte, error) {
 // check permits the next write.
 func (s *System) check(o output) (uint64, error) {
 	st := o.state()
-	if st.closed {
+	if s.isClosed(o) {
 		return 0, errClosed
 	}
 	n, err := s.space(o, false)
@@ -162,6 +169,12 @@ func (s *System) space(o output, block bool) (int, error) {
 	return min(room, maxTransfer), err
 }
 
+// isClosed tells whether nothing can be written any more.
+func (s *System) isClosed(o output) bool {
+	r, is := o.(shutter)
+	return o.state().closed || is && r.isShut(s)
+}
+
 // spend uses what check has permitted.
 func (s *System) spend(o output, n uint64) error {
 	st := o.state()
@@ -175,7 +188,7 @@ func (s *System) spend(o output, n uint64) error {
 // write writes what was permitted, and closes a stream that fails.
 func (s *System) write(o output, p []byte) error {
 	st := o.state()
-	if st.closed {
+	if s.isClosed(o) {
 		return errClosed
 	}
 	err := o.write(s, p)
@@ -206,7 +219,7 @@ func (s *System) blockingWrite(o output, n uint64, p func() []byte) (wit.Value, 
 	if n > maxBlockingWrite {
 		return nil, trap("%d bytes are written to a stream at once with a flush, and %d can be", n, maxBlockingWrite)
 	}
-	if !o.state().closed {
+	if !s.isClosed(o) {
 		if _, err := s.space(o, true); err != nil {
 			return s.ending(nil, err)
 		}
@@ -216,7 +229,7 @@ func (s *System) blockingWrite(o output, n uint64, p func() []byte) (wit.Value, 
 
 // flush has nothing to do: what is written is where it belongs.
 func flush(s *System, o output, _ []wit.Value) (wit.Value, error) {
-	if o.state().closed {
+	if s.isClosed(o) {
 		return s.ending(nil, errClosed)
 	}
 	return ok(nil), nil

@@ -2,9 +2,12 @@ package wasip2
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -102,7 +105,98 @@ func TestSocketsAreRefused(t *testing.T) {
 	r.fails("permanent-resolver-failure", "wasi:sockets/ip-name-lookup#resolve-addresses", network, "localhost")
 	r.drop(network)
 	r.empty()
-	if _, err := noSocket(r.sys, nil); err == nil {
-		t.Error("a socket that is not there does something")
+}
+
+// TestSocketsOfAProgramAreBounded makes as many as there can be, of every kind.
+func TestSocketsOfAProgramAreBounded(t *testing.T) {
+	r := newRig(t, wasi.Config{Sockets: socket.New(socket.Config{})})
+	const createTCP, createUDP = "wasi:sockets/tcp-create-socket#create-tcp-socket", "wasi:sockets/udp-create-socket#create-udp-socket"
+	const lookup = "wasi:sockets/ip-name-lookup#resolve-addresses"
+	network := r.call("wasi:sockets/instance-network#instance-network")
+	first := r.ok(createTCP, label(0))
+	r.ok(createUDP, label(1))
+	for range maxSockets - 3 {
+		r.ok(lookup, network, "127.0.0.1")
+	}
+	r.ok(createTCP, label(1))
+	r.fails("new-socket-limit", createTCP, label(0))
+	r.fails("new-socket-limit", createUDP, label(0))
+	r.fails("new-socket-limit", lookup, network, "::1")
+	r.drop(first)
+	r.ok(createUDP, label(0))
+	r.fails("new-socket-limit", createTCP, label(0))
+}
+
+// TestAddressesThatAreNoneAreRefused passes all that no socket can have.
+func TestAddressesThatAreNoneAreRefused(t *testing.T) {
+	v4 := func(port uint16, a ...wit.Value) wit.Value {
+		return wit.Case{Index: 0, Payload: []wit.Value{port, a}}
+	}
+	v6 := func(port uint16, a ...wit.Value) wit.Value {
+		return wit.Case{Index: 1, Payload: []wit.Value{port, uint32(9), a, uint32(0)}}
+	}
+	b := func(n uint8) wit.Value { return n }
+	w := func(n uint16) wit.Value { return n }
+	for _, c := range []struct {
+		family     family
+		value      wit.Value
+		bind, peer socket.Code
+	}{
+		{familyIPv4, v4(80, b(127), b(0), b(0), b(1)), socket.OK, socket.OK},
+		{familyIPv4, v4(0, b(127), b(0), b(0), b(1)), socket.OK, socket.InvalidArgument},
+		{familyIPv4, v4(80, b(0), b(0), b(0), b(0)), socket.OK, socket.InvalidArgument},
+		{familyIPv4, v4(80, b(255), b(255), b(255), b(255)), socket.InvalidArgument, socket.InvalidArgument},
+		{familyIPv4, v4(80, b(224), b(0), b(0), b(1)), socket.InvalidArgument, socket.InvalidArgument},
+		{familyIPv6, v4(80, b(127), b(0), b(0), b(1)), socket.InvalidArgument, socket.InvalidArgument},
+		{familyIPv6, v6(80, w(0), w(0), w(0), w(0), w(0), w(0), w(0), w(1)), socket.OK, socket.OK},
+		{familyIPv6, v6(80, w(0), w(0), w(0), w(0), w(0), w(0), w(0), w(0)), socket.OK, socket.InvalidArgument},
+		{familyIPv6, v6(80, w(0), w(0), w(0), w(0), w(0), w(0xffff), w(0x7f00), w(1)), socket.InvalidArgument, socket.InvalidArgument},
+		{familyIPv6, v6(80, w(0xff02), w(0), w(0), w(0), w(0), w(0), w(0), w(1)), socket.InvalidArgument, socket.InvalidArgument},
+		{familyIPv4, v6(80, w(0), w(0), w(0), w(0), w(0), w(0), w(0), w(1)), socket.InvalidArgument, socket.InvalidArgument},
+	} {
+		a, bind := c.family.address(c.value, false)
+		_, peer := c.family.address(c.value, true)
+		if bind != c.bind || peer != c.peer {
+			t.Errorf("%v: to bind %v, want %v; as a peer %v, want %v", a, bind, c.bind, peer, c.peer)
+		}
+		if bind == socket.OK {
+			if again, code := c.family.address(addressValue(a), false); again != a || code != socket.OK {
+				t.Errorf("%v is told as %v", a, again)
+			}
+		}
+	}
+}
+
+func TestNamesThatAreNoneAreNotLookedUp(t *testing.T) {
+	r := newRig(t, wasi.Config{Sockets: socket.New(socket.Config{})}) // which could not
+	network := r.call("wasi:sockets/instance-network#instance-network")
+	for _, name := range []string{"", " ", "a b", "a..b", "http://a", "127.0.0.1:80", "[::1]:80", "[127.0.0.1]", "a\nb", "é.example", strings.Repeat("a", 64), strings.Repeat("a.", 200)} {
+		r.fails("invalid-argument", "wasi:sockets/ip-name-lookup#resolve-addresses", network, name)
+	}
+	const next = "[method]resolve-address-stream.resolve-next-address"
+	s := r.ok("wasi:sockets/ip-name-lookup#resolve-addresses", network, "[::1]")
+	if got := r.ok(next, s); fmt.Sprint(got) != fmt.Sprint(some(ipValue(netip.IPv6Loopback()))) {
+		t.Errorf("got %v", got)
+	}
+	r.equal(r.ok(next, s), none)
+	r.drop(s, network)
+	r.empty()
+}
+
+func TestWhatLookupsHaveFoundIsBounded(t *testing.T) {
+	s := &System{}
+	for i := range 3 * maxFound {
+		s.remember("A.example", []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+	}
+	last := netip.AddrFrom4([4]byte{10, 0, 2, 255})
+	s.remember("b.example", []netip.Addr{last})
+	if len(s.found) != maxFound {
+		t.Errorf("%d are remembered", len(s.found))
+	}
+	if got := fmt.Sprint(s.namesOf(last)); got != "[a.example b.example]" {
+		t.Errorf("%v is %s", last, got)
+	}
+	if got := s.namesOf(netip.AddrFrom4([4]byte{10, 0, 0, 0})); got != nil {
+		t.Errorf("the oldest is %v", got)
 	}
 }

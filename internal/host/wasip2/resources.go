@@ -87,6 +87,13 @@ const (
 	kindResponseOutparam
 	_ // what was set for a response-outparam
 	kindSent
+	kindTCP
+	kindTCPInput
+	kindTCPOutput
+	kindUDP
+	kindDatagramsIn
+	kindDatagramsOut
+	kindResolving
 )
 
 // Those of drafts.
@@ -208,6 +215,10 @@ func (s *System) release(rep uint32) error {
 	if r.kind() == kindDescriptor {
 		s.files--
 	}
+	if isSocket(r) {
+		s.openSockets--
+		s.net.Close(uint64(rep))
+	}
 	if h, ok := r.(inodes); ok {
 		return s.fs.Release(h.inode())
 	}
@@ -224,6 +235,9 @@ func (s *System) Close() error {
 		}
 	}
 	clear(s.sent)
+	if s.net != nil {
+		s.net.CloseAll()
+	}
 	for n, e := range s.resources.All() {
 		if h, ok := e.resource.(inodes); ok {
 			errs = append(errs, s.fs.Release(h.inode()))
@@ -233,6 +247,6 @@ func (s *System) Close() error {
 	for _, p := range s.preopens {
 		errs = append(errs, s.fs.Release(p.Dir))
 	}
-	s.preopens, s.serving, s.held, s.files = nil, nil, 0, 0
+	s.preopens, s.serving, s.held, s.files, s.openSockets, s.found = nil, nil, 0, 0, 0, nil
 	return errors.Join(errs...)
 }

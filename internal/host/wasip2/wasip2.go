@@ -9,9 +9,6 @@
 // Clocks and Stdio answer, which their implementation records. Sizes, counts,
 // paths and texts are the program's and may be anything: the answer is an error
 // of the WIT, or a trap, and the host never allocates more than a named bound.
-//
-// There are no sockets yet: the interfaces are there, what needs no network works,
-// and the rest is refused as the WIT says.
 package wasip2
 
 import (
@@ -25,6 +22,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
+	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 	"github.com/waterbear-run/waterbear/wit"
@@ -44,6 +42,7 @@ type System struct {
 	http    wasi.HTTP      // nil: requests are refused
 	config  *config.Values // nil: there are none
 	buckets *keyvalue.Buckets
+	net     *socket.Sockets // nil: sockets are refused
 
 	args, env, initial wit.Value // as the program gets them
 	terminal           [3]bool
@@ -55,6 +54,9 @@ type System struct {
 	held      int               // bytes that resources hold, of maxHeld
 	files     int               // open descriptors, of maxFiles
 	maxFiles  int
+
+	openSockets int     // of maxSockets
+	found       []found // addresses that the program has looked up, of maxFound
 }
 
 // Holder is what an instance's State must be for this package's functions.
@@ -67,7 +69,7 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, config: c.Values, buckets: c.Buckets, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, net: c.Sockets, config: c.Values, buckets: c.Buckets, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
 	if s.buckets == nil {
 		s.buckets = &keyvalue.Buckets{}
 	}
