@@ -38,6 +38,7 @@ type Node struct {
 	store   storage.Store
 	runtime worker.Runtime
 	sockets *live.Sockets
+	http    *live.HTTP // nil before a program is needed
 
 	platform *Platform // nil if the options do not ask for it
 
@@ -128,6 +129,8 @@ func (n *Node) engine(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
+	n.http = live.NewHTTP(n.sched)
+	n.runtime.HTTP = n.http
 	n.runtime.Engine, n.runtime.Hosts, n.runtime.Interfaces = engine, hosts, append(wasip2.Interfaces(), platform.Interfaces()...)
 	return nil
 }
@@ -140,6 +143,9 @@ func (n *Node) Close() error {
 			n.closed = n.platform.close()
 		}
 		n.sockets.Close() // what was sent may still be waiting for its commit
+		if n.http != nil {
+			n.http.Close()
+		}
 		if n.runtime.Committer != nil {
 			n.closed = errors.Join(n.closed, n.runtime.Committer.Close())
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/gateway"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
-	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/ledger"
@@ -96,7 +95,11 @@ func DefaultSettings() api.Settings {
 		},
 		Images:    api.Images{Size: worker.DefaultImageSize, Age: api.Duration(10 * time.Minute)},
 		Retention: api.Retention{Oplog: api.KeepEverything(), Results: api.KeepEverything(), Logs: api.KeepEverything()},
-		HTTP:      api.HTTP{Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20, MaxRequest: 64 << 20},
+		HTTP: api.HTTP{
+			Allow: []string{"public"}, Keys: api.KeysAuto, InDoubt: api.InDoubtFail, MaxResponse: 64 << 20, MaxRequest: 64 << 20, Proxy: api.ProxyOff, Trust: api.TrustSystem, Retries: api.HTTPRetries{
+				Attempts: 1, Initial: api.Duration(200 * time.Millisecond), Max: api.Duration(time.Minute),
+			},
+		},
 	}
 }
 
@@ -121,6 +124,13 @@ func CheckListenable(patterns []string) error {
 	return err
 }
 
+// CheckProxy says why a text is no proxy that a server can be configured with, as
+// api.HTTP.Proxy is, or nil.
+func CheckProxy(text string) error { return catalog.CheckProxy(text) }
+
+// CheckRoots says why a text is no certificates, as api.HTTP.Roots is, or nil.
+func CheckRoots(text string) error { return catalog.CheckRoots(text) }
+
 // Platform is the part of a node that looks after deployed components and their
 // workers. Its methods may be called by any number of goroutines. Errors are an
 // *api.Problem where the caller is at fault or can do something.
@@ -133,7 +143,6 @@ type Platform struct {
 	hooks   *access.Hooks
 	workers *worker.Workers
 	ledgers *ledger.Ledgers
-	http    *live.HTTP
 	routes  *routes.Store
 	gateway *gateway.Gateway
 	buckets *keyvalue.Store
@@ -160,8 +169,6 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	}
 	p.buckets = keyvalue.NewStore(n.store.Cells(), n.sched.Now)
 	n.runtime.Buckets = p.buckets
-	p.http = live.NewHTTP(n.sched)
-	n.runtime.HTTP = p.http
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: n.runtime.Hosts,
 		Interfaces: n.runtime.Interfaces,
@@ -266,7 +273,6 @@ func (p *Platform) close() error {
 	p.workers.Close(grace)
 	cancel(errClosed)
 	timer.Wait()
-	p.http.Close()
 	p.agenda.Close()
 	return p.catalog.Close()
 }

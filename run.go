@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/host/live"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -34,6 +36,9 @@ var ErrProgram = worker.ErrProgram
 func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 	if n.options.ReadOnly {
 		return Exit{}, errReadOnly
+	}
+	if err := catalog.CheckSettings("command", api.Settings{HTTP: c.HTTP}); err != nil {
+		return Exit{}, err
 	}
 	w, err := workerID(c.Name)
 	if err != nil {
@@ -66,6 +71,7 @@ func (n *Node) Run(ctx context.Context, c Command) (Exit, error) {
 		Worker: w, Program: c.Program, Args: c.Args, Env: c.Env, Dirs: dirs,
 		Memory: or(c.Memory, DefaultMemory), Storage: or(c.Storage, DefaultStorage), Files: uint64(or(c.Files, DefaultFiles)),
 		Net:   c.Net,
+		HTTP:  worker.Merge(api.Settings{HTTP: c.HTTP}, DefaultSettings()).HTTP,
 		Input: input, Shown: seen.index,
 		Show: func(index oplog.Index, stream oplog.Stream, p []byte) error {
 			if err := write(c, stream, p); err != nil {

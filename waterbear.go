@@ -68,6 +68,9 @@ type Command struct {
 	Env  []string // KEY=VALUE
 	Dirs []Dir
 	Limits
+	// HTTP says what its HTTP requests may do. It counts for this run: what is
+	// left open is as DefaultSettings has it.
+	HTTP api.HTTP
 	// Net says what the program's sockets may do: by default nothing. It may be
 	// another in each run.
 	Net            api.Net

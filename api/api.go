@@ -144,9 +144,23 @@ type HTTP struct {
 	Keys    string   `json:"keys,omitempty" enum:"auto,off" doc:"auto: a POST, or another request that is not the same when it is repeated, gets an Idempotency-Key if the program gives none"`
 	InDoubt string   `json:"inDoubt,omitempty" enum:"fail,retry,hold" doc:"What becomes of such a request without a key if a crash leaves it in doubt: it fails for the program, is sent again, or waits for a person"`
 	// InDoubtRules go before that, and hold for whatever request they match.
-	InDoubtRules []string `json:"inDoubtRules,omitempty" maxItems:"256" doc:"What becomes of requests in doubt by method and host, the first that matches: [METHOD] HOST=fail, retry or hold, as in POST api.example.com=hold, with * for any"`
-	MaxResponse  uint64   `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
-	MaxRequest   uint64   `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
+	InDoubtRules []string    `json:"inDoubtRules,omitempty" maxItems:"256" doc:"What becomes of requests in doubt by method and host, the first that matches: [METHOD] HOST=fail, retry or hold, as in POST api.example.com=hold, with * for any"`
+	MaxResponse  uint64      `json:"maxResponse,omitempty" doc:"Bytes of the body of a response"`
+	MaxRequest   uint64      `json:"maxRequest,omitempty" doc:"Bytes of the body of a request that the worker is to answer"`
+	Proxy        string      `json:"proxy,omitempty" maxLength:"2048" doc:"http://HOST:PORT: the proxy that requests go through; off: none"`
+	Roots        string      `json:"roots,omitempty" maxLength:"262144" doc:"Certificates, as PEM, that servers' own may be issued by beside those that the machine trusts"`
+	Trust        string      `json:"trust,omitempty" enum:"system,roots" doc:"system: what the machine trusts counts too; roots: the certificates in roots alone"`
+	Retries      HTTPRetries `json:"retries,omitzero" doc:"Of requests that failed in a way that passes"`
+}
+
+// HTTPRetries says how often a request is sent again that failed in a way that
+// passes, if its repetition has the effect of one: no connection, a connection
+// that is lost before the response, or one of the statuses 429, 502, 503 and 504.
+// A response that says for how long to wait is obeyed, up to Max.
+type HTTPRetries struct {
+	Attempts uint64   `json:"attempts,omitempty" doc:"At most so many, the first included; 1: it is not sent again"`
+	Initial  Duration `json:"initial,omitempty" doc:"Pause before the second; the next ones are twice as long each"`
+	Max      Duration `json:"max,omitempty" doc:"Longest pause"`
 }
 
 // Net says what the sockets of a worker's program may do, nothing by default. It
@@ -167,6 +181,14 @@ const (
 
 // InDoubts lists what HTTP.InDoubt can be.
 func InDoubts() []string { return []string{InDoubtFail, InDoubtRetry, InDoubtHold} }
+
+// What HTTP.Proxy and HTTP.Trust can be. ProxyEnvironment is for servers alone.
+const (
+	ProxyOff         = "off"
+	ProxyEnvironment = "environment"
+	TrustSystem      = "system"
+	TrustRoots       = "roots"
+)
 
 // Status of a worker.
 type Status string

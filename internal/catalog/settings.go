@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"math"
 	"slices"
@@ -71,6 +74,7 @@ func CheckSettings(at string, s api.Settings) error {
 		check.refuse("http.inDoubtRules", err.Error())
 	}
 	check.count("http.maxResponse", s.HTTP.MaxResponse, 1, maxResponse)
+	check.egress(s.HTTP)
 	check.count("http.maxRequest", s.HTTP.MaxRequest, 1, maxResponse)
 	check.links(s.Links)
 	check.keep("retention.oplog", s.Retention.Oplog)
@@ -91,6 +95,62 @@ func CheckSettings(at string, s api.Settings) error {
 type settingsCheck struct {
 	at     string
 	errors []api.FieldError
+}
+
+// Bounds of texts.
+const (
+	maxRoots     = 256 << 10
+	maxHTTPPause = 24 * time.Hour
+)
+
+// egress checks how HTTP requests leave, and how often.
+func (c *settingsCheck) egress(h api.HTTP) {
+	if password, err := checkProxy(h.Proxy); err != nil {
+		c.refuse("http.proxy", err.Error())
+	} else if password || h.Proxy == api.ProxyEnvironment {
+		c.refuse("http.proxy", "the server's environment, and proxies that want a password, are for the server's configuration alone")
+	}
+	if err := CheckRoots(h.Roots); err != nil {
+		c.refuse("http.roots", err.Error())
+	}
+	c.word("http.trust", h.Trust, api.TrustSystem, api.TrustRoots)
+	c.count("http.retries.attempts", h.Retries.Attempts, 1, maxHTTPAttempts)
+	c.duration("http.retries.initial", h.Retries.Initial, time.Millisecond, maxHTTPPause)
+	c.duration("http.retries.max", h.Retries.Max, time.Millisecond, maxHTTPPause)
+}
+
+// maxHTTPAttempts bounds how often one request is sent.
+const maxHTTPAttempts = 100
+
+// CheckProxy says why a text is no proxy, or nil. None is none.
+func CheckProxy(text string) error {
+	_, err := checkProxy(text)
+	return err
+}
+
+func checkProxy(text string) (password bool, err error) {
+	if text == "" || text == api.ProxyOff || text == api.ProxyEnvironment {
+		return false, nil
+	}
+	return reach.CheckProxy(text)
+}
+
+// CheckRoots says why a text is no certificates, or nil. None are none.
+func CheckRoots(text string) error {
+	if len(text) > maxRoots {
+		return fmt.Errorf("it has more than %d bytes", maxRoots)
+	}
+	rest, n := []byte(text), 0
+	for ; len(bytes.TrimSpace(rest)) > 0; n++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return fmt.Errorf("behind %d certificates is none: write them as PEM, and nothing else", n)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("certificate %d cannot be read: %w", n+1, err)
+		}
+	}
+	return nil
 }
 
 func (c *settingsCheck) refuse(field, message string) {

@@ -15,6 +15,7 @@ type config struct {
 	state          string
 	listen         string
 	tlsCert        string
+	tlsRoots       string // of programs' requests
 	tlsKey         string
 	auth           string // authOn or authOff once the configuration is resolved
 	adminTokenFile string
@@ -135,6 +136,12 @@ func (c *config) declare() []*setting {
 		{key: "http.in-doubt", arg: "CHOICE", preset: d.HTTP.InDoubt, value: oneOf(&out.InDoubt, api.InDoubts()...), meaning: "of one without a key in doubt: fail, retry or hold"},
 		{key: "http.in-doubt-rules", arg: "RULE,...", preset: "", value: doubtRules(&out.InDoubtRules), meaning: "before that, by method and host: POST a.com=hold"},
 		{key: "http.max-response", arg: "SIZE", preset: sizeText(d.HTTP.MaxResponse), value: size(&out.MaxResponse, 1, 1<<40), meaning: "longest body of what they get"},
+		{key: "http.proxy", arg: "URL", preset: d.HTTP.Proxy, value: proxy(&out.Proxy), meaning: "their proxy; environment: by HTTP_PROXY and so on"},
+		{key: "http.tls-roots", arg: "FILE", value: optional(&c.tlsRoots), meaning: "certificates that they trust too, as PEM"},
+		{key: "http.tls-trust", arg: "system|roots", preset: d.HTTP.Trust, value: oneOf(&out.Trust, api.TrustSystem, api.TrustRoots), meaning: "whether the machine's count beside those"},
+		{key: "http.retries", arg: "NUMBER", preset: numberText(d.HTTP.Retries.Attempts), value: number(&out.Retries.Attempts, 1, 100), meaning: "times one is sent that fails in a way that passes"},
+		{key: "http.retry-initial", arg: "DURATION", preset: spanText(time.Duration(d.HTTP.Retries.Initial)), value: span(&out.Retries.Initial, time.Millisecond), meaning: "pause before the second"},
+		{key: "http.retry-max", arg: "DURATION", preset: spanText(time.Duration(d.HTTP.Retries.Max)), value: span(&out.Retries.Max, time.Millisecond), meaning: "longest pause, also if a response asks for one"},
 		{key: "http.max-request", arg: "SIZE", preset: sizeText(d.HTTP.MaxRequest), value: size(&out.MaxRequest, 1, 1<<40), meaning: "longest body of a request that they answer"},
 		{key: "routes.listen", arg: "HOST:PORT", value: optionalAddress(&c.routesListen), meaning: "where to serve routes, to anybody; without it they are not"},
 		{key: "routes.tls-cert", arg: "FILE", value: optional(&c.routesCert), meaning: "certificate chain for that; by default tls.cert"},

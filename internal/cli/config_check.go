@@ -38,6 +38,15 @@ func (c *config) check() []error {
 	if c.workers.Retry.Initial > c.workers.Retry.Max {
 		wrong = append(wrong, c.beyond("retry.initial", "retry.max"))
 	}
+	if h := c.workers.HTTP.Retries; h.Initial > h.Max {
+		wrong = append(wrong, c.beyond("http.retry-initial", "http.retry-max"))
+	}
+	if c.tlsRoots != "" { // what it says counts from here on
+		var err error
+		if c.workers.HTTP.Roots, err = readRoots(c.tlsRoots); err != nil {
+			wrong = append(wrong, c.setting("http.tls-roots").wrong("%w", err))
+		}
+	}
 	if c.workers.Limits.Memory > c.maxMemory {
 		wrong = append(wrong, c.beyond("limits.memory", "workers.max-memory"))
 	}

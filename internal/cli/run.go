@@ -24,6 +24,7 @@ type runOptions struct {
 	memory, storage byteSize
 	files           int
 	fresh, quiet    bool
+	http            httpValues
 	stats           string
 	net             api.Net
 }
@@ -87,6 +88,7 @@ ours. A program may use the same codes: ours come with a "waterbear:" line,
 	f.IntVar(&o.files, "files", 0, fmt.Sprintf("limit of its open files, a `NUMBER` (default %d)", waterbear.DefaultFiles))
 	f.StringSliceVar(&o.net.Allow, "net-allow", nil, "let its sockets connect and send to `HOSTS` such as db.local:5432")
 	f.StringSliceVar(&o.net.Listen, "net-listen", nil, "let its sockets listen at `ADDRESSES` such as 127.0.0.1:8080")
+	o.http.add(cmd)
 	f.BoolVar(&o.fresh, "fresh", false, "forget a worker of that name and start over")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing of our own unless something fails")
 	f.StringVar(&o.stats, "stats", "", "write the figures of this run to `FILE` as JSON lines")
@@ -178,6 +180,7 @@ func (a *app) programOf(cmd *cobra.Command, o *runOptions, args []string) (water
 	if !cmd.Flags().Changed("name") {
 		c.Name = nameOf(args[0])
 	}
+	o.http.apply(cmd, &c.HTTP)
 	c.Memory, c.Storage, c.Files = uint64(o.memory), uint64(o.storage), o.files
 	if o.files < 0 || cmd.Flags().Changed("files") && o.files == 0 {
 		return c, misuse(cmd, "--files %d is no limit", o.files)

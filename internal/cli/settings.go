@@ -23,10 +23,9 @@ type settingsValues struct {
 	imageAfter                          orOff
 	imageSize                           byteSize
 	imageAge                            time.Duration
-	allow, inDoubtRules                 []string
+	http                                httpValues
 	netAllow, netListen                 []string
-	keys, inDoubt                       string
-	maxResponse, maxRequest             byteSize
+	maxRequest                          byteSize
 	oplog, results, logs                keepFlag
 	links                               map[string]string
 }
@@ -50,13 +49,9 @@ func settingsFlags(cmd *cobra.Command) *settingsValues {
 	f.Var(&s.imageAfter, "image-after", "save the state once replay would take longer; off: never")
 	f.Var(&s.imageSize, "image-size", "save it as a whole behind so many bytes of changes")
 	f.DurationVar(&s.imageAge, "image-age", 0, "save it at the latest after so long, a `DURATION`")
-	f.StringSliceVar(&s.allow, "http-allow", nil, "what HTTP requests may reach, `HOSTS` such as public,db.local:80")
+	s.http.add(cmd)
 	f.StringSliceVar(&s.netAllow, "net-allow", nil, "where sockets may connect and send to, `HOSTS` such as db.local:5432")
 	f.StringSliceVar(&s.netListen, "net-listen", nil, "where sockets may listen, `ADDRESSES` such as 127.0.0.1:8080")
-	f.StringVar(&s.keys, "http-keys", "", "whether POSTs get an Idempotency-Key, `auto|off`")
-	f.StringVar(&s.inDoubt, "http-in-doubt", "", "of one without a key in doubt, `fail|retry|hold`")
-	f.StringSliceVar(&s.inDoubtRules, "http-in-doubt-rules", nil, "before that, by method and host, `RULES` such as POST a.com=hold")
-	f.Var(&s.maxResponse, "http-max-response", "limit of the body of a response")
 	f.Var(&s.maxRequest, "http-max-request", "limit of the body of a request that it answers")
 	f.StringToStringVar(&s.links, "link", nil, "where calls of an interface go, `INTERFACE=COMPONENT[/NAME]`")
 	f.Var(&s.oplog, "retention-oplog", "oplog to keep: everything, 30d, or 1000 (invocations)")
@@ -132,21 +127,16 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 		"retention-results": func() { to.Retention.Results = s.results.Keep },
 		"retention-logs":    func() { to.Retention.Logs = s.logs.Keep },
 
-		"http-allow":          func() { to.HTTP.Allow = s.allow },
-		"http-keys":           func() { to.HTTP.Keys = s.keys },
-		"http-in-doubt":       func() { to.HTTP.InDoubt = s.inDoubt },
-		"http-in-doubt-rules": func() { to.HTTP.InDoubtRules = s.inDoubtRules },
-		"http-max-response":   func() { to.HTTP.MaxResponse = uint64(s.maxResponse) },
-		"http-max-request":    func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
-		"net-allow":           func() { to.Net.Allow = s.netAllow },
-		"net-listen":          func() { to.Net.Listen = s.netListen },
+		"http-max-request": func() { to.HTTP.MaxRequest = uint64(s.maxRequest) },
+		"net-allow":        func() { to.Net.Allow = s.netAllow },
+		"net-listen":       func() { to.Net.Listen = s.netListen },
 	} {
 		if cmd.Flags().Changed(flag) {
 			set()
 			changed = true
 		}
 	}
-	return changed
+	return s.http.apply(cmd, &to.HTTP) || changed
 }
 
 // namedText is one of the settings as a person reads it; an empty text is the
@@ -198,6 +188,11 @@ func httpSettings(h api.HTTP) []namedText {
 		{"in doubt by method and host", strings.Join(h.InDoubtRules, ", ")},
 		{"longest response", sizeSetting(h.MaxResponse)},
 		{"longest request", sizeSetting(h.MaxRequest)},
+		{"proxy", h.Proxy},
+		{"certificates", rootsText(h)},
+		{"attempts", numberSetting(h.Retries.Attempts)},
+		{"first pause", durationSetting(h.Retries.Initial)},
+		{"longest pause", durationSetting(h.Retries.Max)},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 type Repeat struct {
 	Attempt uint64     // which one it is; the first has no Repeat
 	Until   oplog.Time // when it is performed
+	// Slept says that the worker left memory before that: it has not been.
+	Slept bool
 }
 
 // Repeated is the newest repetition of a call that Start began and that has no
@@ -18,13 +20,17 @@ func (s *Session) Repeated(started oplog.Index) (Repeat, bool) {
 }
 
 // Repeat records that a call without an outcome is about to be performed once
-// more, and why, and returns the attempt when that is durable. It is for
-// sessions that are live.
+// more, and why, and returns the attempt when that is durable. An attempt before
+// which the worker has slept is the same one. It is for sessions that are live.
 func (s *Session) Repeat(started oplog.Index, now, until oplog.Time, reason string) (Repeat, error) {
 	if s.failed != nil {
 		return Repeat{}, s.failed
 	}
-	r := Repeat{max(1, s.repeats[started].Attempt) + 1, until}
+	before := s.repeats[started]
+	r := Repeat{Attempt: max(1, before.Attempt) + 1, Until: until}
+	if before.Slept {
+		r.Attempt = before.Attempt
+	}
 	if !s.Unrecorded {
 		body := &oplog.HostCallRepeated{At: now, Started: started, Attempt: r.Attempt, Until: until, Reason: reason}
 		index, err := s.Writer.Append(s.ctx, body)
@@ -40,4 +46,20 @@ func (s *Session) Repeat(started oplog.Index, now, until oplog.Time, reason stri
 	}
 	s.repeats[started] = r
 	return r, nil
+}
+
+// Dropped says that nobody performs the call any more.
+func (s *Session) Dropped(started oplog.Index) { delete(s.repeats, started) }
+
+// repeated takes what an entry of the past says of repetitions.
+func (s *Session) repeated(b oplog.Body) {
+	switch b := b.(type) {
+	case *oplog.HostCallRepeated:
+		s.repeats[b.Started] = Repeat{Attempt: b.Attempt, Until: b.Until}
+	case *oplog.Suspended:
+		for call, r := range s.repeats {
+			r.Slept = r.Slept || r.Until > b.At
+			s.repeats[call] = r
+		}
+	}
 }

@@ -31,7 +31,7 @@ func TestARepetitionIsDurableAndIsKnownInTheNextLife(t *testing.T) {
 	if _, err := s.peek(); err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := s.Repeated(call); !ok || r != (Repeat{3, 6}) {
+	if r, ok := s.Repeated(call); !ok || r != (Repeat{Attempt: 3, Until: 6}) {
 		t.Errorf("the next life knows of %+v", r)
 	}
 	if _, err := Finish(s, &send, call, func(context.Context) (uint64, error) { return 7, nil }); err != nil {

@@ -128,8 +128,8 @@ func (s *Session) passes(entry *oplog.Entry) bool {
 		s.Skip = s.Skip[1:]
 	}
 	undone := len(s.Skip) > 0 && s.Skip[0].From <= entry.Index
-	if r, ok := entry.Body.(*oplog.HostCallRepeated); ok && !undone {
-		s.repeats[r.Started] = Repeat{r.Attempt, r.Until}
+	if hint && !undone {
+		s.repeated(entry.Body)
 	}
 	if hint && s.Passed != nil {
 		s.Passed(entry)

@@ -17,7 +17,24 @@ type Record struct {
 	Index    Index  // of the entry that accepted it
 	Attempts uint64 // that have begun, or failed
 	End      Entry  // InvocationFinished, InvocationFailed or InvocationCanceled; zero if it has not ended
+	Answer   *KeptAnswer
 }
+
+// KeptAnswer is what is kept of the response to a request, if it is not too long.
+type KeptAnswer struct {
+	Response Response
+	Body     Payload
+	End      ResponseEnd
+}
+
+func (a *KeptAnswer) fields(c *coder) {
+	a.Response.fields(c)
+	c.bytes((*[]byte)(&a.Body))
+	a.End.fields(c)
+}
+
+// MaxKeptAnswer is how long a response is kept, in bytes.
+const MaxKeptAnswer = 256 << 10
 
 func (r *Record) fields(c *coder) {
 	r.Accepted.fields(c)
@@ -43,6 +60,14 @@ func (r *Record) fields(c *coder) {
 		}
 	}
 	r.End.Body.fields(c)
+	kept := r.Answer != nil
+	if c.bool(&kept); !kept {
+		return
+	}
+	if c.reading {
+		r.Answer = new(KeptAnswer)
+	}
+	r.Answer.fields(c)
 }
 
 // Output is a Log entry.
@@ -201,6 +226,10 @@ type Sorter struct {
 
 	before uint64 // invocations that had ended before the first entry
 	open   map[Index]*Record
+	// started is the invocation under way, answering the same once it has begun to
+	// answer a request, and answer what it has answered.
+	started, answering *Record
+	answer             KeptAnswer
 }
 
 // NewSorter begins where so many invocations had ended, and those in open were
@@ -238,16 +267,24 @@ func (s *Sorter) Add(e Entry) {
 		s.open[e.Index] = r
 		s.Bytes += len(b.Args)
 	case *InvocationStarted:
-		if r := s.open[b.Accepted]; r != nil {
-			r.Attempts = b.Attempt
+		s.answering = nil
+		s.started = s.open[b.Accepted]
+		if s.started != nil {
+			s.started.Attempts = b.Attempt
 		}
 	case *InvocationFinished:
+		if r := s.answering; r != nil && r.Index == b.Accepted {
+			answer := s.answer
+			r.Answer = &answer
+		}
+		s.started, s.answering = nil, nil
 		kept := *b
 		kept.Result = bytes.Clone(b.Result)
 		e.Body = &kept
 		s.end(b.Accepted, e)
 		s.Bytes += len(b.Result)
 	case *InvocationFailed:
+		s.started, s.answering = nil, nil
 		if r := s.open[b.Accepted]; r != nil {
 			r.Attempts = b.Attempt
 		}
@@ -262,6 +299,19 @@ func (s *Sorter) Add(e Entry) {
 		o.Log.Bytes = bytes.Clone(b.Bytes)
 		s.Logs = append(s.Logs, o)
 		s.Bytes += len(b.Bytes)
+	case *Response:
+		s.answering, s.answer = s.started, KeptAnswer{Response: Response{b.Status, cloneFields(b.Fields)}, Body: Payload{}}
+		s.answered(fieldsSize(b.Fields))
+	case *ResponseBody:
+		if s.answering != nil {
+			s.answer.Body = append(s.answer.Body, b.Bytes...)
+		}
+		s.answered(len(b.Bytes))
+	case *ResponseEnd:
+		s.answer.End = ResponseEnd{cloneFields(b.Trailers), b.Failure}
+		s.answered(fieldsSize(b.Trailers) + len(b.Failure))
+	case *RequestBody:
+		s.Bytes += len(b.Bytes)
 	case *HostCall:
 		s.Bytes += len(b.Request) + len(b.Response)
 	case *HostCallStarted:
@@ -269,6 +319,33 @@ func (s *Sorter) Add(e Entry) {
 	case *HostCallFinished:
 		s.Bytes += len(b.Response)
 	}
+}
+
+// answered accounts for a part of a response, and gives up one that is too long.
+func (s *Sorter) answered(n int) {
+	s.Bytes += n
+	if len(s.answer.Body)+fieldsSize(s.answer.Response.Fields)+fieldsSize(s.answer.End.Trailers) > MaxKeptAnswer {
+		s.started, s.answering, s.answer = nil, nil, KeptAnswer{}
+	}
+}
+
+// UnderWay reports whether the last entry is in the middle of an attempt whose
+// response may have to be kept: it would be lost where no more entries followed.
+func (s *Sorter) UnderWay() bool { return s.started != nil }
+
+func fieldsSize(list []Field) (n int) {
+	for _, f := range list {
+		n += len(f.Name) + len(f.Value) + entryCost
+	}
+	return n
+}
+
+func cloneFields(list []Field) []Field {
+	to := make([]Field, len(list))
+	for i, f := range list {
+		to[i] = Field{f.Name, bytes.Clone(f.Value)}
+	}
+	return to
 }
 
 // entryCost is about what an entry takes beside what is in it.

@@ -57,8 +57,9 @@ func sampleArchive(t testing.TB) []byte {
 	accepted := *samples["InvocationAccepted"].body.(*InvocationAccepted)
 	var records []*Record
 	for i, name := range []string{"InvocationFinished", "InvocationFailed", "InvocationCanceled"} {
-		records = append(records, &Record{accepted, goldenIndex + uint64(i), 2, Entry{goldenIndex + 10, 1_900_000_000_000_000_000, samples[name].body}})
+		records = append(records, &Record{accepted, goldenIndex + uint64(i), 2, Entry{goldenIndex + 10, 1_900_000_000_000_000_000, samples[name].body}, nil})
 	}
+	records[0].Answer = &KeptAnswer{*samples["Response"].body.(*Response), Payload("not found\n"), *samples["ResponseEnd"].body.(*ResponseEnd)}
 	b, err := EncodeRecords(ArchiveHead{SortResults, [16]byte(bytes.Repeat([]byte{7}, 16)), goldenIndex, goldenIndex + 100}, records)
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +136,17 @@ func FuzzDecodeRecords(f *testing.F) {
 // story is entries of invocations in any order that there may be, from index 1.
 func story(r *rand.Rand, n int) (entries []Entry) {
 	var open []Index
-	begun, attempt := Index(0), uint64(0)
+	begun, attempt, answered := Index(0), uint64(0), 0
 	for i := Index(1); i <= Index(n); i++ {
 		var body Body
 		switch {
 		case begun != 0 && r.IntN(3) == 0:
 			body = &Log{Stream: Stdout, Bytes: Payload(fmt.Sprint("line ", i))}
+		case begun != 0 && r.IntN(3) == 0 && answered < 3:
+			body = []Body{
+				&Response{Status: 200, Fields: []Field{{"i", Payload(fmt.Sprint(i))}}}, &ResponseBody{Payload(fmt.Sprint("piece ", i))}, &ResponseEnd{Trailers: []Field{}},
+			}[answered]
+			answered++
 		case begun != 0 && r.IntN(4) == 0:
 			body = &InvocationFailed{Accepted: begun, Attempt: attempt, Reason: "so", Retry: Time(r.IntN(2))}
 		case begun != 0 && r.IntN(2) == 0:
@@ -148,6 +154,7 @@ func story(r *rand.Rand, n int) (entries []Entry) {
 		case len(open) > 0 && begun == 0 && r.IntN(2) == 0:
 			begun = open[r.IntN(len(open))]
 			attempt++
+			answered = 0
 			body = &InvocationStarted{Accepted: begun, Attempt: attempt}
 		case len(open) > 0 && r.IntN(5) == 0 && open[0] != begun:
 			body = &InvocationCanceled{Accepted: open[0]}
@@ -173,6 +180,7 @@ func story(r *rand.Rand, n int) (entries []Entry) {
 }
 
 func TestSortingInPartsIsSortingAtOnce(t *testing.T) {
+	answers := 0
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		entries := story(r, 60)
@@ -189,6 +197,9 @@ func TestSortingInPartsIsSortingAtOnce(t *testing.T) {
 			for _, e := range rest[:n] {
 				part.Add(e)
 			}
+			for ; n < len(rest) && part.UnderWay(); n++ {
+				part.Add(rest[n])
+			}
 			rest = rest[n:]
 			b, err := EncodeRecords(ArchiveHead{Sort: SortOpen}, part.Open())
 			if err != nil {
@@ -198,6 +209,11 @@ func TestSortingInPartsIsSortingAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			ended, logs = append(ended, part.Ended...), append(logs, part.Logs...)
+		}
+		for _, r := range ended {
+			if r.Answer != nil {
+				answers++
+			}
 		}
 		if got, want := text(ended)+text(logs)+text(open), text(all.Ended)+text(all.Logs)+text(all.Open()); got != want {
 			t.Fatalf("seed %d: got\n%swant\n%s", seed, got, want)
@@ -210,13 +226,31 @@ func TestSortingInPartsIsSortingAtOnce(t *testing.T) {
 			t.Fatalf("seed %d: %d ended and %d open, the life has %d and %d", seed, len(ended), len(open), life.Retained.Ended, len(life.Queue))
 		}
 	}
+	if answers < 100 {
+		t.Errorf("only %d responses were kept", answers)
+	}
+}
+
+func TestALongResponseIsNotKept(t *testing.T) {
+	for size, kept := range map[int]bool{MaxKeptAnswer: true, MaxKeptAnswer + 1: false} {
+		s := NewSorter(0, nil)
+		for i, b := range []Body{
+			&InvocationAccepted{}, &InvocationStarted{Accepted: 1}, &Response{Fields: []Field{}}, &ResponseBody{make(Payload, size/2)},
+			&ResponseBody{make(Payload, size-size/2)}, &ResponseEnd{}, &InvocationFinished{Accepted: 1},
+		} {
+			s.Add(Entry{Index: Index(i + 1), Body: b})
+		}
+		if got := s.Ended[0].Answer; (got != nil) != kept || kept && len(got.Body) != size {
+			t.Errorf("%d bytes: got %v", size, got != nil)
+		}
+	}
 }
 
 func text[T any](all []*T) string {
 	var b bytes.Buffer
 	for _, one := range all {
 		if r, ok := any(one).(*Record); ok {
-			fmt.Fprintf(&b, "%+v %d %d %d %v %+v\n", r.Accepted, r.Index, r.Attempts, r.End.Index, r.End.At, r.End.Body)
+			fmt.Fprintf(&b, "%+v %d %d %d %v %+v %+v\n", r.Accepted, r.Index, r.Attempts, r.End.Index, r.End.At, r.End.Body, r.Answer)
 			continue
 		}
 		fmt.Fprintf(&b, "%+v\n", *one)

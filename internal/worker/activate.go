@@ -262,8 +262,16 @@ func (r *resident) pause(_ time.Duration, sleep func() error) error {
 
 // policy is what the worker's HTTP requests may do now.
 func (r *resident) policy() exchange.Policy {
-	s := r.settings().HTTP
-	p := exchange.Policy{MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, InDoubt: inDoubt[s.InDoubt]}
+	return httpPolicy(r.settings().HTTP)
+}
+
+// httpPolicy is what the settings say.
+func httpPolicy(s api.HTTP) exchange.Policy {
+	p := exchange.Policy{
+		MaxBody: s.MaxResponse, Keys: s.Keys != api.KeysOff, InDoubt: inDoubt[s.InDoubt],
+		Attempts: s.Retries.Attempts, Pause: time.Duration(s.Retries.Initial), MaxPause: time.Duration(s.Retries.Max),
+		Egress: exchange.Egress{Proxy: s.Proxy, Roots: s.Roots, RootsOnly: s.Trust == api.TrustRoots},
+	}
 	// What cannot be read, and was checked when it was set, permits nothing.
 	p.Reach, _ = reach.Parse(s.Allow)
 	p.Choices, _ = reach.ParseChoices(s.InDoubtRules, api.InDoubts()...)

@@ -153,7 +153,11 @@ func (a *Answer) Next(ctx context.Context) (Part, error) {
 		if err := a.await(ctx); err != nil {
 			return Part{}, a.late(ctx, err)
 		}
-		if err := a.read(ctx); err != nil {
+		err := a.read(ctx)
+		if oplog.IsTruncated(err) && !a.begun {
+			err = a.recall(ctx, err)
+		}
+		if err != nil {
 			return Part{}, a.unreadable(err)
 		}
 	}
@@ -224,6 +228,22 @@ func (a *Answer) read(ctx context.Context) error {
 	}
 	if a.next == next && next <= to {
 		return &oplog.TruncatedError{Worker: a.r.worker, From: next, To: to}
+	}
+	return nil
+}
+
+// recall gives an answer whose entries are truncated, if it is kept elsewhere.
+func (a *Answer) recall(ctx context.Context, truncated error) error {
+	found, _, err := a.r.archived(ctx, a.index)
+	if err != nil {
+		return err
+	}
+	if found == nil || found.Answer == nil {
+		return truncated
+	}
+	a.mine = true
+	for _, b := range []oplog.Body{&found.Answer.Response, &oplog.ResponseBody{Bytes: found.Answer.Body}, &found.Answer.End} {
+		a.take(&oplog.Entry{Body: b})
 	}
 	return nil
 }

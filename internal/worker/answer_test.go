@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -377,5 +380,121 @@ func TestNobodyCanTellHowServersAreKept(t *testing.T) {
 				p.answers(web, "200 content-type=text/x "+string(large), "c0", "PUT", "/echo", bytes.NewReader(large))
 			}
 		})
+	}
+}
+
+func TestAnswersAreKeptAsResultsAre(t *testing.T) {
+	p := serving(t, setup{change: keeping(api.Retention{Oplog: api.KeepInvocations(1), Results: api.KeepInvocations(40), Logs: api.KeepInvocations(1)})})
+	large := patternOf(inbound.MaxInline + 3)
+	const long = 300_000
+	p.answers(web, plain+longOf(long), "long", "GET", fmt.Sprint("/long?", long), nil)
+	for i := range 12 {
+		p.answers(web, "200 content-type=text/x "+string(large), fmt.Sprint("echo-", i), "PUT", "/echo", bytes.NewReader(large))
+		p.answers(web, fmt.Sprintf("%srequest %d: GET \n", plain, 2*i+3), fmt.Sprint("count-", i), "GET", "/", nil)
+		if i%5 == 0 {
+			p.restart()
+		}
+	}
+	var last uint64
+	for e, err := range oplog.Read(t.Context(), p.store.Logs(), web, 1, 0) {
+		must(t, err)
+		if b, ok := e.Body.(*oplog.InvocationAccepted); ok && b.Key == "count-3" {
+			last = e.Index
+		}
+	}
+	p.truncated(web, last)
+	for range 2 {
+		for i := range 12 {
+			p.answers(web, "200 content-type=text/x "+string(large), fmt.Sprint("echo-", i), "PUT", "/echo", bytes.NewReader(large))
+			p.answers(web, fmt.Sprintf("%srequest %d: GET \n", plain, 2*i+3), fmt.Sprint("count-", i), "GET", "/", nil)
+		}
+		a, err := p.request(web, "long", "GET", fmt.Sprint("/long?", long), nil)
+		must(t, err)
+		if got, err := all(t.Context(), a); code(err) != api.CodeExpired || got != "" {
+			t.Errorf("got %.100q, %v", got, err)
+		}
+		p.restart()
+	}
+	// Once results are forgotten the key is free.
+	for i := range 60 {
+		p.answers(web, fmt.Sprintf("%srequest %d: GET \n", plain, 26+i), "", "GET", "/", nil)
+	}
+	p.eventually("the first answer is forgotten", func() bool {
+		a, err := p.request(web, "count-0", "GET", "/", nil)
+		must(t, err)
+		got, err := all(t.Context(), a)
+		must(t, err)
+		return !strings.Contains(got, "request 3:")
+	})
+}
+
+func TestTheBodyOfARequestThatWaitsIsNotTruncated(t *testing.T) {
+	p := serving(t, setup{change: keeping(api.Retention{Oplog: api.KeepInvocations(1), Results: api.KeepInvocations(1), Logs: api.KeepInvocations(1)})})
+	large := patternOf(inbound.MaxInline + 3)
+	// The body comes in while others are answered, and the oplog is truncated.
+	upload := &interrupted{first: large[:len(large)-1], last: large[len(large)-1:], between: func() {
+		for range 40 {
+			p.answers(web, "404 content-type=text/plain not found\n", "", "GET", "/none", nil)
+		}
+	}}
+	p.answers(web, "200 content-type=text/x "+string(large), "k", "PUT", "/echo", upload)
+	for range 40 {
+		p.answers(web, "404 content-type=text/plain not found\n", "", "GET", "/none", nil)
+	}
+	p.eventually("the body is truncated once nobody needs it", func() bool {
+		return p.count(web, func(b oplog.Body) bool { _, ok := b.(*oplog.RequestBody); return ok }) == 0
+	})
+	p.restart()
+	p.answers(web, plain+"request 82: GET \n", "", "GET", "/", nil)
+}
+
+// interrupted is a body in two parts, between which something happens.
+type interrupted struct {
+	first, last []byte
+	between     func()
+}
+
+func (i *interrupted) Read(p []byte) (int, error) {
+	if len(i.first) > 0 {
+		n := copy(p, i.first)
+		i.first = i.first[n:]
+		return n, nil
+	}
+	if i.between != nil {
+		i.between()
+		i.between = nil
+	}
+	if len(i.last) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, i.last)
+	i.last = i.last[n:]
+	return n, nil
+}
+
+func TestNothingOfAResponseIsGivenBeforeItIsDurable(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{})
+	p.deploy("web", guests.Wasm(t, "components/http"))
+	p.answers(web, plain+"request 1: GET \n", "", "GET", "/", nil)
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
+	tricks.set(func() error { <-release; return nil }, nil)
+	a, err := p.request(web, "k", "GET", "/long?50000", nil)
+	must(t, err)
+	p.eventually("all has happened, in memory", func() bool {
+		page, err := p.List(t.Context(), api.WorkerFilter{Component: "web"}, nil, "", 10)
+		return err == nil && len(page.Items) > 0 && page.Items[0].Status == api.Idle
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if part, err := a.Next(ctx); code(err) != api.CodeTimeout {
+		t.Errorf("got %+v, %v before anything is durable", part, err)
+	}
+	free()
+	got, err := all(t.Context(), a)
+	must(t, err)
+	if got != plain+longOf(50000) {
+		t.Errorf("got %.200q", got)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
@@ -274,7 +273,7 @@ func (rt *Runtime) replay(ctx context.Context, s *oplog.Status) (*process, error
 	session := durable.NewSession(ctx, durable.Config{
 		Worker: s.Worker, Cursor: oplog.NewCursor(rt.Store.Logs(), s.Worker, 2, s.Last),
 	})
-	p, err := rt.build(ctx, compiled, &s.Create, session, nil, api.Net{})
+	p, err := rt.build(ctx, compiled, &s.Create, session, Launch{})
 	if err != nil {
 		return nil, err
 	}

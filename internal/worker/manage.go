@@ -285,6 +285,10 @@ func Merge(s, otherwise api.Settings) api.Settings {
 		h.InDoubtRules = e.InDoubtRules
 	}
 	h.MaxResponse = cmp.Or(h.MaxResponse, e.MaxResponse)
+	h.Proxy, h.Roots, h.Trust = cmp.Or(h.Proxy, e.Proxy), cmp.Or(h.Roots, e.Roots), cmp.Or(h.Trust, e.Trust)
+	again, likewise := &h.Retries, &e.Retries
+	again.Attempts = cmp.Or(again.Attempts, likewise.Attempts)
+	again.Initial, again.Max = cmp.Or(again.Initial, likewise.Initial), cmp.Or(again.Max, likewise.Max)
 	h.MaxRequest = cmp.Or(h.MaxRequest, e.MaxRequest)
 	if len(s.Links) == 0 {
 		s.Links = otherwise.Links

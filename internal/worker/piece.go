@@ -17,6 +17,9 @@ import (
 const (
 	// pieceBytes is about how many bytes of entries are archived at a time.
 	pieceBytes = 1 << 20
+	// longPiece is how many there can be for the sake of a response that would be
+	// cut in two otherwise, and so not be kept.
+	longPiece = 8 * pieceBytes
 	// mergeBelow is how large an archive may be for what follows to be put into
 	// the same, in bytes.
 	mergeBelow = 64 << 10
@@ -134,7 +137,7 @@ func (w *piece) sort(ctx context.Context) error {
 			return fmt.Errorf("nothing is truncated: %w", err)
 		}
 		sorter.Add(e)
-		if next++; sorter.Bytes >= pieceBytes {
+		if next++; sorter.Bytes >= pieceBytes && (!sorter.UnderWay() || sorter.Bytes >= longPiece) {
 			break
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
 	"github.com/waterbear-run/waterbear/internal/host/config"
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
@@ -30,6 +30,7 @@ type process struct {
 	guest   guest // empty for a component that has not begun
 	system  system
 	own     platform.System
+	http    *exchange.Exchanges // nil: it can send no requests
 	files   *filesystem.FS
 	mounts  []mounted // by their number in the Create entry
 	memory  uint64    // its limit, in bytes
@@ -39,7 +40,7 @@ type process struct {
 }
 
 // build makes an instance whose every observation goes through session.
-func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, input ambient.Input, net api.Net) (*process, error) {
+func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplog.Create, session *durable.Session, l Launch) (*process, error) {
 	self := &identity{worker: session.Worker, create: c, seed: c.Seed, key: session.Worker.Name, attempt: 1}
 	p := &process{program: program, memory: c.Memory, blobs: rt.Store.Blobs(), own: platform.System{
 		Session: session, Context: self, Promises: promise.New(promise.Config{Session: session}),
@@ -50,7 +51,7 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 			Session: session, Host: rt.Directories, Blobs: p.blobs, Number: uint64(i), Root: d.Host,
 		}})
 	}
-	stdio := ambient.NewStdio(session, input)
+	stdio := ambient.NewStdio(session, l.Input)
 	clocks := ambient.NewClocks(session, rt.Sched, stdio.Input(), uint64(c.At))
 	p.files = filesystem.New(filesystem.Config{
 		Now:    clocks.Stamp,
@@ -62,20 +63,27 @@ func (rt *Runtime) build(ctx context.Context, program *catalog.Compiled, c *oplo
 	if err != nil {
 		return nil, err
 	}
-	config := wasi.Config{
+	surroundings := wasi.Config{
 		Args: c.Args, Env: c.Env, FS: p.files, Preopens: preopens, Values: p.own.Config,
 		Clocks: clocks, Random: ambient.NewRandom(c.Seed, 0), Stdio: stdio, MaxFiles: int(c.Files),
 	}
 	events := await.New(await.Config{Session: session, Sched: rt.Sched, Clock: clocks, Input: stdio.Input()})
-	config.Events = events
+	surroundings.Events = events
 	p.net = socket.New(socket.Config{
 		Session: session, Sched: rt.Sched, Events: events, Network: rt.Sockets,
-		Policy: func() socket.Policy { return socketPolicy(net) },
+		Policy: func() socket.Policy { return socketPolicy(l.Net) },
 	})
 	if rt.Sockets != nil {
-		config.Sockets = p.net
+		surroundings.Sockets = p.net
 	}
-	p.system, err = newSystem(program.Component != nil, config)
+	if rt.HTTP != nil {
+		policy := httpPolicy(l.HTTP)
+		p.http = exchange.New(exchange.Config{
+			Session: session, Sched: rt.Sched, Events: events, Client: rt.HTTP, Policy: func() exchange.Policy { return policy }, Secret: c.Seed,
+		})
+		surroundings.HTTP = p.http
+	}
+	p.system, err = newSystem(program.Component != nil, surroundings)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +129,9 @@ func (p *process) Platform() *platform.System { return &p.own }
 
 func (p *process) close() {
 	p.net.CloseAll()
+	if p.http != nil {
+		p.http.Close()
+	}
 	if p.guest != (guest{}) {
 		_ = p.guest.close() // refused only during a call, which is over
 	}

@@ -33,6 +33,8 @@ type Launch struct {
 
 	// Net says what the program's sockets may do.
 	Net api.Net
+	// HTTP says what its requests may do, in this run.
+	HTTP api.HTTP
 
 	Input ambient.Input
 	// Show is where output becomes visible, from the entry behind Shown on.
@@ -264,7 +266,9 @@ func (r *run) execute(ctx context.Context, create *oplog.Create, fresh bool, out
 }
 
 func (r *run) build(ctx context.Context, create *oplog.Create) (*process, error) {
-	p, err := r.rt.build(ctx, r.program, create, r.session, r.input, r.launch.Net)
+	l := r.launch
+	l.Input = r.input
+	p, err := r.rt.build(ctx, r.program, create, r.session, l)
 	if err == nil {
 		p.own.Control = r
 	}

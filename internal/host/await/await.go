@@ -57,6 +57,11 @@ type Event struct {
 	// Come reports whether it is there. It is asked while the worker is live, on
 	// any task, whenever Wake was called.
 	Come func() bool
+	// Again, if set, is asked by the instance's task when it has come: it says that
+	// the program is not to be told, and that the wait goes on.
+	Again func() (bool, error)
+	// Pause, if set, says for how long it cannot come: nothing is under way then.
+	Pause func() time.Duration
 }
 
 // Forever is the deadline of a wait without one.
@@ -84,6 +89,9 @@ type Config struct {
 	Input   Input
 	// Park, if set, is handed each wait.
 	Park func(wait func() error) error
+	// Nap, if set, is handed each wait during which nothing is under way, and how
+	// long it takes. Its error ends the call, as that of Long does.
+	Nap func(d time.Duration, sleep func() error) error
 	// Long, if set, waits for promises alone, by their names, which may be years in
 	// coming. Its error ends the call; the wait begins anew when the worker is
 	// recovered.
@@ -134,14 +142,6 @@ func (w *Waiter) look(ctx context.Context, deadline uint64, stdin bool, list []E
 	if len(held.Calls) > 0 {
 		return r, &held
 	}
-	for _, e := range list {
-		if e.Begin == nil {
-			continue
-		}
-		if err := e.Begin(); err != nil {
-			return r, err
-		}
-	}
 	in := &input{w: w}
 	ctx, stop := context.WithCancelCause(ctx)
 	if stdin {
@@ -155,14 +155,21 @@ func (w *Waiter) look(ctx context.Context, deadline uint64, stdin bool, list []E
 		r.Stdin = in.is()
 		return any || r.Stdin || in.failure() != nil
 	}
-	if stdin && !come() && deadline > w.Clock.Live() {
+	err := begin(list)
+	if err == nil && stdin && !come() && deadline > w.Clock.Live() {
 		in.watch(ctx)
 	}
-	var err error
-	if names := promises(list); w.Long != nil && !stdin && len(names) == len(list) {
-		err = w.long(ctx, deadline, names, come)
-	} else {
-		err = w.Await(ctx, deadline, come)
+	for again := true; again && err == nil; {
+		if err = w.once(ctx, deadline, stdin, list, come); err != nil {
+			break
+		}
+		if again, err = w.again(list, r.Come); err != nil {
+			break
+		}
+		again = (again || !come()) && deadline > w.Clock.Live()
+		if again {
+			err = begin(list)
+		}
 	}
 	stop(errDeadline)
 	if in.task != nil {

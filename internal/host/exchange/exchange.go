@@ -46,12 +46,27 @@ type Reply interface {
 	Close()
 }
 
+// Egress is the way that requests take.
+type Egress struct {
+	Proxy     string // a URL, or what package api has for it
+	Roots     string // PEM: certificates to trust
+	RootsOnly bool   // and not those of the machine
+}
+
 // Policy is what a worker's requests may do. It counts when something is done and
 // is never asked for at replay.
 type Policy struct {
 	Reach reach.Rules
 	// MaxBody bounds the body of a response, in bytes.
 	MaxBody uint64
+	// Egress is how they leave.
+	Egress Egress
+	// Attempts is how often a request is sent that fails in a way that passes, if
+	// its repetition has the effect of one. Pause is what comes before the second
+	// attempt, and each pause is twice as long as the one before up to MaxPause,
+	// which bounds what a response asks for, too.
+	Attempts        uint64
+	Pause, MaxPause time.Duration
 	// Keys says that requests whose repetition is not the same get a key.
 	Keys bool
 	// InDoubt says what becomes of a request in doubt whose repetition may have
@@ -81,6 +96,7 @@ type Exchanges struct {
 	Config
 	replies map[uint64]Reply
 	uploads map[uint64]*upload // of requests whose body follows them
+	paused  map[uint64]bool    // those that are to be sent again, and then under way
 	attempt uint64             // what the program does now
 	keys    uint64             // made in it
 }
@@ -90,7 +106,7 @@ const MaxPiece = 64 << 10
 
 // New makes the exchanges of an instance, which has none under way.
 func New(c Config) *Exchanges {
-	return &Exchanges{Config: c, replies: map[uint64]Reply{}, uploads: map[uint64]*upload{}}
+	return &Exchanges{Config: c, replies: map[uint64]Reply{}, uploads: map[uint64]*upload{}, paused: map[uint64]bool{}}
 }
 
 // Begin says which invocation the requests that follow belong to: an attempt that
@@ -109,6 +125,13 @@ func (e *Exchanges) Close() {
 
 // HangUp gives up what has not come yet of an exchange.
 func (e *Exchanges) HangUp(call uint64) {
+	e.drop(call)
+	e.Session.Dropped(call)
+	delete(e.paused, call)
+}
+
+// drop ends what is under way of an exchange.
+func (e *Exchanges) drop(call uint64) {
 	if r := e.replies[call]; r != nil {
 		r.Close()
 		delete(e.replies, call)
@@ -189,21 +212,47 @@ func (e *Exchanges) open(x *Exchange) Reply {
 
 // held reports whether x waits for a person.
 func (e *Exchanges) held(x *Exchange) bool {
-	return e.replies[x.Call] == nil && !x.Answered && x.Ended != Aborted && e.Session.Held(x.Call, e.Policy().inDoubt(&x.Request))
+	return e.replies[x.Call] == nil && !x.Answered && x.Ended != Aborted && !e.postponed(x) && e.Session.Held(x.Call, e.Policy().inDoubt(&x.Request))
 }
 
-// revive lets an exchange go on of which nothing is under way: it is in doubt.
+// postponed reports whether the request of x is to be sent again, and has not been:
+// so it is not in doubt.
+func (e *Exchanges) postponed(x *Exchange) bool {
+	r, repeated := e.Session.Repeated(x.Call)
+	return e.paused[x.Call] || repeated && (r.Slept || r.Until > oplog.At(e.Sched.Now()))
+}
+
+// revive lets an exchange go on of which nothing is under way: it is in doubt, or
+// waits until it is sent again.
 func (e *Exchanges) revive(x *Exchange) error {
 	if e.replies[x.Call] != nil || x.Answered && x.Empty {
 		return nil
 	}
-	r, err := e.recover(x)
+	again, repeated := e.Session.Repeated(x.Call)
+	switch {
+	case x.Answered:
+	case repeated && again.Until > oplog.At(e.Sched.Now()):
+		e.paused[x.Call] = true
+		return nil
+	case e.paused[x.Call]:
+		delete(e.paused, x.Call)
+		e.replies[x.Call] = e.open(x)
+		return nil
+	}
+	var r Reply
+	var err error
+	if !x.Answered && again.Slept {
+		r, err = e.repeat(x, "the pause is over")
+	} else {
+		r, err = e.recover(x)
+	}
 	if err == nil {
 		e.replies[x.Call] = r
 	}
 	return err
 }
 
+// recover says what becomes of an exchange in doubt.
 func (e *Exchanges) recover(x *Exchange) (Reply, error) {
 	policy, lost := e.Policy().inDoubt(&x.Request), broken{&Failure{Reason: ConnectionTerminated}}
 	switch {
@@ -214,7 +263,7 @@ func (e *Exchanges) recover(x *Exchange) (Reply, error) {
 	case x.Answered && (!x.resumable() || policy != durable.Retry), x.Request.Streamed && e.Session.Unrecorded:
 		return lost, nil
 	case x.Answered:
-		r, err := e.again(x, "the connection was lost before the body had come")
+		r, err := e.repeat(x, "the connection was lost before the body had come")
 		return &resumed{Reply: r, of: *x, skip: x.Offset}, err
 	}
 	v, err := e.Session.InDoubt(x.Call, policy)
@@ -222,7 +271,7 @@ func (e *Exchanges) recover(x *Exchange) (Reply, error) {
 	case err != nil:
 		return nil, err
 	case v.Again:
-		return e.again(x, "in doubt: its outcome is not known")
+		return e.repeat(x, "in doubt: its outcome is not known")
 	case v.Given:
 		h, err := send.Response.Decode(v.Response)
 		return &given{h, h.Body}, err
@@ -230,8 +279,8 @@ func (e *Exchanges) recover(x *Exchange) (Reply, error) {
 	return lost, nil
 }
 
-// again sends a request once more, and records that before.
-func (e *Exchanges) again(x *Exchange, why string) (Reply, error) {
+// repeat sends the request of x again, now, and records that before.
+func (e *Exchanges) repeat(x *Exchange, why string) (Reply, error) {
 	now := oplog.At(e.Sched.Now())
 	if _, err := e.Session.Repeat(x.Call, now, now, why); err != nil {
 		return nil, err
@@ -241,14 +290,20 @@ func (e *Exchanges) again(x *Exchange, why string) (Reply, error) {
 
 // Event is that more of x has come than the program has seen.
 func (e *Exchanges) Event(x *Exchange) await.Event {
-	v := await.Event{
-		Source: await.HTTP, ID: x.Call,
-		Held: func() bool { return e.held(x) }, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.ready(x) },
-	}
+	v := e.event(x, await.HTTP, e.ready)
 	if x.Answered {
 		v.Past = x.Offset + 1
+	} else {
+		v.Again = func() (bool, error) { return e.again(x) }
 	}
 	return v
+}
+
+func (e *Exchanges) event(x *Exchange, source await.Source, come func(*Exchange) bool) await.Event {
+	return await.Event{
+		Source: source, ID: x.Call, Held: func() bool { return e.held(x) }, Begin: func() error { return e.revive(x) },
+		Come: func() bool { return come(x) }, Pause: func() time.Duration { return e.pause(x) },
+	}
 }
 
 // ready reports whether more of x has come than the program has seen.
@@ -257,7 +312,10 @@ func (e *Exchanges) ready(x *Exchange) bool {
 		return true
 	}
 	r := e.replies[x.Call]
-	if x.Answered {
+	switch {
+	case r == nil:
+		return false
+	case x.Answered:
 		return r.Ready()
 	}
 	_, ok := r.Head()
@@ -285,10 +343,7 @@ func (e *Exchanges) pace(ctx context.Context, bytes int) error {
 // Outcome takes the head of the response, or waits for it.
 func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
 	h, err := durable.Finish(e.Session, &send, x.Call, func(ctx context.Context) (Head, error) {
-		if err := e.revive(x); err != nil {
-			return Head{}, err
-		}
-		if err := e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) }); err != nil {
+		if err := e.Events.Hold(ctx, e.Event(x)); err != nil {
 			return Head{}, err
 		}
 		h, _ := e.replies[x.Call].Head()
@@ -310,7 +365,7 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 	req := reading{x.Call, x.Offset + 1, uint64(min(limit, MaxPiece)), block}
 	p, err := durable.Run(e.Session, &read, req, func(ctx context.Context, req reading) (p Piece, err error) {
 		if err = e.revive(x); err == nil && block {
-			err = e.Events.Await(ctx, await.Forever, func() bool { return e.ready(x) })
+			err = e.Events.Hold(ctx, e.Event(x))
 		}
 		if err == nil {
 			err = e.pace(ctx, int(req.limit))

@@ -90,7 +90,7 @@ func (e *Exchanges) Progress(x *Exchange, block bool) error {
 	p, err := durable.Run(e.Session, &progress, progressing{x.Call, x.Written, x.Taken, block},
 		func(ctx context.Context, _ progressing) (p Progress, err error) {
 			if err = e.revive(x); err == nil && block {
-				err = e.Events.Await(ctx, await.Forever, func() bool { return e.roomy(x) })
+				err = e.Events.Hold(ctx, e.RoomEvent(x))
 			}
 			return e.progress(x), err
 		})
@@ -103,10 +103,9 @@ func (e *Exchanges) Progress(x *Exchange, block bool) error {
 // RoomEvent is that there is room for a chunk of the body of x, or that there is
 // no use in writing more.
 func (e *Exchanges) RoomEvent(x *Exchange) await.Event {
-	return await.Event{
-		Source: await.Upload, ID: x.Call, Past: x.Written,
-		Held: func() bool { return e.held(x) }, Begin: func() error { return e.revive(x) }, Come: func() bool { return e.roomy(x) },
-	}
+	v := e.event(x, await.Upload, e.roomy)
+	v.Past = x.Written
+	return v
 }
 
 // Progress is how far a body has got.
@@ -117,11 +116,13 @@ type Progress struct {
 
 // progress looks at what is under way of x, if anything is.
 func (e *Exchanges) progress(x *Exchange) Progress {
-	u := e.uploads[x.Call]
-	if u == nil {
-		return Progress{Taken: x.Written, Over: true}
+	switch u := e.uploads[x.Call]; {
+	case u != nil:
+		return u.progress()
+	case e.paused[x.Call]:
+		return Progress{} // it is taken from the beginning, later
 	}
-	return u.progress()
+	return Progress{Taken: x.Written, Over: true}
 }
 
 // roomy reports whether a chunk has room, or is of no use.

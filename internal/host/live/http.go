@@ -82,8 +82,8 @@ func (h *HTTP) leave() {
 	h.changed.Wake()
 }
 
-// Begin implements exchange.Client. It follows no redirects, keeps no cookies,
-// uses no proxy and undoes no compression: what comes is for the program.
+// Begin implements exchange.Client. It follows no redirects, keeps no cookies and
+// undoes no compression: what comes is for the program.
 func (h *HTTP) Begin(ctx context.Context, r *exchange.Request, p exchange.Policy, changed func()) exchange.Reply {
 	reply := &httpReply{client: h, request: r, policy: p, wake: changed, room: h.sched.NewCondition()}
 	if !h.enter() {
@@ -136,8 +136,17 @@ func (r *httpReply) run(ctx context.Context) {
 		r.fail(&exchange.Failure{Reason: exchange.URIInvalid, Text: err.Error()})
 		return
 	}
-	pool := r.client.pools.take(r.policy.Reach)
-	response, err := pool.RoundTrip(req)
+	proxy, err := via(ctx, r.policy, req)
+	var pool *http.Transport
+	if err == nil {
+		pool, err = r.client.pools.take(r.policy, proxy)
+	}
+	var response *http.Response
+	if err == nil {
+		response, err = pool.RoundTrip(req)
+	} else if req.Body != nil {
+		_ = req.Body.Close()
+	}
 	if err != nil {
 		r.fail(failureOf(ctx, err))
 		return

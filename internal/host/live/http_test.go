@@ -2,7 +2,7 @@ package live
 
 import (
 	"context"
-	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -90,6 +90,11 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// certificatesOf is what has to be trusted for a server, as PEM.
+func certificatesOf(s *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
 
 func get(s *httptest.Server, path string) exchange.Request {
@@ -269,10 +274,11 @@ func TestConnectionsThatFailSaySo(t *testing.T) {
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "secret") }))
 	secure.Config.ErrorLog = nil
 	t.Cleanup(secure.Close)
-	c.fails(exchange.TLSCertificate, get(secure, "/"))
+	if f := c.fails(exchange.TLSCertificate, get(secure, "/")); !strings.Contains(f.Text, "unknown authority") {
+		t.Errorf("the certificate is refused because of %q", f.Text)
+	}
 	trusting := newClient(t, "127.0.0.1")
-	trusting.pools.roots = x509.NewCertPool()
-	trusting.pools.roots.AddCert(secure.Certificate())
+	trusting.policy.Egress.Roots = certificatesOf(secure)
 	if _, body, _ := trusting.all(trusting.begin(get(secure, "/"))); body != "secret" {
 		t.Errorf("got %q over TLS", body)
 	}

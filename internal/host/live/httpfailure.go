@@ -37,8 +37,10 @@ func failureOf(ctx context.Context, err error) *exchange.Failure {
 			f.Text = "NXDOMAIN"
 		}
 		return f
-	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &name):
-		return &exchange.Failure{Reason: exchange.TLSCertificate}
+	case errors.As(err, &certificate):
+		return &exchange.Failure{Reason: exchange.TLSCertificate, Text: whyRefused(certificate.Err)}
+	case errors.As(err, &authority), errors.As(err, &name):
+		return &exchange.Failure{Reason: exchange.TLSCertificate, Text: whyRefused(err)}
 	case errors.As(err, &alert):
 		return &exchange.Failure{Reason: exchange.TLSAlert, Size: uint64(uint8(alert)), Text: alert.Error()}
 	case errors.As(err, &record):
@@ -47,12 +49,26 @@ func failureOf(ctx context.Context, err error) *exchange.Failure {
 	return failureByText(err.Error())
 }
 
+// maxWhy bounds what is said of a certificate, which is the server's.
+const maxWhy = 300
+
+// whyRefused says what is wrong with a certificate. Programs do not see it: the
+// WIT has no place for it.
+func whyRefused(err error) string {
+	text := strings.ToValidUTF8(err.Error(), "?")
+	if len(text) > maxWhy {
+		text = text[:maxWhy] + "…"
+	}
+	return text
+}
+
 // causes are errors that say all there is to say.
 var causes = []struct {
 	err    error
 	reason exchange.Reason
 }{
 	{errDenied, exchange.Denied},
+	{errRoots, exchange.InternalError},
 	{exchange.ErrAborted, exchange.ProtocolError},
 	{errTrailers, exchange.ProtocolError},
 	{errConnectTimeout, exchange.ConnectionTimeout},

@@ -5,14 +5,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 )
 
@@ -24,31 +27,42 @@ const (
 	idleConnection = 90 * time.Second
 )
 
-// pools keep connections, apart for programs that may reach different hosts: one
-// must not get a connection that it could not have made.
+// pools keep connections, apart for programs that may reach different hosts, or
+// reach them otherwise: one must not get a connection that it could not have made.
 type pools struct {
 	mu  sync.Mutex
-	all map[string]*http.Transport
-	// roots are the certificates to trust; nil: those of the machine.
-	roots *x509.CertPool
+	all map[poolKey]*http.Transport
 }
 
-func newPools() pools { return pools{all: map[string]*http.Transport{}} }
+// poolKey is what connections depend on.
+type poolKey struct {
+	rules  string
+	proxy  string // a URL, or empty
+	egress exchange.Egress
+}
 
-// take gives the connections that programs with these rules share.
-func (p *pools) take(r reach.Rules) *http.Transport {
+func newPools() pools { return pools{all: map[poolKey]*http.Transport{}} }
+
+// take gives the connections that programs with this policy share, to go through
+// proxy unless that is nil.
+func (p *pools) take(policy exchange.Policy, proxy *url.URL) (*http.Transport, error) {
+	key := poolKey{rules: policy.Reach.String(), egress: policy.Egress}
+	if proxy != nil {
+		key.proxy = proxy.String()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	name := r.String()
-	t := p.all[name]
-	if t == nil {
-		if len(p.all) == maxPools {
-			p.drop()
-		}
-		t = transport(r, p.roots)
-		p.all[name] = t
+	if t := p.all[key]; t != nil {
+		return t, nil
 	}
-	return t
+	if len(p.all) == maxPools {
+		p.drop()
+	}
+	t, err := transport(policy, proxy)
+	if err == nil {
+		p.all[key] = t
+	}
+	return t, err
 }
 
 // drop forgets all pools. Requests under way keep theirs until they end.
@@ -65,11 +79,16 @@ func (p *pools) close() {
 	p.drop()
 }
 
-// transport makes connections to what the rules permit.
-func transport(r reach.Rules, roots *x509.CertPool) *http.Transport {
-	return &http.Transport{
+// transport makes connections to what the rules permit, or to a proxy, for which
+// the rules were asked before.
+func transport(policy exchange.Policy, proxy *url.URL) (*http.Transport, error) {
+	roots, err := trusted(policy.Egress)
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dial(ctx, r, network, address)
+			return dial(ctx, policy.Reach, network, address)
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		ForceAttemptHTTP2:      true,
@@ -79,6 +98,31 @@ func transport(r reach.Rules, roots *x509.CertPool) *http.Transport {
 		IdleConnTimeout:        idleConnection,
 		MaxResponseHeaderBytes: maxResponseHead,
 	}
+	if proxy != nil {
+		t.Proxy, t.DialContext = http.ProxyURL(proxy), (&net.Dialer{}).DialContext
+	}
+	return t, nil
+}
+
+// errRoots refuses to trust what is no certificate.
+var errRoots = errors.New("the certificates to trust cannot be read: see http.roots in the settings")
+
+// trusted are the certificates to trust; nil: those of the machine.
+func trusted(e exchange.Egress) (*x509.CertPool, error) {
+	if e.Roots == "" && !e.RootsOnly {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	if !e.RootsOnly {
+		var err error
+		if pool, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("read the certificates that the machine trusts: %w", err)
+		}
+	}
+	if e.Roots != "" && !pool.AppendCertsFromPEM([]byte(e.Roots)) {
+		return nil, errRoots
+	}
+	return pool, nil
 }
 
 // errDenied refuses an address, or a name none of whose addresses could be taken.

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -102,6 +103,23 @@ func TestPatternsOfAMachinesOwnAddresses(t *testing.T) {
 	}
 }
 
+func TestAProxyIsAURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://proxy.example:3128": "false", "http://10.0.0.1/": "false", "http://me:word@proxy.example": "true",
+		"proxy.example:3128": "no", "https://proxy.example": "no", "http://": "no", "http://a/b": "no", "http://a?b": "no", "http://a#b": "no",
+		"socks5://a": "no", "http://" + strings.Repeat("a", MaxProxy): "no", "\n": "no",
+	} {
+		password, err := CheckProxy(text)
+		got := fmt.Sprint(password)
+		if err != nil {
+			got = "no"
+		}
+		if got != want {
+			t.Errorf("%q: got %s (%v), want %s", text, got, err, want)
+		}
+	}
+}
+
 func TestNamesThatNoRuleSpeaksOf(t *testing.T) {
 	r, err := Parse([]string{"db.local:5432", "*.example.com:1"})
 	if err != nil {
@@ -114,5 +132,18 @@ func TestNamesThatNoRuleSpeaksOf(t *testing.T) {
 	}
 	if (Rules{}).Mentions("any") || !(Rules{}).None() {
 		t.Error("no rules speak of a name")
+	}
+}
+
+func TestNamesOfAMachineOrANetworkAreLocal(t *testing.T) {
+	for _, host := range []string{"localhost", "a", "a.localhost", "A.LOCAL.", "metadata.google.internal", "router.home.arpa", "127.1", "0x7f.1", "2130706433", "0177.0.0.1"} {
+		if !Local(host) {
+			t.Errorf("%q is not", host)
+		}
+	}
+	for _, host := range []string{"a.example", "internal.example", "127.0.0.1", "::1"} {
+		if Local(host) {
+			t.Errorf("%q is", host)
+		}
 	}
 }
