@@ -31,7 +31,11 @@ type prefixes struct {
 	t      *testing.T
 	bounds bounds
 	guests Guests
+	worker id.Worker
 	calls  []api.Call
+	begins oplog.Time // when a process does, by the wall clock; 0: when all began
+	// beside, if set, goes on beside the calls until ctx is done.
+	beside func(ctx context.Context, m *machine, n *node)
 }
 
 var keeping1 = id.Worker{Component: component, Name: "keeping"}
@@ -57,12 +61,21 @@ func (e *prefixes) on(s *memory.Store, work func(ctx context.Context, m *machine
 func (e *prefixes) answers(s *memory.Store) (answers []string) {
 	e.t.Helper()
 	e.on(s, func(ctx context.Context, m *machine, store storage.Store) error {
+		if e.begins > 0 {
+			m.sim.JumpWall(e.begins.Time().Sub(m.sim.Now()))
+		}
 		n := &node{}
 		err := n.open(m, keepsAll{store}, e.guests, e.bounds, entropy)
+		if err == nil && e.beside != nil {
+			beside, stop := context.WithCancel(ctx)
+			task := m.sim.Go("beside", func() { e.beside(beside, m, n) })
+			defer task.Wait()
+			defer stop()
+		}
 		for _, call := range e.calls {
 			var v api.Invocation
 			if err == nil {
-				v, err = n.workers.Invoke(ctx, keeping1, call)
+				v, err = n.workers.Invoke(ctx, e.worker, call)
 			}
 			answers = append(answers, fmt.Sprintf("%s %s%s: %s %s %+v", call.Key, call.Function, call.Args, v.State, v.Result, v.Failure))
 		}
@@ -73,12 +86,19 @@ func (e *prefixes) answers(s *memory.Store) (answers []string) {
 
 // bodies are the entries of the worker's oplog.
 func (e *prefixes) bodies(s *memory.Store) (all []oplog.Body) {
+	for _, entry := range e.entries(s) {
+		all = append(all, entry.Body)
+	}
+	return all
+}
+
+func (e *prefixes) entries(s *memory.Store) (all []oplog.Entry) {
 	e.on(s, func(ctx context.Context, _ *machine, store storage.Store) error {
-		for entry, err := range oplog.Read(ctx, store.Logs(), keeping1, 1, 0) {
+		for entry, err := range oplog.Read(ctx, store.Logs(), e.worker, 1, 0) {
 			if err != nil {
 				return err
 			}
-			all = append(all, entry.Body)
+			all = append(all, entry)
 		}
 		return nil
 	})
@@ -94,7 +114,7 @@ func (e *prefixes) prefix(from *memory.Store, length oplog.Index, blobs bool) *m
 			return err
 		}
 		source := from.Reopen()
-		_, err = copyEntries(ctx, committer, source, keeping1, func(oplog.Index) oplog.Index { return length })
+		_, err = copyEntries(ctx, committer, source, e.worker, func(oplog.Index) oplog.Index { return length })
 		if blobs {
 			err = errors.Join(err, copyBlobs(ctx, store, source))
 		}
@@ -152,7 +172,7 @@ func TestEveryPrefixOfAWorkersOplogLeadsToTheSameAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := way.bounds
 			b.instances, b.running, b.residents, b.queue, b.idleAfter, b.suspendAfter = 2, 2, 10, 100, day, yearly.suspendAfter
-			e := &prefixes{t: t, bounds: b, calls: everyCall(), guests: Guests{component: guests.Wasm(t, "components/keeper")}}
+			e := &prefixes{t: t, bounds: b, worker: keeping1, calls: everyCall(), guests: Guests{component: guests.Wasm(t, "components/keeper")}}
 			whole := memory.New()
 			want := e.answers(whole)
 			e.bounds.unverified = true // the answers will tell

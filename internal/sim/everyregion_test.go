@@ -61,7 +61,7 @@ func TestEveryPrefixOfAProgramThatIsTakenBackLeadsToTheSameEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := bounds{instances: 2, running: 2, residents: 10, queue: 100, idleAfter: day, suspendAfter: yearly.suspendAfter, imageAfter: -1}
-	e := &prefixes{t: t, bounds: b, guests: Guests{component: guests.Wasm(t, "components/control")}, calls: []api.Call{
+	e := &prefixes{t: t, bounds: b, worker: keeping1, guests: Guests{component: guests.Wasm(t, "components/control")}, calls: []api.Call{
 		{Function: "steps", Args: args, Key: "k"}, {Function: "steps", Args: []byte(`[[]]`), Key: "after"},
 	}}
 	whole := memory.New()
