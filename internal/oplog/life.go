@@ -112,8 +112,13 @@ func (l *Life) Apply(e Entry) {
 	case *InvocationFailed:
 		l.Begun, l.Open = 0, nil
 		l.undo(Span{b.Started, e.Index})
-		l.takeBackPromises(b)
+		l.takeBackPromises(b.Started)
+		if b.Accepted != 0 && b.Retry == 0 {
+			l.breakPromises(b.Accepted)
+		}
 		l.fail(b, e.Index)
+	case *Jump:
+		l.takeBackPromises(b.From)
 	case *InvocationCanceled:
 		l.breakPromises(b.Accepted)
 		l.end(b.Accepted, e.Index)

@@ -67,7 +67,7 @@ const (
 // Promise is what a life knows of a promise.
 type Promise struct {
 	PromiseCreated                 // by the first attempt
-	Created        Index           // the newest entry that made it
+	Created        Index           // the newest entry that made it; 0 if that is taken back
 	Settled        *PromiseSettled // nil while it is pending
 	// Taken and Withdrawn are the entries that say so, or 0.
 	Taken, Withdrawn Index
@@ -184,20 +184,16 @@ func (l *Life) jumpPromises(from Index) {
 	}
 }
 
-// takeBackPromises is called when an attempt is taken back: what it took and
-// withdrew it has not. What it made is there for the next attempt, if there is
-// one: who was told of a promise may settle it meanwhile.
-func (l *Life) takeBackPromises(b *InvocationFailed) {
+// takeBackPromises is called when what an attempt did from an entry on is taken
+// back: what it took and withdrew there it has not. What it made is there to be
+// made again, if it is: who was told of a promise may settle it meanwhile.
+func (l *Life) takeBackPromises(from Index) {
 	for _, p := range l.Promises {
-		if p.Taken >= b.Started {
-			p.Taken = 0
+		for _, at := range []*Index{&p.Created, &p.Taken, &p.Withdrawn} {
+			if *at >= from {
+				*at = 0
+			}
 		}
-		if p.Withdrawn >= b.Started {
-			p.Withdrawn = 0
-		}
-	}
-	if b.Accepted != 0 && b.Retry == 0 {
-		l.breakPromises(b.Accepted)
 	}
 }
 

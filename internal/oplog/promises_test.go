@@ -75,6 +75,18 @@ func TestWhatAnAttemptThatIsTakenBackDidToPromisesItHasNotDone(t *testing.T) {
 	}
 }
 
+func TestWhatAProgramDidToPromisesBeforeItWentBackItHasNotDone(t *testing.T) {
+	l := feed(begun(), makes("a"), settle("a"), &Waypoint{}, &PromiseTaken{"a"}, makes("b"), makes("c"), &PromiseWithdrawn{"c"})
+	back := &Jump{From: 7, Region: 6, Code: JumpCrash}
+	if feed(l, back); promises(l) != "av b c" {
+		t.Fatalf("got %q, want that nothing was taken or withdrawn", promises(l))
+	}
+	feed(l, settle("b"), makes("b"), &InvocationFinished{Accepted: 2, Started: 3})
+	if got, want := promises(l), "av bv"; got != want {
+		t.Errorf("got %q, want %q: c was not made again", got, want)
+	}
+}
+
 func TestPromisesOfAnInvocationThatComesToNothingAreGone(t *testing.T) {
 	before := func() *Life {
 		return feed(begun(), makes("a"), &InvocationFinished{Accepted: 2, Started: 3},
