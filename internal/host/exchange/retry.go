@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -26,7 +27,7 @@ func (e *Exchanges) again(x *Exchange) (bool, error) {
 	if r, repeated := e.Session.Repeated(x.Call); repeated {
 		attempt = r.Attempt
 	}
-	if attempt >= policy.Attempts || !x.Request.repeatable() || x.Ended == Aborted || x.Request.Streamed && e.Session.Unrecorded {
+	if attempt >= policy.Attempts || !x.Request.repeatable() || policy.inDoubt(&x.Request) != durable.Retry || x.Ended == Aborted || x.Request.Streamed && e.Session.Unrecorded {
 		return false, nil
 	}
 	why := fmt.Sprintf("status %d", h.Status)

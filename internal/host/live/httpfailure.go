@@ -93,6 +93,7 @@ func failureByText(text string) *exchange.Failure {
 	}{
 		{"server response headers exceeded", exchange.ResponseHeaderSize},
 		{"header list too large", exchange.ResponseHeaderSize},
+		{"header list larger than advertised limit", exchange.ResponseHeaderSize},
 		{"server gave HTTP response to HTTPS client", exchange.TLSProtocol},
 		{"tls:", exchange.TLSProtocol},
 		{"server closed idle connection", exchange.ConnectionTerminated},
