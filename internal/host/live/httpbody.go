@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +23,7 @@ type outgoing struct {
 	length  int64        // -1: it is in chunks
 	http2   *atomic.Bool // the connection speaks it
 
+	came int64 // bytes that Next has given
 	left []byte
 	err  error
 }
@@ -37,13 +39,30 @@ func (o *outgoing) Read(p []byte) (int, error) {
 			return 0, o.err
 		}
 		o.watch.sent()
-		if o.left, o.err = o.source.Next(o.ctx); errors.Is(o.err, io.EOF) {
-			o.err = o.end()
-		}
+		o.next()
 	}
 	n := copy(p, o.left)
 	o.left = o.left[n:]
 	return n, nil
+}
+
+// next takes what follows. The last bytes of a body of known length wait for its
+// end: until the program has finished it, it must not look whole.
+func (o *outgoing) next() {
+	o.left, o.err = o.source.Next(o.ctx)
+	o.came += int64(len(o.left))
+	if o.err == nil && o.came == o.length {
+		last := bytes.Clone(o.left)
+		if o.left, o.err = o.source.Next(o.ctx); errors.Is(o.err, io.EOF) {
+			if o.err = o.end(); errors.Is(o.err, io.EOF) {
+				o.left = last
+			}
+		}
+		return
+	}
+	if errors.Is(o.err, io.EOF) {
+		o.err = o.end()
+	}
 }
 
 // end gives the trailers to package http, and is how the body ends.
