@@ -200,7 +200,7 @@ func TestAWorkerThatListensLetsOthersCompute(t *testing.T) {
 func TestSocketsAreAllowedBySettings(t *testing.T) {
 	address, connections := echoes(t)
 	p := talks(t, setup{change: func(c *worker.Config) { c.Defaults.Net = api.Net{} }})
-		ask := func(want string) {
+	ask := func(want string) {
 		t.Helper()
 		v, err := p.invoke(talker, "run", "ask", address, "hello")
 		must(t, err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // Request is an HTTP request, all of it. It is never changed once it is sent.
@@ -194,6 +193,3 @@ func (p Progress) show() string {
 	}
 	return s
 }
-
-// span is a duration for people.
-func span(nanoseconds uint64) string { return time.Duration(nanoseconds).String() }
