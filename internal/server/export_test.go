@@ -14,6 +14,9 @@ func (s *Server) SetPace(heartbeat, writeWait time.Duration) {
 // SetBodyWait makes the server less patient with clients that send.
 func (s *Server) SetBodyWait(wait time.Duration) { s.bodyWait = wait }
 
+// SetHeaderWait makes it so with those that begin to.
+func (s *Server) SetHeaderWait(wait time.Duration) { s.headerWait = wait }
+
 // Document is what the OpenAPI document is made from.
 func (s *Server) Document() *huma.OpenAPI { return s.api.OpenAPI() }
 

@@ -23,6 +23,9 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
+// headerPatience is for the headers of requests to what beside serves.
+const headerPatience = 2 * time.Second
+
 // beside serves a node and, at another address, what answers every request with
 // its path.
 func beside(t *testing.T) (rest, public string, end func() error) {
@@ -45,6 +48,7 @@ func beside(t *testing.T) (rest, public string, end func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.SetHeaderWait(headerPatience)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, at, nil) }()
@@ -138,6 +142,23 @@ func TestAHeaderThatIsTooLongIsRefusedAtThePublicAddress(t *testing.T) {
 	r.Body.Close()
 	if r.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %d", r.StatusCode)
+	}
+}
+
+func TestAClientThatTakesItsTimeForAHeaderIsCutOff(t *testing.T) {
+	rest, public, _ := beside(t)
+	for _, at := range []string{rest, public} {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ")
+		_ = c.SetReadDeadline(time.Now().Add(20 * headerPatience))
+		b, err := io.ReadAll(c)
+		if err != nil || strings.Contains(string(b), " 200 ") || strings.Contains(string(b), " 418 ") {
+			t.Errorf("got %q, %v, want an end", b, err)
+		}
 	}
 }
 

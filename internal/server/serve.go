@@ -75,7 +75,7 @@ func (s *Server) front(base context.Context, serves string, l net.Listener, secu
 		Handler:           h,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		TLSConfig:         secure,
-		ReadHeaderTimeout: headerWait,
+		ReadHeaderTimeout: s.headerWait,
 		// Handlers that may take longer set their own deadline.
 		WriteTimeout:   s.config.Timeout + 2*bodyWait,
 		IdleTimeout:    idleWait,

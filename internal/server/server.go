@@ -94,7 +94,7 @@ type Server struct {
 	stop     context.CancelCauseFunc
 
 	// Tests make these short.
-	heartbeat, writeWait, bodyWait time.Duration
+	heartbeat, writeWait, bodyWait, headerWait time.Duration
 }
 
 // New makes a server.
@@ -113,7 +113,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Platform),
 		started: time.Now(), deploys: make(chan struct{}, maxDeploys), filled: make(chan struct{}, maxFilled),
-		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait, bodyWait: bodyWait,
+		cross: http.NewCrossOriginProtection(), heartbeat: heartbeat, writeWait: writeWait, bodyWait: bodyWait, headerWait: headerWait,
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.register()
