@@ -205,6 +205,11 @@ func (f form) isBytes() bool {
 // list reports whether it is a list that is written as several texts.
 func (f form) list() bool { return f.Type != nil && f.Kind == wit.List && !f.isBytes() }
 
+// absent reports whether no text at all is one of its values.
+func (f form) absent() bool {
+	return f.list() || f.Type != nil && (f.Kind == wit.Option || f.Kind == wit.Flags)
+}
+
 // fromText reports whether its values can be written as text: one, or several if
 // it is a list or flags; or none, if it is an option.
 func (f form) fromText() bool {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
-	"github.com/waterbear-run/waterbear/wit"
 )
 
 // OpenAPI describes the routes to functions that are for a host, or all of them
@@ -135,7 +134,7 @@ func (d *document) parameters(e *entry, b *binding, method string, renamed map[s
 	}
 	for i := range b.params {
 		p := &b.params[i]
-		add(p.from, !p.optional() && !p.form.list() || p.from.place == inPath, d.of(written(p.form)), "")
+		add(p.from, !p.form.absent() || p.from.place == inPath, d.text(p.form), "")
 	}
 	if from := e.worker.from; from.place != "" {
 		add(from, true, schema{"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]*$"}, "Whom the request is for")
@@ -151,17 +150,9 @@ func (d *document) parameters(e *entry, b *binding, method string, renamed map[s
 	return all
 }
 
-// written is the form of a parameter that is there: it is not null, but left out.
-func written(f form) form {
-	if f.Type != nil && f.Kind == wit.Option {
-		f.Type = f.Elem
-	}
-	return f
-}
-
 // body is what requests have to have, nil if that is none.
 func (d *document) body(b *binding) schema {
-	properties, required := schema{}, []string{}
+	values, texts := fieldsSchema{properties: schema{}}, fieldsSchema{properties: schema{}}
 	form := true
 	for i := range b.params {
 		p := &b.params[i]
@@ -179,22 +170,41 @@ func (d *document) body(b *binding) schema {
 			}
 			return schema{"required": !p.optional(), "content": content}
 		default:
-			properties[p.from.name] = d.of(p.form)
-			if !p.optional() {
-				required = append(required, p.from.name)
+			values.add(p.from.name, d.of(p.form), !p.optional())
+			if form = form && (p.form.fromText() || p.form.list()); form {
+				texts.add(p.from.name, d.text(p.form), !p.form.absent())
 			}
-			form = form && (p.form.fromText() || p.form.list())
 		}
 	}
-	if len(properties) == 0 {
+	if len(values.properties) == 0 {
 		return nil
 	}
-	fields := schema{"schema": schema{"type": "object", "properties": properties, "required": required, "additionalProperties": false}}
-	content := schema{mediaJSON: fields}
+	content := schema{mediaJSON: values.schema()}
 	if form {
-		content[mediaForm] = fields
+		content[mediaForm] = texts.schema()
 	}
-	return schema{"required": len(required) > 0, "content": content}
+	return schema{"required": len(values.required) > 0, "content": content}
+}
+
+// fieldsSchema describes the fields of a body.
+type fieldsSchema struct {
+	properties schema
+	required   []string
+}
+
+func (f *fieldsSchema) add(name string, s schema, required bool) {
+	f.properties[name] = s
+	if required {
+		f.required = append(f.required, name)
+	}
+}
+
+func (f *fieldsSchema) schema() schema {
+	object := schema{"type": "object", "properties": f.properties, "additionalProperties": false}
+	if len(f.required) > 0 {
+		object["required"] = f.required
+	}
+	return schema{"schema": object}
 }
 
 // responses are the function's, by status, and problems.

@@ -94,8 +94,28 @@ func object(name string, member schema) schema {
 	return schema{"type": "object", "properties": schema{name: member}, "required": []string{name}, "additionalProperties": false}
 }
 
-// base64Pattern is that of RFC 4648, section 4, with padding.
-const base64Pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+// text describes a value that is written as text, and is there.
+func (s *schemas) text(f form) schema {
+	if f.Type != nil && f.Kind == wit.Option {
+		f.Type = f.Elem
+	}
+	switch {
+	case f.isBytes():
+		return base64Text()
+	case f.list():
+		return schema{"type": "array", "items": s.text(form{Type: f.Elem})}
+	}
+	return s.of(f)
+}
+
+// base64Text is bytes as a text: RFC 4648, section 4, with padding, and no bits
+// behind the last byte.
+func base64Text() schema {
+	return schema{
+		"type": "string", "contentEncoding": "base64",
+		"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+	}
+}
 
 var null = schema{"type": "null"}
 
@@ -128,7 +148,7 @@ func (s *schemas) inline(t *wit.Type) schema {
 	case wit.List:
 		list := schema{"type": "array", "items": s.typed(t.Elem)}
 		if t.Elem.Kind == wit.U8 {
-			return schema{"anyOf": []schema{list, {"type": "string", "contentEncoding": "base64", "pattern": base64Pattern}}}
+			return schema{"anyOf": []schema{list, base64Text()}}
 		}
 		return list
 	case wit.Record:
