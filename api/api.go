@@ -351,11 +351,12 @@ const (
 	FailedLimit    FailureCode = "limit"    // it exceeded a limit
 	FailedHost     FailureCode = "host"     // the platform could not do its part
 	FailedCanceled FailureCode = "canceled" // a person canceled it while it ran
+	FailedDoubt    FailureCode = "in-doubt" // a call is in doubt, and the program wants none repeated
 )
 
 // Failure is why an attempt failed.
 type Failure struct {
-	Code   FailureCode `json:"code" enum:"trap,limit,host,canceled"`
+	Code   FailureCode `json:"code" enum:"trap,limit,host,canceled,in-doubt"`
 	Reason string      `json:"reason"`
 	Stack  []string    `json:"stack" doc:"The guest's functions, innermost first"`
 	Stderr string      `json:"stderr" doc:"The end of what the attempt wrote to stderr"`

@@ -182,7 +182,7 @@ func TestTheGuideNamesEveryCodeStatusAndSetting(t *testing.T) {
 	} {
 		demand("invocations.md", fmt.Sprintf("| `%s` | ", state))
 	}
-	for _, code := range []api.FailureCode{api.FailedTrap, api.FailedLimit, api.FailedHost, api.FailedCanceled} {
+	for _, code := range []api.FailureCode{api.FailedTrap, api.FailedLimit, api.FailedHost, api.FailedCanceled, api.FailedDoubt} {
 		demand("invocations.md", fmt.Sprintf("| `%s` | ", code))
 	}
 	defaults := waterbear.DefaultSettings()

@@ -51,7 +51,8 @@ func (e *HeldError) Error() string {
 
 // InDoubt says what becomes of a call in doubt that has this policy: what a person
 // has said, if one has, and else what the policy says. If that is to wait, the
-// error is a *HeldError, and the session is over.
+// error is a *HeldError, and if the program wants no call in doubt to be repeated
+// a *DoubtError, and the session is over.
 func (s *Session) InDoubt(call oplog.Index, p Policy) (Verdict, error) {
 	if said := s.resolved(call); said != nil {
 		switch said.How {
@@ -62,6 +63,8 @@ func (s *Session) InDoubt(call oplog.Index, p Policy) (Verdict, error) {
 		default:
 			p = Fail
 		}
+	} else if err := s.Doubt(call); err != nil {
+		return Verdict{}, err
 	}
 	switch p {
 	case Hold:
@@ -73,7 +76,9 @@ func (s *Session) InDoubt(call oplog.Index, p Policy) (Verdict, error) {
 }
 
 // Held reports whether InDoubt would wait for a person.
-func (s *Session) Held(call oplog.Index, p Policy) bool { return p == Hold && s.resolved(call) == nil }
+func (s *Session) Held(call oplog.Index, p Policy) bool {
+	return p == Hold && !s.strict && s.resolved(call) == nil
+}
 
 func (s *Session) resolved(call oplog.Index) *oplog.CallResolved {
 	if s.Resolved == nil {

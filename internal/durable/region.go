@@ -26,6 +26,7 @@ type regions struct {
 	open      []oplog.Index // the inner behind the outer
 	waypoints []waypoint    // in order
 	calls     uint64        // the session's when the outermost began
+	strict    bool          // calls in doubt fail
 }
 
 // BackError takes the program back: whoever runs it records a Jump and begins
@@ -33,6 +34,9 @@ type regions struct {
 type BackError struct {
 	From   oplog.Index // the first entry that is undone
 	Region oplog.Index // the outermost that the program is in then, or 0
+	// Effect says that what is undone is an effect with this Outcome.
+	Effect  bool
+	Outcome []byte
 }
 
 func (e *BackError) Error() string {
@@ -49,6 +53,14 @@ func (s *Session) Region() oplog.Index {
 		return 0
 	}
 	return s.open[0]
+}
+
+// Innermost is where the innermost region begins, 0 if there is none.
+func (s *Session) Innermost() oplog.Index {
+	if len(s.open) == 0 {
+		return 0
+	}
+	return s.open[len(s.open)-1]
 }
 
 // Depth is how many atomic regions the program is in.
@@ -106,6 +118,18 @@ func (s *Session) Known(to oplog.Index) (known bool, err error) {
 // waypoint that is Known.
 func (s *Session) Back(to oplog.Index) error {
 	return s.fail(&BackError{From: to + 1, Region: s.waypoints[s.waypointAt(to)].region})
+}
+
+// Ahead reports whether the oplog has what follows.
+func (s *Session) Ahead() (bool, error) {
+	entry, err := s.peek()
+	return entry != nil, err
+}
+
+// Forget ends the session with the *BackError that takes the program back to where
+// the effect begins that it is in, and which has come to outcome.
+func (s *Session) Forget(begin oplog.Index, outcome []byte) error {
+	return s.fail(&BackError{From: begin + 1, Region: s.Region(), Effect: true, Outcome: outcome})
 }
 
 func (s *Session) waypointAt(index oplog.Index) int {

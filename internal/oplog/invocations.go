@@ -78,7 +78,7 @@ type InvocationFailed struct {
 	Accepted Index    `json:"accepted"`
 	Started  Index    `json:"started"`
 	Attempt  uint64   `json:"attempt"`
-	Code     string   `json:"code"` // "trap", "limit", "host" or "canceled"
+	Code     string   `json:"code"` // "trap", "limit", "host", "canceled" or "in-doubt"
 	Reason   string   `json:"reason"`
 	Stack    []string `json:"stack"`           // the guest's functions, innermost first
 	Stderr   string   `json:"stderr"`          // the end of what the attempt wrote there

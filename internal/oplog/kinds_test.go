@@ -78,7 +78,7 @@ var samples = map[string]sample{
 	"AtomicEnd":        {body: &AtomicEnd{Begin: goldenIndex - 5}, draw: drawing[AtomicEnd]()},
 	"Jump": {body: &Jump{
 		At: 1_900_000_000_000_000_014, From: goldenIndex - 4, Region: goldenIndex - 5, Code: "trap", Reason: "unreachable",
-		Stack: []string{"fail", "main"}, Retry: 1_900_000_001_000_000_000,
+		Stack: []string{"fail", "main"}, Retry: 1_900_000_001_000_000_000, Outcome: Payload("paid"),
 	}, draw: drawing[Jump]()},
 	"Archived": {body: &Archived{
 		At: 1_900_000_000_000_000_013, Below: goldenIndex - 100, Ended: 1234, Open: hash(9),

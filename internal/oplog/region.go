@@ -23,19 +23,21 @@ func (e *AtomicEnd) fields(c *coder) { c.uvarint(&e.Begin) }
 // Jump takes the program back: what lies between From and this entry has not
 // happened, and the attempt goes on from what was before.
 type Jump struct {
-	At     Time     `json:"at"`
-	From   Index    `json:"from"`   // the first entry that is undone, behind a Waypoint
-	Region Index    `json:"region"` // where the atomic region begins that the program is in then; 0: none
-	Code   string   `json:"code"`   // JumpAsked, JumpCrash, or that of a failure
-	Reason string   `json:"reason"`
-	Stack  []string `json:"stack"` // the program's functions, innermost first
-	Retry  Time     `json:"retry"` // when it goes on, after a failure; 0 at once
+	At      Time     `json:"at"`
+	From    Index    `json:"from"`   // the first entry that is undone, behind a Waypoint
+	Region  Index    `json:"region"` // where the atomic region begins that the program is in then; 0: none
+	Code    string   `json:"code"`   // JumpAsked, JumpCrash, JumpEffect, or that of a failure
+	Reason  string   `json:"reason"`
+	Stack   []string `json:"stack"`   // the program's functions, innermost first
+	Retry   Time     `json:"retry"`   // when it goes on, after a failure; 0 at once
+	Outcome Payload  `json:"outcome"` // of an effect
 }
 
 // The codes of a Jump that is no failure.
 const (
-	JumpAsked = "asked" // by the program
-	JumpCrash = "crash" // the process ended in an atomic region
+	JumpAsked  = "asked"  // by the program
+	JumpCrash  = "crash"  // the process ended in an atomic region
+	JumpEffect = "effect" // what is undone is an effect, which has an outcome
 )
 
 func (*Jump) kind() *kind { return kindJump }
@@ -47,6 +49,7 @@ func (e *Jump) fields(c *coder) {
 	c.string(&e.Reason)
 	c.strings(&e.Stack)
 	c.time(&e.Retry)
+	c.bytes((*[]byte)(&e.Outcome))
 }
 
 // Regions is what an oplog says of the attempt under way: where it is in an
@@ -62,6 +65,8 @@ type Regions struct {
 	// often of these because it had failed.
 	Jumps        map[Index]uint64
 	JumpFailures uint64
+	// Effect is the newest Jump over an effect, which has its outcome.
+	Effect *Jump
 }
 
 // JumpsInAll is how often the attempt was taken back.
@@ -100,6 +105,13 @@ func (l *Life) applyRegions(e Entry) {
 		r.Jumps[b.From]++
 		if b.Retry != 0 {
 			r.JumpFailures++
+		}
+		switch {
+		case b.Code == JumpEffect:
+			b.Outcome = slices.Clone(b.Outcome) // what was read is valid until the next entry
+			r.Effect = b
+		case r.Effect != nil && b.From < r.Effect.From:
+			r.Effect = nil
 		}
 		l.Open = nil
 		l.jumpPromises(b.From)

@@ -349,6 +349,7 @@ func (b *body) failure(err error) outcome {
 	var trap *wasm.Trap
 	var limit *LimitError
 	var exit *wasi.ExitError
+	var doubt *durable.DoubtError
 	switch {
 	case errors.As(err, &exit):
 		return outcome{exit: &exit.Code}
@@ -360,6 +361,8 @@ func (b *body) failure(err error) outcome {
 		}
 	case errors.As(err, &limit):
 		f.code, f.final = api.FailedLimit, true
+	case errors.As(err, &doubt):
+		f.code, f.final = api.FailedDoubt, true
 	}
 	return outcome{failure: f}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -117,7 +118,32 @@ func (r *run) goBack(ctx context.Context, b *durable.BackError, create *oplog.Cr
 
 // goneBack is how a program goes back.
 func goneBack(b *durable.BackError, now oplog.Time) *oplog.Jump {
-	return &oplog.Jump{At: now, From: b.From, Region: b.Region, Code: oplog.JumpAsked, Reason: "the program went back", Stack: []string{}}
+	j := &oplog.Jump{At: now, From: b.From, Region: b.Region, Code: oplog.JumpAsked, Reason: "the program went back", Stack: []string{}}
+	if b.Effect {
+		j.Code, j.Reason, j.Outcome = oplog.JumpEffect, "an effect has its outcome", b.Outcome
+	}
+	return j
+}
+
+// Effect implements platform.Control.
+func (r *run) Effect(waypoint oplog.Index) platform.EffectState { return effectAt(r.life, waypoint) }
+
+// effectAt is how far the effect that begins at a waypoint is.
+func effectAt(life *oplog.Life, waypoint oplog.Index) platform.EffectState {
+	if j := life.Effect; j != nil && j.From == waypoint+1 {
+		return platform.EffectState{Done: true, Outcome: j.Outcome}
+	}
+	return platform.EffectState{Times: life.Jumps[waypoint+1]}
+}
+
+// Entries implements platform.Control.
+func (r *run) Entries(ctx context.Context, from, to oplog.Index, kinds []string) (platform.Page, error) {
+	return readPage(ctx, r.rt.Store.Logs(), r.launch.Worker, r.writer, from, to, kinds)
+}
+
+// Retry implements platform.Control: a program that is run is not tried again.
+func (r *run) Retry() platform.RetryPolicy {
+	return platform.RetryPolicy{Attempts: 1, Initial: platform.MinPause, Max: platform.MinPause, Factor: 1}
 }
 
 // Jumps implements platform.Control.

@@ -8,6 +8,7 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
@@ -98,17 +99,18 @@ type outcome struct {
 	// alive says that there is still an instance, in the state that the oplog
 	// has.
 	alive   bool
-	result  []byte             // of the attempt, if it has one
-	failure *failure           // the attempt's
-	exit    *uint32            // the program has ended, with this code
-	back    *durable.BackError // the program wants to be taken back
-	suspend *suspendError      // the attempt waits for longer than it may stay in memory
-	held    []oplog.Index      // the calls for which it waits for persons
-	halted  *halt              // it was stopped
-	broken  error              // the oplog cannot be replayed
-	fault   error              // the host could not do its part
-	again   bool               // but now it may: it is not to be waited for
-	lived   bool               // the program did something that was not in the oplog yet
+	result  []byte                // of the attempt, if it has one
+	failure *failure              // the attempt's
+	exit    *uint32               // the program has ended, with this code
+	back    *durable.BackError    // the program wants to be taken back
+	suspend *suspendError         // the attempt waits for longer than it may stay in memory
+	held    []oplog.Index         // the calls for which it waits for persons
+	halted  *halt                 // it was stopped
+	broken  error                 // the oplog cannot be replayed
+	fault   error                 // the host could not do its part
+	again   bool                  // but now it may: it is not to be waited for
+	lived   bool                  // the program did something that was not in the oplog yet
+	retry   *platform.RetryPolicy // that the program has set, or nil
 }
 
 // failure is why an attempt failed.

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/guests"
+	hostplatform "github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/worker"
@@ -75,7 +77,13 @@ func ends(p *platform, w id.Worker, key string) {
 func (p *platform) trace(w id.Worker) string {
 	p.t.Helper()
 	var b strings.Builder
-	places := map[oplog.Index]int{0: 0}
+	places, effect := map[oplog.Index]int{0: 0}, map[oplog.Index]bool{}
+	effects := map[uint64]durable.Declared{}
+	for _, f := range hostplatform.Funcs() {
+		if code, name, _ := f.Declaration(); name == "effects.read" || name == "effects.write" {
+			effects[code] = f
+		}
+	}
 	for e, err := range oplog.Read(p.t.Context(), p.store.Logs(), w, 1, 0) {
 		must(p.t, err)
 		switch body := e.Body.(type) {
@@ -86,6 +94,15 @@ func (p *platform) trace(w id.Worker) string {
 		case *oplog.Waypoint:
 			places[e.Index] = len(places)
 			fmt.Fprintf(&b, "waypoint %d%s\n", places[e.Index], map[bool]string{true: ", a region begins"}[body.Atomic])
+		case *oplog.HostCallStarted:
+			if f := effects[body.Func]; f != nil {
+				effect[e.Index] = true
+				fmt.Fprintf(&b, "intent of %s\n", f.ShowRequest(body.Request))
+			}
+		case *oplog.HostCallFinished:
+			if effect[body.Started] {
+				fmt.Fprintf(&b, "outcome %s\n", body.Response)
+			}
 		case *oplog.AtomicEnd:
 			fmt.Fprintf(&b, "region %d ends\n", places[body.Begin])
 		case *oplog.Jump:

@@ -343,6 +343,9 @@ func (r *resident) driveOnce() (again bool) {
 	if out.failure != nil || out.fault != nil {
 		e.chance = r.ws.chance()
 		r.machine.retry = r.settings().Retry
+		if p := out.retry; p != nil {
+			r.machine.retry = api.Retry{Attempts: p.Attempts, Initial: api.Duration(p.Initial), Max: api.Duration(p.Max), Factor: p.Factor, Jitter: p.Jitter}
+		}
 	}
 	r.apply(e)
 	r.finishSaving()
@@ -350,29 +353,6 @@ func (r *resident) driveOnce() (again bool) {
 		r.ws.rested(r)
 	}
 	return r.driving
-}
-
-// learnRegion lets the life know in which atomic region the program is, if the job
-// has come to what is not in the oplog. It is called with r.mu held.
-func (r *resident) learnRegion(out *outcome) {
-	if b := r.body; b != nil && !b.session.Replaying() && !b.session.Unrecorded {
-		out.lived = true
-		r.machine.life.Region = b.session.Region()
-	}
-}
-
-// Jumps implements platform.Control.
-func (r *resident) Jumps() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.machine.life.JumpsInAll()
-}
-
-// Repeats implements platform.Control.
-func (r *resident) Repeats(waypoint oplog.Index) uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.machine.life.Jumps[waypoint+1]
 }
 
 // drop discards the instance, if there is one.

@@ -347,12 +347,21 @@ func (e *Exchanges) Outcome(x *Exchange) (Head, error) {
 			return Head{}, err
 		}
 		h, _ := e.replies[x.Call].Head()
-		return h, nil
+		return h, stopped(ctx, h.Failure)
 	})
 	if err == nil {
 		x.answered(h)
 	}
 	return h, err
+}
+
+// stopped is why work is to stop that has hung up for that reason: it is no failure
+// of the exchange, which is in doubt.
+func stopped(ctx context.Context, failure *Failure) error {
+	if failure == nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // Read gives up to limit bytes of the body of a response. If none are there it
@@ -372,6 +381,7 @@ func (e *Exchanges) Read(x *Exchange, limit int, block bool) (Piece, error) {
 		}
 		if err == nil {
 			p, _ = e.replies[x.Call].Read(int(req.limit))
+			err = stopped(ctx, p.Failure)
 		}
 		return p, err
 	})

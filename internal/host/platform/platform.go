@@ -44,11 +44,13 @@ type System struct {
 
 	keys  uint64            // made in the invocation
 	links map[string]string // the workers that calls of interfaces go to in it
+	retry *RetryPolicy      // that the program has set in the attempt, or nil
+	open  []openEffect      // the inner behind the outer
 }
 
 // Begin says that the program begins an attempt.
 func (s *System) Begin() {
-	s.keys, s.links = 0, nil
+	s.keys, s.links, s.retry, s.open = 0, nil, nil, nil
 	s.Config.Begin()
 }
 
@@ -97,6 +99,8 @@ func interfaces() []interfaceOf {
 		workersInterface(),
 		promisesInterface(),
 		controlInterface(),
+		effectsInterface(),
+		historyInterface(),
 	}
 }
 
@@ -198,7 +202,7 @@ func must(b []byte, err error) []byte {
 
 // Funcs are the recorded functions, for those who read oplogs.
 func Funcs() []durable.Declared {
-	list := []durable.Declared{&key, &invokeFunc, &startFunc, &resultFunc, &pollFunc, &linkFunc}
+	list := []durable.Declared{&key, &effectState, &readEffect, &writeEffect, &invokeFunc, &startFunc, &resultFunc, &pollFunc, &linkFunc}
 	for _, i := range typed() {
 		for _, f := range i.functions {
 			if f.code != 0 {
