@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,6 +153,40 @@ func TestTheJSONOfEveryValueFitsTheSchemaOfItsType(t *testing.T) {
 			t.Fatalf("%s does not fit %s: %v", text, described, err)
 		}
 	})
+}
+
+func TestTheGreatestFloatsFitTheirSchema(t *testing.T) {
+	for typ, value := range map[*wit.Type]wit.Value{{Kind: wit.F32}: float32(-math.MaxFloat32), {Kind: wit.F64}: math.MaxFloat64} {
+		text, err := wit.AppendJSON(nil, typ, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiler := jsonschema.NewCompiler()
+		if err := compiler.AddResource("type.json", decoded(t, gateway.SchemaOf(typ))); err != nil {
+			t.Fatal(err)
+		}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+		if err == nil {
+			err = compiler.MustCompile("type.json").Validate(v)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// decoded is a schema as it is read from JSON.
+func decoded(t *testing.T, s map[string]any) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.(map[string]any)
 }
 
 func TestASchemaThatWouldBeEndlessIsAnything(t *testing.T) {

@@ -39,8 +39,10 @@ func (s *schemas) of(f form) schema {
 		return integer(math.MinInt64, strconv.FormatUint(math.MaxUint64, 10))
 	case textForm:
 		return schema{"type": "string"}
+	case "f32":
+		return float(maxF32)
 	}
-	return float()
+	return float(math.MaxFloat64)
 }
 
 // typed describes the JSON of a type's values: by reference, if the type has a
@@ -85,8 +87,14 @@ func integer(least int64, most string) schema {
 	return schema{"type": "integer", "minimum": least, "maximum": json.Number(most)}
 }
 
-func float() schema {
-	return schema{"anyOf": []schema{{"type": "number"}, {"enum": []string{"NaN", "Infinity", "-Infinity"}}}}
+// maxF32 is the greatest float of 32 bits as it is written in JSON, which is a
+// little more than it is.
+const maxF32 = 3.4028235e38
+
+// float is that of floats of a type whose greatest is most: numbers beyond are
+// refused.
+func float(most float64) schema {
+	return schema{"anyOf": []schema{{"type": "number", "minimum": -most, "maximum": most}, {"enum": []string{"NaN", "Infinity", "-Infinity"}}}}
 }
 
 // object is a schema of an object of one member.
@@ -139,8 +147,10 @@ func (s *schemas) inline(t *wit.Type) schema {
 		return integer(math.MinInt64, "9223372036854775807")
 	case wit.U64:
 		return integer(0, "18446744073709551615")
-	case wit.F32, wit.F64:
-		return float()
+	case wit.F32:
+		return float(maxF32)
+	case wit.F64:
+		return float(math.MaxFloat64)
 	case wit.Char:
 		return schema{"type": "string", "minLength": 1, "maxLength": 1}
 	case wit.String:
