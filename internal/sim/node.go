@@ -67,6 +67,7 @@ type bounds struct {
 	cutAfter                      uint64        // as worker.Config has it
 	grain                         time.Duration // of its timers, if not 0
 	unverified                    bool          // nothing is compared with replay
+	adjust                        func(*worker.Config)
 }
 
 // open wires a node as the root package does, and deploys what is not there
@@ -122,6 +123,9 @@ func (n *node) open(m *machine, store storage.Store, guests Guests, b bounds, en
 	}
 	if b.unverified {
 		config.Verify = nil
+	}
+	if b.adjust != nil {
+		b.adjust(&config)
 	}
 	n.workers = worker.NewWorkers(config)
 	return nil
