@@ -326,6 +326,7 @@ type Invocation struct {
 	Index    uint64          `json:"index" doc:"Of the oplog entry that accepted it"`
 	Accepted time.Time       `json:"accepted"`
 	Caller   *Caller         `json:"caller,omitempty" doc:"The worker that called; absent if a client did"`
+	Waits    *Caller         `json:"waits,omitempty" doc:"The invocation of another worker that it waits for"`
 	Due      *time.Time      `json:"due,omitempty" doc:"When it was to begin, if it was scheduled"`
 	Attempts uint64          `json:"attempts" doc:"Begun so far"`
 	Ended    *time.Time      `json:"ended,omitempty"`

@@ -104,6 +104,34 @@ func (c *Client) Cancel(ctx context.Context, component, worker, key string) (api
 	return canceled, err
 }
 
+// maxAwaited bounds how many invocations CancelAwaited takes back.
+const maxAwaited = 1000
+
+// CancelAwaited is Cancel, and takes back also the invocation of another worker that
+// this one waits for, what that one waits for, and so on, as long as they have not
+// ended. If it fails, those before are taken back all the same.
+func (c *Client) CancelAwaited(ctx context.Context, component, worker, key string) (api.Invocation, error) {
+	known, err := c.Invocation(ctx, component, worker, key)
+	if err != nil {
+		return known, err
+	}
+	canceled, err := c.Cancel(ctx, component, worker, key)
+	for range maxAwaited {
+		if err != nil || known.Waits == nil {
+			break
+		}
+		component, worker, _ = strings.Cut(known.Waits.Worker, "/")
+		key = known.Waits.Key
+		if known, err = c.Invocation(ctx, component, worker, key); err == nil {
+			_, err = c.Cancel(ctx, component, worker, key)
+		}
+		if p, ok := errors.AsType[*api.Problem](err); ok && (p.Code == api.CodeNotCancelable || p.Code == api.CodeNoWorker || p.Code == api.CodeNoInvocation) {
+			return canceled, nil // that one has ended, or never began
+		}
+	}
+	return canceled, err
+}
+
 // unfailed takes back the error of an invocation that has failed.
 func unfailed(known api.Invocation, err error) error {
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeInvocationFailed && known.State.Done() {

@@ -229,25 +229,33 @@ Exit codes: as those of invoke; 1 also if the invocation is not done.`,
 }
 
 func (a *app) cancelCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, awaited bool
 	cmd := &cobra.Command{
 		Use:     "cancel [flags] COMPONENT/WORKER KEY",
 		GroupID: groupServer,
 		Short:   "Take back an invocation that is not done",
 		Long: `Take back an invocation that is not done: one that waits or is scheduled never
-begins, and one that runs is rolled back.
+begins, and one that runs is rolled back. What it has called goes on, unless
+--awaited takes that back too: the invocation of another worker that it waits
+for, what that one waits for, and so on.
 
 --json prints the invocation as one object.`,
-		Example: `  waterbear cancel shop/alice order-1047`,
-		Args:    exactly(2, "COMPONENT/WORKER and the key of an invocation"),
+		Example: `  waterbear cancel shop/alice order-1047
+  waterbear cancel --awaited shop/alice order-1047`,
+		Args: exactly(2, "COMPONENT/WORKER and the key of an invocation"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the invocation as a JSON object")
+	cmd.Flags().BoolVar(&awaited, "awaited", false, "take back what it waits for, too")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, _ *remote, c *client.Client) error {
 		w, err := parseWorker(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		canceled, err := c.Cancel(cmd.Context(), w.component, w.name, args[1])
+		cancel := c.Cancel
+		if awaited {
+			cancel = c.CancelAwaited
+		}
+		canceled, err := cancel(cmd.Context(), w.component, w.name, args[1])
 		if err != nil || !asJSON {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -97,6 +98,16 @@ func (ws *Workers) untangle(r *resident) {
 	ws.mu.Lock()
 	r.awaits = nil
 	ws.mu.Unlock()
+}
+
+// waitsFor is the invocation of another worker that r waits for, for people.
+func (r *resident) waitsFor() *api.Caller {
+	r.ws.mu.Lock()
+	defer r.ws.mu.Unlock()
+	if r.awaits == nil {
+		return nil
+	}
+	return &api.Caller{Worker: r.awaits.of.String(), Key: r.awaits.key}
 }
 
 // circle follows who waits for whom from w on. It gives the way if that comes back.

@@ -333,7 +333,7 @@ func (r *resident) describe(p *oplog.Pending) api.Invocation {
 	v := accepted(r.worker, p.InvocationAccepted, p.Index)
 	v.Attempts = p.Failures
 	if life.Begun != 0 && life.Attempt.Accepted == p.Index {
-		v.State, v.Attempts = api.StateStarted, life.Attempt.Attempt
+		v.State, v.Attempts, v.Waits = api.StateStarted, life.Attempt.Attempt, r.waitsFor()
 	} else if p.Due > oplog.At(r.ws.Sched.Now()) {
 		v.State = api.StateScheduled
 	}

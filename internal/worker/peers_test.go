@@ -194,6 +194,11 @@ func TestWhoeverWaitsIsToldWhatBecameOfIt(t *testing.T) {
 				if change != nil {
 					p.becomes(caller("a"), api.Suspended)
 				}
+				waits, err := p.Invocation(t.Context(), caller("a"), "k", false)
+				must(t, err)
+				if waits.Waits == nil || waits.Waits.Worker != "callers/b" {
+					t.Errorf("a waits for %+v", waits.Waits)
+				}
 				c.act(p)
 				v, err := p.Invocation(t.Context(), caller("a"), "k", true)
 				if got := p.given(v, err)[0]; !strings.HasPrefix(got, c.want) {
