@@ -256,6 +256,10 @@ func (r *resident) await(ctx context.Context, w *waiter, p patience) (api.Invoca
 	}); err != nil {
 		r.leave(w)
 		if ctx.Err() == nil && context.Cause(waiting) == errLeave {
+			// Whoever leaves is woken by its end: it has to be certain that there is one.
+			if err := r.writer.CommitSoon(ctx); err != nil {
+				return api.Invocation{}, r.late(ctx, w.index, err)
+			}
 			return api.Invocation{}, errLeave
 		}
 		return api.Invocation{}, r.late(ctx, w.index, err)
