@@ -26,10 +26,6 @@ func (ws *Workers) Invoke(ctx context.Context, w id.Worker, c api.Call) (api.Inv
 	return ws.invoke(ctx, r, c, nil)
 }
 
-// patience gives the context in which an invocation's end is waited for, when that
-// begins; nil is the context of all the rest.
-type patience func() context.Context
-
 // invoke is Invoke of a worker that is open.
 func (ws *Workers) invoke(ctx context.Context, r *resident, c api.Call, p patience) (api.Invocation, error) {
 	if err := ws.check(ctx, r, &c); err != nil {

@@ -2,12 +2,17 @@ package worker
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"time"
 )
 
 // errLeave sends a worker out of memory that waits in it.
 var errLeave = errors.New("it has waited in memory for long enough, or somebody needs its place")
+
+// patience gives the context in which an invocation's end is waited for, when that
+// begins; nil is the context of all the rest.
+type patience func() context.Context
 
 // lingerer is a worker that waits in memory for what may also happen without it.
 type lingerer struct {

@@ -2,9 +2,11 @@ package platform
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 
+	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/wit"
 	text "github.com/waterbear-run/waterbear/wit/durable"
 )
@@ -97,5 +99,41 @@ func TestArgumentsThatAreTooLongToRecordAreRefused(t *testing.T) {
 	f.record("test")
 	if _, err := f.call(&System{}, []wit.Value{string(make([]byte, MaxRecorded))}); err == nil {
 		t.Error("it was not refused")
+	}
+}
+
+func TestTheLedgerIsToldWhichCallsOfWorkersWereMade(t *testing.T) {
+	call := appendTicket(nil, ticket{Worker: "shop/alice", Function: "order", Args: "[1]", Key: "k"})
+	if got := invokeFunc.RequestFacts(call).Key; got != "k" {
+		t.Errorf("the key is %q, want k", got)
+	}
+	for kind := range workerFailures {
+		made := kind == WorkerFailed || kind == WorkerCanceled || kind == WorkerDeleted
+		fate := invokeFunc.ResponseFacts(appendAnswer(nil, answer{err: &WorkerError{Kind: kind}})).Fate
+		if (fate == durable.Done) != made || fate == durable.Unknown {
+			t.Errorf("failure %d has the fate %d", kind, fate)
+		}
+	}
+	if fate := startFunc.ResponseFacts(appendAnswer(nil, answer{text: "k", ended: true})).Fate; fate != durable.Done {
+		t.Errorf("a call that was accepted has the fate %d", fate)
+	}
+}
+
+func TestDamagedRecordsOfCallsAreRefused(t *testing.T) {
+	whole := appendTicket(nil, ticket{Worker: "shop/alice", Function: "order", Args: "", Key: "k", Due: 1 << 40})
+	for n := range whole {
+		if _, err := decodeTicket(whole[:n]); err == nil {
+			t.Errorf("%d of %d bytes of a call are taken for one", n, len(whole))
+		}
+	}
+	for _, b := range [][]byte{{}, {answerNone, 1}, {answerError}, {answerError, byte(workerFailures)}, {9}} {
+		if _, err := decodeAnswer(b); err == nil {
+			t.Errorf("%v is taken for an answer", b)
+		}
+	}
+	for _, a := range []answer{{}, {text: "[1]", ended: true}, {ended: true}, {err: &WorkerError{WorkerCycle, "round"}}} {
+		if got, err := decodeAnswer(appendAnswer(nil, a)); err != nil || !reflect.DeepEqual(got, a) {
+			t.Errorf("%+v comes back as %+v, %v", a, got, err)
+		}
 	}
 }

@@ -231,9 +231,23 @@ func (a answer) show() string {
 func called(code uint64, name string, effect durable.Effect) durable.Func[ticket, answer] {
 	return durable.Func[ticket, answer]{
 		Code: code, Name: "workers." + name, Effect: effect,
-		Request:  durable.Codec[ticket]{Append: appendTicket, Decode: decodeTicket, Show: ticket.show},
-		Response: durable.Codec[answer]{Append: appendAnswer, Decode: decodeAnswer, Show: answer.show},
+		Request:   durable.Codec[ticket]{Append: appendTicket, Decode: decodeTicket, Show: ticket.show},
+		Response:  durable.Codec[answer]{Append: appendAnswer, Decode: decodeAnswer, Show: answer.show},
+		OfRequest: func(t ticket) durable.Facts { return durable.Facts{Key: t.Key} }, OfResponse: answer.facts,
 	}
+}
+
+// facts are what the ledger says of an answer: a call was made unless it was refused.
+func (a answer) facts() (f durable.Facts) {
+	if a.err == nil {
+		return f
+	}
+	switch a.err.Kind {
+	case WorkerFailed, WorkerCanceled, WorkerDeleted:
+	default:
+		f.Fate = durable.NotSent
+	}
+	return f
 }
 
 var (
