@@ -230,6 +230,14 @@ type Sorter struct {
 	// answer a request, and answer what it has answered.
 	started, answering *Record
 	answer             KeptAnswer
+	pieces             []answerPiece // of it, in order
+	kept               int           // bytes of all of that
+}
+
+// answerPiece is an entry of a response and how long the body was before it.
+type answerPiece struct {
+	index Index
+	size  int
 }
 
 // NewSorter begins where so many invocations had ended, and those in open were
@@ -301,15 +309,18 @@ func (s *Sorter) Add(e Entry) {
 		s.Bytes += len(b.Bytes)
 	case *Response:
 		s.answering, s.answer = s.started, KeptAnswer{Response: Response{b.Status, cloneFields(b.Fields)}, Body: Payload{}}
-		s.answered(fieldsSize(b.Fields))
+		s.pieces, s.kept = nil, 0
+		s.answered(e.Index, fieldsSize(b.Fields))
 	case *ResponseBody:
+		s.answered(e.Index, len(b.Bytes))
 		if s.answering != nil {
 			s.answer.Body = append(s.answer.Body, b.Bytes...)
 		}
-		s.answered(len(b.Bytes))
 	case *ResponseEnd:
 		s.answer.End = ResponseEnd{cloneFields(b.Trailers), b.Failure}
-		s.answered(fieldsSize(b.Trailers) + len(b.Failure))
+		s.answered(e.Index, fieldsSize(b.Trailers)+len(b.Failure))
+	case *Jump:
+		s.takeBack(b.From)
 	case *RequestBody:
 		s.Bytes += len(b.Bytes)
 	case *HostCall:
@@ -322,10 +333,27 @@ func (s *Sorter) Add(e Entry) {
 }
 
 // answered accounts for a part of a response, and gives up one that is too long.
-func (s *Sorter) answered(n int) {
+func (s *Sorter) answered(index Index, n int) {
 	s.Bytes += n
-	if len(s.answer.Body)+fieldsSize(s.answer.Response.Fields)+fieldsSize(s.answer.End.Trailers) > MaxKeptAnswer {
-		s.started, s.answering, s.answer = nil, nil, KeptAnswer{}
+	if s.kept += n; s.kept > MaxKeptAnswer {
+		s.started, s.answering, s.answer, s.pieces = nil, nil, KeptAnswer{}, nil
+	}
+	if s.answering != nil {
+		s.pieces = append(s.pieces, answerPiece{index, len(s.answer.Body)})
+	}
+}
+
+// takeBack leaves out of the response what entry from and those behind it have
+// of it.
+func (s *Sorter) takeBack(from Index) {
+	i := slices.IndexFunc(s.pieces, func(p answerPiece) bool { return p.index >= from })
+	switch {
+	case i < 0:
+	case i == 0:
+		s.answering, s.answer, s.pieces = nil, KeptAnswer{}, nil
+	default:
+		s.answer.Body = s.answer.Body[:s.pieces[i].size]
+		s.answer.End, s.pieces = ResponseEnd{}, s.pieces[:i]
 	}
 }
 

@@ -257,3 +257,19 @@ func text[T any](all []*T) string {
 	}
 	return b.String()
 }
+
+func TestWhatIsTakenBackOfAResponseIsNotKept(t *testing.T) {
+	entries := []Body{
+		&InvocationAccepted{}, &InvocationStarted{Accepted: 1}, &Response{Status: 500, Fields: []Field{}}, &ResponseBody{Payload("wrong")}, &ResponseEnd{},
+		&Jump{From: 3}, &Response{Status: 200, Fields: []Field{}}, &ResponseBody{Payload("right ")}, &ResponseBody{Payload("or not")}, &ResponseEnd{Failure: "so"},
+		&Jump{From: 9}, &ResponseBody{Payload("at last")}, &ResponseEnd{}, &InvocationFinished{Accepted: 1},
+	}
+	s := NewSorter(0, nil)
+	for i, b := range entries {
+		s.Add(Entry{Index: Index(i + 1), Body: b})
+	}
+	got := s.Ended[0].Answer
+	if got == nil || got.Response.Status != 200 || string(got.Body) != "right at last" || got.End.Failure != "" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -70,6 +70,7 @@ type Committer struct {
 	mu       sync.Mutex
 	wanted   []*Writer // writers whose entries somebody waits for, each once
 	joined   []*Writer // writers whose entries go before those, each once
+	followed map[*Writer]*followed
 	closing  bool
 	flushing bool // somebody is, and owns the following
 	handed   bool // that is the task, as of its next turn: the append is to be tried again
@@ -88,7 +89,7 @@ func NewCommitter(ctx context.Context, s sched.Scheduler, logs storage.Logs, sha
 	c := &Committer{
 		sched: s, logs: logs, shard: shard, epoch: last + 1,
 		work: s.NewCondition(), committed: s.NewCondition(),
-		retries: slices.Contains(options, Retry),
+		retries: slices.Contains(options, Retry), followed: map[*Writer]*followed{},
 	}
 	if c.head, err = logs.Acquire(ctx, shard, c.epoch); err != nil {
 		return nil, fmt.Errorf("take over shard %d: %w", shard, err)
@@ -304,6 +305,9 @@ func (c *Committer) finish(err error) {
 	if err != nil {
 		ended := err // a copy, so that only the end costs an allocation
 		c.ended.Store(&ended)
+		for _, f := range c.followed {
+			f.moved.Wake()
+		}
 	}
 	wakeTask := err != nil || len(c.wanted) > 0 || c.closing
 	c.mu.Unlock()

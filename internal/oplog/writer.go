@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/sched"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
@@ -35,7 +36,8 @@ type Writer struct {
 	worker id.Worker
 	sum    uint32 // workerSum of worker
 
-	committed atomic.Uint64 // the last durable index
+	committed atomic.Uint64                   // the last durable index
+	moved     atomic.Pointer[sched.Condition] // where followers wait, if there are any
 
 	mu      sync.Mutex
 	coder   coder
@@ -217,22 +219,6 @@ func (w *Writer) WaitCommitted(ctx context.Context, index Index) error {
 	return w.c.failure()
 }
 
-// WaitBeyond returns when an entry behind index is durable, or so is true, which
-// is looked at after each flush and each Poke. It asks for no commit.
-func (w *Writer) WaitBeyond(ctx context.Context, index Index, so func() bool) error {
-	done := func() bool { return w.committed.Load() > index || so() || w.c.failure() != nil }
-	if err := w.c.committed.Wait(ctx, done); err != nil {
-		return err
-	}
-	if w.committed.Load() > index || so() {
-		return nil
-	}
-	return w.c.failure()
-}
-
-// Poke lets all who are in WaitBeyond look again.
-func (w *Writer) Poke() { w.c.committed.Wake() }
-
 // take hands the forming chunk to a flush and starts a new one, with what is
 // over maxTake. It reports whether there is such a rest, and whether an append
 // may be waiting for room.
@@ -278,4 +264,5 @@ func (w *Writer) flushed() {
 	last := w.flown
 	w.mu.Unlock()
 	w.committed.Store(last)
+	w.Poke()
 }

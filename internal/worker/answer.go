@@ -18,18 +18,19 @@ import (
 // reads, and who comes later, or after a crash, reads the same. It is for one task
 // at a time, but for Close.
 type Answer struct {
-	r      *resident
-	index  oplog.Index // of the invocation
-	key    string
-	wait   *waiter      // nil: it has ended
-	next   oplog.Index  // where to read on
-	last   oplog.Index  // the end of the invocation, once it is known to have ended
-	mine   bool         // what is read is of an attempt of the invocation
-	begun  bool         // the response was given
-	newest oplog.Index  // the last entry of what was given
-	undone []oplog.Span // what is known not to be part of it
-	parts  []Part
-	result error // behind parts
+	r        *resident
+	index    oplog.Index // of the invocation
+	key      string
+	wait     *waiter         // nil: it has ended
+	follower *oplog.Follower // if there is something to wait for
+	next     oplog.Index     // where to read on
+	last     oplog.Index     // the end of the invocation, once it is known to have ended
+	mine     bool            // what is read is of an attempt of the invocation
+	begun    bool            // the response was given
+	newest   oplog.Index     // the last entry of what was given
+	undone   []oplog.Span    // what is known not to be part of it
+	parts    []Part
+	result   error // behind parts
 
 	closing sync.Once
 }
@@ -102,7 +103,7 @@ func (r *resident) newAnswer(index oplog.Index, w *waiter, next oplog.Index) *An
 	if w.answers++; w.end.Body != nil {
 		r.writer.Request() // it ended before there was anybody who needs it durable
 	}
-	return &Answer{r: r, index: index, key: keyOf(w.accepted, index), wait: w, next: next, undone: r.undoneFrom(next)}
+	return &Answer{r: r, index: index, key: keyOf(w.accepted, index), wait: w, follower: r.writer.Follow(), next: next, undone: r.undoneFrom(next)}
 }
 
 // undoneFrom are the spans from an entry on that have not happened. It is called
@@ -175,7 +176,7 @@ func (a *Answer) await(ctx context.Context) error {
 		return nil
 	}
 	var why error
-	err := a.r.writer.WaitBeyond(ctx, a.next-1, func() bool {
+	err := a.follower.Beyond(ctx, a.next-1, func() bool {
 		a.r.mu.Lock()
 		defer a.r.mu.Unlock()
 		why = a.wait.err
@@ -330,6 +331,7 @@ func (a *Answer) Close() {
 			a.wait.answers--
 			a.r.mu.Unlock()
 			a.r.leave(a.wait)
+			a.follower.Close()
 		}
 		a.r.ws.release(a.r)
 	})
