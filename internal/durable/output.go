@@ -71,16 +71,31 @@ func (s *Session) record(stream oplog.Stream, p []byte) error {
 	return nil
 }
 
-// add appends an entry that is to be seen outside soon.
+// add appends an entry that is to be seen outside soon: output now, a part of a
+// response once the program turns to something else.
 func (s *Session) add(output bool, size int, body oplog.Body) (oplog.Index, error) {
 	if err := s.charge(output, size); err != nil {
 		return 0, err
 	}
 	index, err := s.Writer.Append(s.ctx, body)
-	if err == nil {
+	switch {
+	case err != nil:
+	case output:
 		s.Writer.Request()
+	default:
+		s.unasked = true
 	}
 	return index, err
+}
+
+// Ask asks for the commit of what was recorded of a response since it was asked
+// last. It is called when the program waits, and while it computes; so a response
+// that is done at once takes one flush with the end of its invocation.
+func (s *Session) Ask() {
+	if s.unasked {
+		s.unasked = false
+		s.Writer.Request()
+	}
 }
 
 // Respond records how the response to the request begins that is the attempt, or

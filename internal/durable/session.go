@@ -68,6 +68,7 @@ type Session struct {
 	peeked   bool
 	left     []byte // what the entry at entry holds of output beyond what was written again
 	live     bool
+	unasked  bool   // something of a response waits for Ask
 	failed   error  // what ended the session; every later call returns it
 	scratch  []byte // requests and responses are encoded here
 	replayed uint64

@@ -242,7 +242,7 @@ func (b *body) renew(g *guest) error {
 }
 
 func (b *body) moduleConfig() wasm.InstanceConfig {
-	return wasm.InstanceConfig{Hosts: b.rt.Hosts, State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	return wasm.InstanceConfig{Hosts: b.rt.Hosts, State: b, MaxMemory: b.create.Memory, OnYield: b.yield}
 }
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
@@ -264,6 +264,7 @@ func (b *body) Write(stream int, p []byte) error {
 
 // waits is where the guest waits.
 func (b *body) waits(d time.Duration, sleep func() error) error {
+	b.session.Ask()
 	b.meter.pause()
 	defer b.meter.proceed()
 	if d < maxLinger && (b.http.UnderWay() || b.net.UnderWay() || b.answering()) {
@@ -278,6 +279,7 @@ const maxLinger = 10 * time.Minute
 
 // waitsForEvents is where the guest waits for what comes from outside.
 func (b *body) waitsForEvents(wait func() error) error {
+	b.session.Ask()
 	b.meter.pause()
 	defer b.meter.proceed()
 	return b.linger(0, wait)

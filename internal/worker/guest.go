@@ -115,7 +115,15 @@ func (b *body) newComponent(fresh bool) (err error) {
 }
 
 func (b *body) componentConfig() component.Config {
-	return component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.meter.yield}
+	return component.Config{State: b, MaxMemory: b.create.Memory, OnYield: b.yield}
+}
+
+// yield is called by the guest now and then while it computes.
+func (b *body) yield() {
+	b.meter.yield()
+	if b.meter.yields%yieldsBetweenLooks == 0 {
+		b.session.Ask()
+	}
 }
 
 // restComponent makes the instance of a component what Blank makes, with nothing
