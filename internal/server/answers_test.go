@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -225,5 +227,65 @@ func TestAClientThatTakesNothingIsCutOffFromAResponse(t *testing.T) {
 	case <-body.closed:
 	case <-time.After(20 * time.Second):
 		t.Error("it is still given more")
+	}
+}
+
+func TestAClientThatSendsNothingIsCutOffFromItsRequest(t *testing.T) {
+	ended := make(chan error, 1)
+	c := programmed(t, nil, func(_ context.Context, _ string, r *http.Request) (*http.Response, error) {
+		_, err := io.ReadAll(r.Body)
+		ended <- err
+		return nil, api.NewProblem(api.CodeInvalid, "the body of the request did not arrive whole")
+	})
+	c.server.SetBodyWait(50 * time.Millisecond)
+	body, stop := io.Pipe()
+	defer stop.Close()
+	go func() {
+		_, _ = io.WriteString(stop, "some of it")
+	}()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+alice+"/http/", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := http.DefaultClient.Do(r); err == nil { // or the connection is gone before
+		if a.StatusCode != http.StatusBadRequest {
+			t.Errorf("got %d", a.StatusCode)
+		}
+		_ = a.Body.Close()
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the program's side got %v", err)
+	}
+}
+
+func TestRequestsThatSayTwoThingsAreRefused(t *testing.T) {
+	asked := 0
+	c := programmed(t, nil, func(_ context.Context, _ string, r *http.Request) (*http.Response, error) {
+		asked++
+		_, err := io.ReadAll(r.Body)
+		return response(200, nil), err
+	})
+	host := strings.TrimPrefix(c.url, "http://")
+	for _, lines := range []string{
+		"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+		"Transfer-Encoding: chunked, identity\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"Transfer-Encoding: xchunked\r\n\r\n",
+		"Content-Length: +3\r\n\r\nabc",
+		"X-A: b\x00c\r\n\r\n",
+		"X-A : b\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(conn, "PUT %s/http/ HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s", alice, host, lines)
+		status, err := bufio.NewReader(conn).ReadString('\n')
+		if !strings.HasPrefix(status, "HTTP/1.1 4") && !strings.HasPrefix(status, "HTTP/1.1 501") {
+			t.Errorf("%.60q: got %q, %v", lines, status, err)
+		}
+		_ = conn.Close()
+	}
+	if asked > 0 {
+		t.Errorf("the program got %d of them", asked)
 	}
 }
