@@ -86,6 +86,9 @@ imports, new, and wit if it has types.`,
 // printRevision prints all that is known of a revision, behind the rows of t.
 func (a *app) printRevision(t *table, r api.Revision) error {
 	t.add("Kind", kindText(r.Kind))
+	if r.HTTP {
+		t.add("Answers", "HTTP requests, at /v1/workers/"+printable(r.Component)+"/WORKER/http/")
+	}
 	t.add("Size", bytesText(uint64(max(r.Size, 0))))
 	t.add("Hash", "sha256:"+printable(r.Hash))
 	var exports []string
