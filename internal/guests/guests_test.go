@@ -110,6 +110,7 @@ func TestCommittedModulesAreWhatTheirSourcesGive(t *testing.T) {
 		{"components", filepath.Join(testdata, "components", "build.sh"), filepath.Join(testdata, "components"), []string{"*.wasm"}},
 		{"chat", filepath.Join(root, "examples", "chat", "build.sh"), filepath.Join(root, "examples", "chat"), []string{"*.wasm"}},
 		{"approval", filepath.Join(root, "examples", "approval", "build.sh"), filepath.Join(root, "examples", "approval"), []string{"*.wasm"}},
+		{"saga", filepath.Join(root, "examples", "saga", "build.sh"), filepath.Join(root, "examples", "saga"), []string{"*.wasm"}},
 		{"kit in C", filepath.Join(kit, "c", "build.sh"), kit, []string{"c*.wasm"}},
 		{"kit in Rust", filepath.Join(kit, "rust", "build.sh"), kit, []string{"rust*.wasm"}},
 	} {
