@@ -17,7 +17,8 @@ import (
 // Go builds the Go program in dir, a slash-separated path in the repository,
 // for wasip1. What it built is kept in the user's cache directory by the
 // content of the program and the version of Go, so that only the first test
-// after a change waits. Such a program imports the standard library alone.
+// after a change waits. Such a program imports the standard library alone, and
+// the package that asks Waterbear.
 func Go(t testing.TB, dir string) []byte {
 	t.Helper()
 	return goGuest(t, dir)
@@ -32,7 +33,7 @@ func GoLibrary(t testing.TB, dir string) []byte {
 func goGuest(t testing.TB, dir string, flags ...string) []byte {
 	t.Helper()
 	source := filepath.Join(Root(t), filepath.FromSlash(dir))
-	key, err := goKey(source, flags)
+	key, err := goKey(Root(t), source, flags)
 	if err != nil {
 		t.Fatalf("build the Go guest %s: %v", dir, err)
 	}
@@ -78,19 +79,23 @@ func buildGo(source, cache, built string, flags []string) error {
 }
 
 // goKey hashes all that decides what the program in dir becomes.
-func goKey(dir string, flags []string) (string, error) {
+func goKey(root, dir string, flags []string) (string, error) {
 	version := exec.Command("go", "env", "GOVERSION")
 	version.Dir = dir
 	out, err := version.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask the go command for its version: %w", err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return "", err
-	}
-	if len(files) == 0 {
-		return "", fmt.Errorf("no Go files in %s", dir)
+	var files []string
+	for _, of := range []string{dir, filepath.Join(root, "guest", "go")} {
+		found, err := filepath.Glob(filepath.Join(of, "*.go"))
+		if err != nil {
+			return "", err
+		}
+		if len(found) == 0 {
+			return "", fmt.Errorf("no Go files in %s", of)
+		}
+		files = append(files, found...)
 	}
 	sum := sha256.New()
 	sum.Write(out)
@@ -108,6 +113,9 @@ func goKey(dir string, flags []string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:12]), nil
 }
 
+// guestPackage is what programs import to ask Waterbear.
+const guestPackage = "github.com/waterbear-run/waterbear/guest/go"
+
 // importsOnlyStandard refuses imports that goKey could not see change.
 func importsOnlyStandard(file string, text []byte) error {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
@@ -119,8 +127,8 @@ func importsOnlyStandard(file string, text []byte) error {
 		if err != nil {
 			return err
 		}
-		if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
-			return fmt.Errorf("%s imports %s, and a guest may import the standard library alone", file, path)
+		if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && path != guestPackage {
+			return fmt.Errorf("%s imports %s, and a guest may import the standard library and %s alone", file, path, guestPackage)
 		}
 	}
 	return nil
