@@ -106,11 +106,12 @@ func TestManyKeysAreListedInPages(t *testing.T) {
 	deployKept(t, node, "shop")
 	var script []string
 	for i := range 25 {
-		words := "set-many"
+		var words strings.Builder
+		words.WriteString("set-many")
 		for j := range 50 {
-			words += fmt.Sprintf(" k%04d x", 50*i+j)
+			words.WriteString(fmt.Sprintf(" k%04d x", 50*i+j))
 		}
-		script = append(script, words)
+		script = append(script, words.String())
 	}
 	steps(t, node, "shop", "alice", "cart", script...)
 	got := steps(t, node, "shop", "bob", "cart", "keys", "keys k0999", "add n 1", "first n 1")

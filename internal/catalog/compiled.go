@@ -120,7 +120,7 @@ const handlerInterface = "wasi:http/incoming-handler@0.2."
 // IsHandler reports whether a function of a component is the one that answers HTTP
 // requests, by its whole name (wasi:http/incoming-handler).
 func IsHandler(name string) bool {
-	return strings.HasPrefix(name, "wasi:http/incoming-handler@0.2.") && strings.HasSuffix(name, "#handle")
+	return strings.HasPrefix(name, handlerInterface) && strings.HasSuffix(name, "#handle")
 }
 
 // handles finds out whether there are handles of resources in types, which no

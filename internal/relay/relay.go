@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -55,9 +56,7 @@ func Respond(w http.ResponseWriter, r *http.Request, response *http.Response, wa
 	defer response.Body.Close()
 	Strip(response.Header)
 	h := w.Header()
-	for name, values := range response.Header {
-		h[name] = values
-	}
+	maps.Copy(h, response.Header)
 	if _, given := h["Content-Type"]; !given {
 		h["Content-Type"] = nil // net/http would guess one
 	}

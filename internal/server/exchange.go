@@ -92,9 +92,16 @@ func (x *exchange) problem(p *api.Problem) {
 	maps.Copy(h, problemHeaders(p))
 	h.Set("Content-Type", problemType)
 	h.Set("Content-Length", strconv.Itoa(len(b)))
+	// Before it answers, net/http reads what is left of a body, of which nobody may
+	// send any.
+	_ = http.NewResponseController(x).SetReadDeadline(time.Now().Add(drainWait))
 	x.WriteHeader(p.Status)
 	_, _ = x.Write(b)
 }
+
+// drainWait is how long a client whose request is refused has to send the rest of
+// it, so that its connection can be used again.
+const drainWait = time.Second
 
 // statusLeft is what the log and the metrics have for requests whose client did
 // not wait for the answer. It is no fault of the server, and nobody gets it.

@@ -150,7 +150,6 @@ func readBody(x *exchange, r *http.Request, limit int64, wait time.Duration) ([]
 	// A deadline that passed later would end the request under way, so it is
 	// taken back.
 	_ = control.SetReadDeadline(time.Now().Add(wait))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body := http.MaxBytesReader(x, r.Body, limit)
 	var content []byte
 	var err error
@@ -169,6 +168,7 @@ func readBody(x *exchange, r *http.Request, limit int64, wait time.Duration) ([]
 	case err != nil:
 		return nil, invalid("body", "it did not arrive whole within %v", wait)
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	return content, nil
 }
 

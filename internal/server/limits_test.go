@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -93,23 +95,30 @@ func TestAWorkerIsCreatedWithFilesThatNoOtherBodyMayHave(t *testing.T) {
 
 	// As many as there may be do not end their bodies; those that are short are
 	// created nevertheless.
-	var hanging []*io.PipeWriter
-	for range server.MaxFilled {
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	hang := func() (status int) {
 		body, w := io.Pipe()
-		hanging = append(hanging, w)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.url+"/v1/workers/shop/slow", body)
+		defer body.Close()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, c.url+"/v1/workers/shop/slow", body)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return 0
 		}
 		r.Header.Set("Content-Type", "application/json")
+		go func() { _, _ = io.WriteString(w, strings.Repeat(" ", 2000)) }()
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return 0
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for range server.MaxFilled {
 		go func() {
-			if resp, err := http.DefaultClient.Do(r); err == nil {
-				resp.Body.Close()
+			for hang() == http.StatusServiceUnavailable { // one of those below was there first
 			}
 		}()
-		if _, err := io.WriteString(w, strings.Repeat(" ", 2000)); err != nil {
-			t.Fatal(err)
-		}
 	}
 	long := `{"args":["` + strings.Repeat("x", 1000) + `"]}`
 	for c.do("PUT", "/v1/workers/shop/long", long).StatusCode != http.StatusServiceUnavailable {
@@ -117,9 +126,6 @@ func TestAWorkerIsCreatedWithFilesThatNoOtherBodyMayHave(t *testing.T) {
 	}
 	refused(t, c.do("PUT", "/v1/workers/shop/long", long), api.CodeOverloaded)
 	wants[api.WorkerDetail](t, c.do("PUT", "/v1/workers/shop/short", `{}`), http.StatusCreated)
-	for _, w := range hanging {
-		w.CloseWithError(io.ErrUnexpectedEOF)
-	}
 }
 
 // spaces has no end.
@@ -130,6 +136,25 @@ func (spaces) Read(p []byte) (int, error) {
 		p[i] = ' '
 	}
 	return len(p), nil
+}
+
+func TestARefusalDoesNotWaitForABodyThatDoesNotCome(t *testing.T) {
+	c := start(t, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "POST "+alice+"/invoke/add HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n[")
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusUnsupportedMediaType || !resp.Close {
+		t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+	}
 }
 
 func TestABodyThatIsCutOffIsRefused(t *testing.T) {

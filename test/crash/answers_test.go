@@ -108,7 +108,7 @@ func (a *askers) client(number int, random *rand.Rand) {
 			q.path = fmt.Sprintf("/ticks?%d,%d", 2+random.IntN(8), random.IntN(30))
 		case 1:
 			q.path = "/echo"
-			q.body = bytes.Repeat([]byte(fmt.Sprint(number, " ", n, ",")), random.IntN(30_000))
+			q.body = bytes.Repeat(fmt.Append(nil, number, " ", n, ","), random.IntN(30_000))
 		case 2:
 			q.path = fmt.Sprintf("/long?%d", random.IntN(200_000))
 		default:

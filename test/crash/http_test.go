@@ -99,11 +99,11 @@ func TestAProgramThatSendsMessagesSendsEachOnceHoweverOftenItIsKilled(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ""
+	var want strings.Builder
 	for i := range messages {
-		want += fmt.Sprintf("message %d: status 200: number %d is message %d\n", i+1, i+1, i+1)
+		want.WriteString(fmt.Sprintf("message %d: status 200: number %d is message %d\n", i+1, i+1, i+1))
 	}
-	if string(out) != want {
+	if string(out) != want.String() {
 		t.Errorf("after %d kills it has printed\n%s", done, out)
 	}
 	t.Logf("%d kills, %d requests", done, office.came)
