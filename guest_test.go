@@ -17,14 +17,15 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 )
 
-// tour is a node with a worker that calls every function of guest/go.
+// tour is a node with a worker that calls every function that there is.
 type tour struct {
 	t    *testing.T
 	p    *waterbear.Platform
 	read int // bytes of its output
 }
 
-func newTour(t *testing.T) *tour {
+func newTour(t *testing.T, module []byte) *tour {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "config", "tour"), 0o755); err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func newTour(t *testing.T) *tour {
 		}
 	})
 	for component, module := range map[string][]byte{
-		"tour": guests.GoLibrary(t, "guest/go/testdata/tour"), "counter": guests.Wasm(t, "counter"),
+		"tour": module, "counter": guests.Wasm(t, "counter"),
 	} {
 		if _, err := node.Platform().Deploy(t.Context(), component, module, nil); err != nil {
 			t.Fatal(err)
@@ -123,7 +124,7 @@ func expect(t *testing.T, what string, got, want any) {
 type object = map[string]any
 
 func TestGoProgramsAreToldWhatThePlatformSays(t *testing.T) {
-	u := newTour(t)
+	u := newTour(t, guests.GoLibrary(t, "guest/go/testdata/tour"))
 	v, said := u.invoke("context")
 	detail, err := u.p.Worker(t.Context(), "tour", "w")
 	if err != nil {
@@ -196,7 +197,7 @@ func TestGoProgramsAreToldWhatThePlatformSays(t *testing.T) {
 }
 
 func TestGoProgramsUsePromises(t *testing.T) {
-	u := newTour(t)
+	u := newTour(t, guests.GoLibrary(t, "guest/go/testdata/tour"))
 	_, said := u.invoke("promises")
 	for _, name := range said["made"] {
 		if !strings.HasPrefix(name.(string), "tour/w/") {
@@ -258,7 +259,7 @@ func settle(t *testing.T, p *waterbear.Platform, component, worker, label string
 }
 
 func TestGoProgramsCallOtherWorkers(t *testing.T) {
-	u := newTour(t)
+	u := newTour(t, guests.GoLibrary(t, "guest/go/testdata/tour"))
 	_, said := u.invoke("workers")
 	view := func(name string) object {
 		w, err := u.p.Worker(t.Context(), "counter", name)
@@ -300,7 +301,7 @@ func TestGoProgramsCallOtherWorkers(t *testing.T) {
 }
 
 func TestWhatGoProgramsAreGivenOutlivesTheCollector(t *testing.T) {
-	u := newTour(t)
+	u := newTour(t, guests.GoLibrary(t, "guest/go/testdata/tour"))
 	if v, _ := u.invoke("burden", 100); string(v.Result) != "[100]" {
 		t.Errorf("got %s", v.Result)
 	}
@@ -335,18 +336,76 @@ func TestTheReminderWaitsForAnAnswerAndGivesUp(t *testing.T) {
 	}
 }
 
-// TestTheGoPackageHasEveryFunction looks into the module, which imports what its
-// code reaches alone.
-func TestTheGoPackageHasEveryFunction(t *testing.T) {
-	module := guests.GoLibrary(t, "guest/go/testdata/tour")
-	for _, m := range platform.Modules() {
-		for _, f := range m.Funcs {
-			entry := fmt.Appendf(nil, "%c%s%c%s\x00", len(m.Name), m.Name, len(f.Name), f.Name)
-			if !bytes.Contains(module, entry) {
-				t.Errorf("the tour does not import %s of %s", f.Name, m.Name)
+// TestTheGuestPackagesHaveEveryFunction looks into the modules, which import what
+// their code reaches alone.
+func TestTheGuestPackagesHaveEveryFunction(t *testing.T) {
+	for language, module := range map[string][]byte{
+		"Go": guests.GoLibrary(t, "guest/go/testdata/tour"), "C": guests.Wasm(t, "asks"),
+	} {
+		for _, m := range platform.Modules() {
+			for _, f := range m.Funcs {
+				entry := fmt.Appendf(nil, "%c%s%c%s\x00", len(m.Name), m.Name, len(f.Name), f.Name)
+				if !bytes.Contains(module, entry) {
+					t.Errorf("the program in %s does not import %s of %s", language, f.Name, m.Name)
+				}
 			}
 		}
 	}
+}
+
+func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
+	u := newTour(t, guests.Wasm(t, "asks"))
+	call := func(function string) (key, wrote string) {
+		v, err := u.p.Invoke(t.Context(), "tour", "w", api.Call{Function: function})
+		wrote = u.written()
+		if err != nil || v.State != api.StateFinished {
+			t.Fatalf("%s: %s, %+v, %v; it wrote %s", function, v.State, v.Failure, err, wrote)
+		}
+		return v.Key, wrote
+	}
+	key, wrote := call("context")
+	tour, err := u.p.Worker(t.Context(), "tour", "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("current tour/w 1 %d %s 1\nkeys differ 1\n", tour.Created.UnixNano(), key)
+	if wrote != want {
+		t.Errorf("context: got %s, want %s", wrote, want)
+	}
+	entries := ""
+	for e, err := range u.p.Oplog(t.Context(), "tour", "w", api.Range{From: 1, To: 3}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries += fmt.Sprintf("entry %d %s 1 1\n", e.Index, e.Kind)
+	}
+	started := ""
+	for line := range strings.Lines(entries) {
+		if strings.Contains(line, " InvocationStarted ") || strings.Contains(line, " WorkerCreated ") {
+			started += line
+		}
+	}
+	r := tour.Settings.Retry
+	for _, c := range []struct{ function, want string }{
+		{"config", "url 0 1 there\nnone 0 0\nall url=there\n"},
+		{"control", fmt.Sprintf("policy %d %d %d %g %g\n", r.Attempts, r.Initial, r.Max, r.Factor, r.Jitter) +
+			"policy 7 1000000000 60000000000 2.5 0.25\nidempotence 0\nidempotence 1\nrepeats 2\nregion 1\n"},
+		{"effects", "charge 0 0\nlook 1 seen\n"},
+		{"history", entries + started},
+		{"promises", "made 0 tour/w/ 0 0 https://bear.example/v1/webhooks/\npoll 0 0\nany 0 0\ncomplete 0\ncomplete 1 1\n" +
+			"any 0 1 1\nfail 0\nwait 0 0 yes\npoll 0 1 1 no\nwithdraw 0\nwait 1 1\n"},
+		{"workers", "invoke 0 [2]\ninvoke 1 1 1\nresult 0 [5]\npoll 0 1 [5]\nlater 0 0\ncancel 0\ncanceled 1 1\nspawn 0 1\nspawn 0 0\n" +
+			"status 0 counter/b 1 Idle nothing to do 0\nstatus 1 1\nworker counter/a Idle\nworker counter/b Idle\nlist 0 0\nchoose 1 1\n"},
+	} {
+		if _, got := call(c.function); got != c.want {
+			t.Errorf("%s: got\n%swant\n%s", c.function, got, c.want)
+		}
+	}
+	b, err := u.p.Worker(t.Context(), "counter", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "what it was made with", []any{b.Args, b.Env}, []any{[]string{"", "one"}, []string{"A=b"}})
 }
 
 func TestTheGoPackageIsSoundForEverySystem(t *testing.T) {
