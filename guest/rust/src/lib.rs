@@ -3,8 +3,7 @@
 //! closures.
 //!
 //! A component that uses this crate imports the interfaces that it calls, and no
-//! others; its own world need not name them. Everything works in a program of
-//! [`std`] only, and outside Waterbear such a component finds no imports.
+//! others; its own world need not name them.
 
 #![warn(missing_docs)]
 
