@@ -336,6 +336,23 @@ func TestTheReminderWaitsForAnAnswerAndGivesUp(t *testing.T) {
 	}
 }
 
+func TestErrandsAreRunOnce(t *testing.T) {
+	node := openPlatform(t, t.TempDir())
+	defer node.Close()
+	p := node.Platform()
+	for _, component := range []string{"errands", "counter"} {
+		if _, err := p.Deploy(t.Context(), component, guests.Wasm(t, component), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ key, want string }{{"first", "[10]"}, {"second", "[20]"}, {"first", "[10]"}} {
+		v, err := p.Invoke(t.Context(), "errands", "me", api.Call{Function: "both", Args: json.RawMessage("[5]"), Key: c.key})
+		if err != nil || string(v.Result) != c.want {
+			t.Errorf("%s: %+v, %v", c.key, v, err)
+		}
+	}
+}
+
 // TestTheGuestPackagesHaveEveryFunction looks into the modules, which import what
 // their code reaches alone.
 func TestTheGuestPackagesHaveEveryFunction(t *testing.T) {
@@ -372,15 +389,15 @@ func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
 	if wrote != want {
 		t.Errorf("context: got %s, want %s", wrote, want)
 	}
-	entries := ""
+	var entries strings.Builder
 	for e, err := range u.p.Oplog(t.Context(), "tour", "w", api.Range{From: 1, To: 3}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries += fmt.Sprintf("entry %d %s 1 1\n", e.Index, e.Kind)
+		fmt.Fprintf(&entries, "entry %d %s 1 1\n", e.Index, e.Kind)
 	}
 	started := ""
-	for line := range strings.Lines(entries) {
+	for line := range strings.Lines(entries.String()) {
 		if strings.Contains(line, " InvocationStarted ") || strings.Contains(line, " WorkerCreated ") {
 			started += line
 		}
@@ -391,7 +408,7 @@ func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
 		{"control", fmt.Sprintf("policy %d %d %d %g %g\n", r.Attempts, r.Initial, r.Max, r.Factor, r.Jitter) +
 			"policy 7 1000000000 60000000000 2.5 0.25\nidempotence 0\nidempotence 1\nrepeats 2\nregion 1\n"},
 		{"effects", "charge 0 0\nlook 1 seen\n"},
-		{"history", entries + started},
+		{"history", entries.String() + started},
 		{"promises", "made 0 tour/w/ 0 0 https://bear.example/v1/webhooks/\npoll 0 0\nany 0 0\ncomplete 0\ncomplete 1 1\n" +
 			"any 0 1 1\nfail 0\nwait 0 0 yes\npoll 0 1 1 no\nwithdraw 0\nwait 1 1\n"},
 		{"workers", "invoke 0 [2]\ninvoke 1 1 1\nresult 0 [5]\npoll 0 1 [5]\nlater 0 0\ncancel 0\ncanceled 1 1\nspawn 0 1\nspawn 0 0\n" +

@@ -93,7 +93,7 @@ func TestCommittedModulesAreWhatTheirSourcesGive(t *testing.T) {
 		t.Skip("set WATERBEAR_REBUILD_GUESTS to build the guests again, with the compilers of examples/setup.sh")
 	}
 	root := guests.Root(t)
-	for _, name := range []string{"clocks", "countdown", "ledger", "lua", "primes"} {
+	for _, name := range []string{"clocks", "countdown", "errands", "ledger", "lua", "primes"} {
 		t.Run(name, func(t *testing.T) {
 			built := filepath.Join(t.TempDir(), name+".wasm")
 			run(t, filepath.Join(root, "examples", name, "build.sh"), built)
