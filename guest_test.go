@@ -396,10 +396,10 @@ func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
 		}
 		fmt.Fprintf(&entries, "entry %d %s 1 1\n", e.Index, e.Kind)
 	}
-	started := ""
+	var started strings.Builder
 	for line := range strings.Lines(entries.String()) {
 		if strings.Contains(line, " InvocationStarted ") || strings.Contains(line, " WorkerCreated ") {
-			started += line
+			started.WriteString(line)
 		}
 	}
 	r := tour.Settings.Retry
@@ -408,7 +408,7 @@ func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
 		{"control", fmt.Sprintf("policy %d %d %d %g %g\n", r.Attempts, r.Initial, r.Max, r.Factor, r.Jitter) +
 			"policy 7 1000000000 60000000000 2.5 0.25\nidempotence 0\nidempotence 1\nrepeats 2\nregion 1\n"},
 		{"effects", "charge 0 0\nlook 1 seen\n"},
-		{"history", entries.String() + started},
+		{"history", entries.String() + started.String()},
 		{"promises", "made 0 tour/w/ 0 0 https://bear.example/v1/webhooks/\npoll 0 0\nany 0 0\ncomplete 0\ncomplete 1 1\n" +
 			"any 0 1 1\nfail 0\nwait 0 0 yes\npoll 0 1 1 no\nwithdraw 0\nwait 1 1\n"},
 		{"workers", "invoke 0 [2]\ninvoke 1 1 1\nresult 0 [5]\npoll 0 1 [5]\nlater 0 0\ncancel 0\ncanceled 1 1\nspawn 0 1\nspawn 0 0\n" +

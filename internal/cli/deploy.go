@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,8 +186,15 @@ func importLines(imports []string) []string {
 	return lines
 }
 
+// plainImport is a function of an interface as a module imports it: the version
+// goes on with a point, and not with a hyphen as that of a draft would.
+var plainImport = regexp.MustCompile(`^(.+@[0-9]+\.[0-9]+\.[0-9]+)\.(.+)$`)
+
 // splitImport gives what an import is of, and its name there.
 func splitImport(imported string) (module, name string) {
+	if m := plainImport.FindStringSubmatch(imported); m != nil {
+		return m[1], m[2]
+	}
 	if of, rest, ok := strings.Cut(imported, "/"); ok && strings.Contains(of, ":") {
 		name, version, versioned := strings.Cut(rest, "@")
 		if versioned {
