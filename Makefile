@@ -8,6 +8,7 @@
 #	make fuzz FUZZTIME=10m    every fuzz target, one after the other
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
 #	make sleepers SLEEPERS=n  start so many workers that sleep, and kill the server
+#	make peers ROUNDS=3       Waterbear beside other systems: see test/peers/README.md
 #	make kit                  build the components that are too large to commit,
 #	                          with what `examples/setup.sh kit` installs
 
@@ -22,13 +23,14 @@ FUZZTIME ?= 1m
 BENCH    ?= .
 COUNT    ?= 6
 SLEEPERS ?= 1000000
+ROUNDS   ?= 3
 
 # Where tasks share memory.
 concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... ./internal/durable/... \
 	./internal/vfs/... ./internal/wasm/... ./internal/worker/... ./internal/host/live ./internal/host/exchange ./internal/host/await ./internal/host/socket \
 	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
-.PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers kit
+.PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers peers kit
 
 build:
 	go build -o build/waterbear ./cmd/waterbear
@@ -81,6 +83,13 @@ bench:
 	mkdir -p build
 	go test -run='^$$' -bench='$(BENCH)' -count=$(COUNT) ./... | tee build/bench.txt
 	go tool -modfile=tools/go.mod benchstat build/bench.txt
+
+# What cannot be built here is left out, and said so.
+peers:
+	go build -o build/peers/bin/peers ./test/peers
+	test/peers/build.sh || true
+	build/peers/bin/peers -rounds $(ROUNDS)
+	build/peers/bin/peers -report
 
 sleepers:
 	go test ./test/bench -run='^$$' -bench=Sleepers -benchtime=1x -timeout=0 -sleepers=$(SLEEPERS)
