@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -34,6 +35,9 @@ type verb struct {
 	url    string
 	body   string
 	header map[string]string
+	// then, if set, is said next, with what found finds in the answer as {found}.
+	found *regexp.Regexp
+	then  *verb
 }
 
 // The verbs.
@@ -44,7 +48,7 @@ const (
 	verbWake  = "wake"  // wake sleeper or crasher {id}
 	verbWoken = "woken" // answer when the sleeper {id} has ended
 	verbCrash = "crash" // start {id}: {n} steps, mark, wait for wake, one step that marks
-	verbEcho  = "echo"  // answer, and keep nothing
+	verbEcho  = "echo"  // answer, and keep nothing; {n} is the client, from 0
 )
 
 // missing names a file that is not there, or gives "".
@@ -156,6 +160,18 @@ func (s *system) say(ctx context.Context, name string, values ...string) (string
 	if !ok {
 		return "", fmt.Errorf("%s cannot %s", s.column.name, name)
 	}
+	answer, err := v.say(ctx, values)
+	if err != nil || v.then == nil {
+		return answer, err
+	}
+	found := v.found.FindStringSubmatch(answer)
+	if found == nil {
+		return "", fmt.Errorf("%s: nothing of the kind is in %s", name, answer)
+	}
+	return v.then.say(ctx, append(values, "{found}", found[1]))
+}
+
+func (v *verb) say(ctx context.Context, values []string) (string, error) {
 	fill := strings.NewReplacer(values...)
 	method, body := v.method, io.Reader(http.NoBody)
 	if method == "" {
@@ -181,7 +197,7 @@ func (s *system) say(ctx context.Context, name string, values ...string) (string
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s: %s: %s", name, resp.Status, b)
+		err = fmt.Errorf("%s %s: %s: %s", method, req.URL, resp.Status, b)
 	}
 	return string(b), err
 }

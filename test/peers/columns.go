@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 )
 
 // columns are all systems, with what build.sh leaves below dir. The versions are
@@ -15,11 +16,10 @@ func columns(dir string) []*column {
 
 func waterbearColumn(dir string) *column {
 	const address = "127.0.0.1:7911"
-	const url = "http://" + address + "/v1/workers"
-	binary, data := filepath.Join(dir, "bin/waterbear"), filepath.Join(dir, "data/waterbear")
-	program := filepath.Join(dir, "waterbear.wasm")
-	deploy := func(name, file, more string) string {
-		return fmt.Sprintf("%s deploy --server http://%s --name %s %s %s", binary, address, name, more, file)
+	const worker = "http://" + address + "/v1/workers/peers/"
+	binary, data, program := filepath.Join(dir, "bin/waterbear"), filepath.Join(dir, "data/waterbear"), filepath.Join(dir, "waterbear.wasm")
+	run := func(command string) string {
+		return fmt.Sprintf("WATERBEAR_SERVER=http://%s %s %s", address, binary, command)
 	}
 	return &column{
 		name:       "waterbear",
@@ -27,11 +27,28 @@ func waterbearColumn(dir string) *column {
 		durability: "a log, one fdatasync for all who wait, before every answer (the default)",
 		needs:      []string{binary, program},
 		data:       []string{data},
-		register:   []string{deploy("peers", program, "--http-allow "+marksAddress)},
+		register: []string{
+			run("deploy --name peers " + program),
+			run("component settings --net-allow " + marksAddress + " peers"),
+			// Each client of w5 has a worker whose calls have an instance of their own.
+			fmt.Sprintf("for i in $(seq 0 %d); do %s; done", echoClients-1, run("worker create --ephemeral peers/echo-$i")),
+		},
 		processes: []process{{
-			role: roleServer, name: "waterbear", args: []string{binary, "server", "--listen", address, "--dir", data}, ready: "http://" + address + "/readyz",
+			role: roleServer, name: "waterbear", args: []string{binary, "server", "--listen", address, "--state", data}, ready: "http://" + address + "/readyz",
 		}},
-		verbs: map[string]verb{},
+		verbs: map[string]verb{
+			verbAdd:   {url: worker + "{key}/invoke/add", body: "[1]"},
+			verbFlow:  {url: worker + "{id}/invoke/flow", body: "[{n}]"},
+			verbSleep: {url: worker + "{id}/invoke/sleep?async=true", body: `["{id}", 0]`, header: map[string]string{"Idempotency-Key": "sleep"}},
+			verbCrash: {url: worker + "{id}/invoke/sleep?async=true", body: `["{id}", {n}]`, header: map[string]string{"Idempotency-Key": "sleep"}},
+			// Who wakes it looks for the promise that it waits for.
+			verbWake: {
+				method: "GET", url: worker + "{id}/promises", found: regexp.MustCompile(`"promise":"[^"]*/([^"/]+)"`),
+				then: &verb{url: worker + "{id}/promises/{found}/complete", body: `"wake"`},
+			},
+			verbWoken: {method: "GET", url: worker + "{id}/invocations/sleep?wait=true"},
+			verbEcho:  {url: worker + "echo-{n}/invoke/echo", body: `["hi"]`},
+		},
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 func TestFiguresAreOfWhatEndsWhileItIsMeasured(t *testing.T) {
 	second := time.Second
 	calls := [][]call{
-		{{0, second / 2}},                       // ends in the warm-up
-		{{second / 2, second}},                  // begins there: counts for the rate alone
-		{{2 * second, 10 * time.Millisecond}},   // counts for both
-		{{3 * second, 30 * time.Millisecond}},   // and this
+		{{0, second / 2}},                        // ends in the warm-up
+		{{second / 2, second}},                   // begins there: counts for the rate alone
+		{{2 * second, 10 * time.Millisecond}},    // counts for both
+		{{3 * second, 30 * time.Millisecond}},    // and this
 		{{4*second - second/10, second}, {0, 0}}, // ends too late
 	}
 	at := time.Now()

@@ -32,10 +32,15 @@ func workloadNames() (names []string) {
 	return names
 }
 
-func (b *bench) echo(ctx context.Context) error {
-	_, err := b.system.say(ctx, verbEcho)
+func (b *bench) echo(ctx context.Context) error { return b.echoOf(ctx, 0) }
+
+func (b *bench) echoOf(ctx context.Context, client int) error {
+	_, err := b.system.say(ctx, verbEcho, "{n}", fmt.Sprint(client))
 	return err
 }
+
+// echoClients is how many clients w5 has at most.
+const echoClients = 64
 
 // name is unique among columns and rounds.
 func (b *bench) name(of string, i int64) string {
@@ -157,8 +162,8 @@ func (b *bench) echoes(ctx context.Context) error {
 	if err := b.fresh(ctx); err != nil {
 		return err
 	}
-	for _, clients := range []int{1, 64} {
-		p, err := b.load(ctx, clients, func(ctx context.Context, _ int) error { return b.echo(ctx) })
+	for _, clients := range []int{1, echoClients} {
+		p, err := b.load(ctx, clients, b.echoOf)
 		if err != nil {
 			return err
 		}

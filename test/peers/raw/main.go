@@ -176,4 +176,3 @@ func (s *state) replay(file string) error {
 	}
 	return nil
 }
-

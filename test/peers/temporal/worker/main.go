@@ -45,7 +45,9 @@ func counter(ctx workflow.Context, total int) error {
 	if err != nil {
 		return err
 	}
-	if err := workflow.Await(ctx, func() bool { return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) }); err != nil {
+	if err := workflow.Await(ctx, func() bool {
+		return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx)
+	}); err != nil {
 		return err
 	}
 	return workflow.NewContinueAsNewError(ctx, counter, total)
