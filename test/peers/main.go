@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string) error {
 	if *report {
 		return printReport(os.Stdout, s.results)
 	}
-	for _, w := range strings.Split(steps, ",") {
+	for w := range strings.SplitSeq(steps, ",") {
 		var n int
 		if _, err := fmt.Sscan(w, &n); err != nil || n < 1 {
 			return fmt.Errorf("-steps %s: give numbers from 1, with commas between them", steps)
