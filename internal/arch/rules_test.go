@@ -189,10 +189,10 @@ var imports = map[string][]string{
 	"wit/durable": {},
 }
 
-// guestPrograms are the directories of programs that are compiled to
-// WebAssembly. They are no part of Waterbear and import the standard library
-// alone; no other rule is theirs.
-var guestPrograms = []string{"examples", "internal/cli/demoguest", "test/bench/guests"}
+// otherPrograms are the directories of programs that are no part of Waterbear: those
+// that are compiled to WebAssembly, and what measures it beside other systems. They
+// import the standard library alone; no other rule is theirs.
+var otherPrograms = []string{"examples", "internal/cli/demoguest", "test/bench/guests", "test/peers"}
 
 // foreign are the directories of what others wrote.
 var foreign = []string{"examples/python/lib"}

@@ -38,7 +38,7 @@ func parse(t *testing.T) []*file {
 	t.Helper()
 	var files []*file
 	walk(t, func(name string) {
-		if !strings.HasSuffix(name, ".go") || slices.ContainsFunc(guestPrograms, func(d string) bool { return within(name, d) }) {
+		if !strings.HasSuffix(name, ".go") || slices.ContainsFunc(otherPrograms, func(d string) bool { return within(name, d) }) {
 			return
 		}
 		fset := token.NewFileSet()
