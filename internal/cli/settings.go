@@ -185,7 +185,7 @@ func httpSettings(h api.HTTP) []namedText {
 		{"hosts", strings.Join(h.Allow, ", ")},
 		{"keys", h.Keys},
 		{"in doubt", h.InDoubt},
-		{"in doubt by method and host", strings.Join(h.InDoubtRules, ", ")},
+		{"in-doubt rules", strings.Join(h.InDoubtRules, ", ")},
 		{"longest response", sizeSetting(h.MaxResponse)},
 		{"longest request", sizeSetting(h.MaxRequest)},
 		{"proxy", h.Proxy},
