@@ -84,6 +84,9 @@ func (m *Market) process(p *plan) (done bool, err error) {
 	ctx := context.Background()
 	m.node = &node{}
 	_ = m.sim.Sleep(ctx, p.down)
+	if !p.faulty {
+		m.setClock()
+	}
 	opened, err := m.Backing.open(ctx)
 	if err != nil {
 		return false, fmt.Errorf("open the store: %w", err)

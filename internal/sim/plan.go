@@ -196,3 +196,11 @@ func (p *plan) excuses(err error) bool {
 	}
 	return false
 }
+
+// setClock sets the wall clock right after it has jumped: nothing waits any more
+// for a time that is days off.
+func (m *machine) setClock() {
+	if behind := m.latest.Sub(m.sim.Now()); behind > 0 {
+		m.sim.JumpWall(behind + time.Minute)
+	}
+}

@@ -149,10 +149,7 @@ func (w *Platform) process(p *plan) (done bool, err error) {
 	w.node = &node{}
 	_ = w.sim.Sleep(ctx, p.down)
 	if w.over = w.finished(); !p.faulty {
-		// The clock is set right: nothing waits for a time that is days off.
-		if behind := w.latest.Sub(w.sim.Now()); behind > 0 {
-			w.sim.JumpWall(behind + time.Minute)
-		}
+		w.setClock()
 	}
 	opened, err := w.Backing.open(ctx)
 	if err != nil {
