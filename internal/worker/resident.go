@@ -101,14 +101,20 @@ func (r *resident) load(ctx context.Context) {
 	}
 	if err == nil && life.Last > 0 {
 		r.recall()
-		// Something may have become due since it was last in mind, or have happened:
-		// then the agenda has it.
-		at, ok := r.ws.Agenda.Due(r.worker)
-		r.machine.woken = ok && at <= oplog.At(r.ws.Sched.Now())
+		r.machine.woken = r.missed()
 		r.apply(tick{})
 		r.askKeeper()
 	}
 	r.changed.Wake()
+}
+
+// missed reports whether something may have become due since the worker was last in
+// mind, or have happened: then the agenda has it, be it for later because the host
+// failed meanwhile. It is called with r.mu held.
+func (r *resident) missed() bool {
+	at, ok := r.ws.Agenda.Due(r.worker)
+	s := r.machine.life.Suspended
+	return ok && at != agenda.Never && (at <= oplog.At(r.ws.Sched.Now()) || s == nil || at != s.Until)
 }
 
 // adopt takes what follows from the worker's first entry. It is called with
