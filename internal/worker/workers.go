@@ -217,6 +217,7 @@ func (ws *Workers) open(ctx context.Context, w id.Worker) (*resident, error) {
 				return nil, api.NewProblem(api.CodeOverloaded, "too many workers are active at once; try again later")
 			}
 			r = &resident{ws: ws, worker: w, changed: ws.Sched.NewCondition(), waiters: map[oplog.Index]*waiter{}}
+			r.asleep.Store(true) // as long as it is read nothing says that it will notice
 			ws.residents[w] = r
 		}
 		r.users++
