@@ -184,7 +184,8 @@ func (m *Market) trade(ctx context.Context, c *trader, s service) {
 		switch text := string(v.Result); {
 		case strings.HasPrefix(text, `[{"ok":`):
 			m.made++
-		case strings.Contains(text, "Failure::Cycle"), strings.Contains(text, "Failure::QueueFull"), strings.Contains(text, "Failure::Stopped"):
+		case strings.Contains(text, "Failure::Canceled"), // a circle, too: the call was taken back, and a crash came before that was told
+			strings.Contains(text, "Failure::Cycle"), strings.Contains(text, "Failure::QueueFull"), strings.Contains(text, "Failure::Stopped"):
 			m.refused++
 		default:
 			_ = m.broken("%s%s was told %s", c.worker, c.call.Args, text)

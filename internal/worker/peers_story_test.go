@@ -142,8 +142,7 @@ func (p *platform) calling(seed uint64, between func()) string {
 		}
 		raw, err := json.Marshal(args)
 		must(p.t, err)
-		v, err := p.Invoke(p.t.Context(), w, api.Call{Function: function, Args: raw})
-		must(p.t, err)
+		v := p.patiently(w, api.Call{Function: function, Args: raw})
 		fmt.Fprintf(&said, "%d %s %s%s: %s %s", i, w, function, raw, v.State, v.Result)
 		if v.Failure != nil {
 			said.WriteString(" " + v.Failure.Reason)
@@ -151,11 +150,24 @@ func (p *platform) calling(seed uint64, between func()) string {
 		said.WriteString("\n")
 	}
 	for _, w := range []string{"w0", "w1", "w2", "w3", "u", "v"} {
-		v, err := p.invoke(caller(w), "add", 0)
-		must(p.t, err)
+		v := p.patiently(caller(w), api.Call{Function: "add", Args: json.RawMessage("[0]")})
 		fmt.Fprintln(&said, w, string(v.Result))
 	}
 	return said.String()
+}
+
+// patiently invokes a function, and does so again as long as there are so many
+// workers in mind that nothing is accepted.
+func (p *platform) patiently(w id.Worker, call api.Call) api.Invocation {
+	p.t.Helper()
+	for {
+		v, err := p.Invoke(p.t.Context(), w, call)
+		if code(err) != api.CodeOverloaded {
+			must(p.t, err)
+			return v
+		}
+		must(p.t, p.Sched.Sleep(p.t.Context(), time.Millisecond))
+	}
 }
 
 // TestNobodyCanTellHowWorkersThatCallEachOtherAreKept gives workers little or much
