@@ -320,14 +320,14 @@ func appendWaiting(b []byte, w waiting) []byte {
 }
 
 func decodeWaiting(b []byte) (w waiting, err error) {
-	d := &decoder{b: b}
-	w.stdin, w.deadline = d.flag(), d.uint()
-	for n := d.count(); n > 0; n-- {
-		e := Event{Source: Source(d.byte())}
+	d := &decoder{durable.Decoder{Rest: b}}
+	w.stdin, w.deadline = d.Bool(), d.Uint()
+	for n := d.Count(); n > 0; n-- {
+		e := Event{Source: Source(d.Byte())}
 		if e.Source == Promise {
-			e.Name = string(d.take(d.count()))
+			e.Name = string(d.Take(d.Count()))
 		} else {
-			e.ID, e.Past = d.uint(), d.uint()
+			e.ID, e.Past = d.Uint(), d.Uint()
 		}
 		w.events = append(w.events, e)
 	}
@@ -370,10 +370,10 @@ func appendReadiness(b []byte, r Readiness) []byte {
 }
 
 func decodeReadiness(b []byte) (r Readiness, err error) {
-	d := &decoder{b: b}
-	r.Stdin, r.Now = d.flag(), d.uint()
-	for n := d.count(); n > 0; n-- {
-		r.Come = append(r.Come, d.flag())
+	d := &decoder{durable.Decoder{Rest: b}}
+	r.Stdin, r.Now = d.Bool(), d.Uint()
+	for n := d.Count(); n > 0; n-- {
+		r.Come = append(r.Come, d.Bool())
 	}
 	return r, d.close()
 }
@@ -400,55 +400,10 @@ func flag(set bool) byte {
 }
 
 // decoder takes values off recorded bytes, or fails.
-type decoder struct {
-	b      []byte
-	failed bool
-}
-
-func (d *decoder) byte() byte {
-	if d.failed = d.failed || len(d.b) == 0; d.failed {
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.failed = d.failed || n > len(d.b); d.failed {
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) flag() bool {
-	v := d.byte()
-	d.failed = d.failed || v > 1
-	return v == 1
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if d.failed = d.failed || n <= 0; d.failed {
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count is how many things follow, each of a byte at least.
-func (d *decoder) count() int {
-	n := d.uint()
-	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
-		return 0
-	}
-	return int(n)
-}
+type decoder struct{ durable.Decoder }
 
 func (d *decoder) close() error {
-	if d.failed || len(d.b) > 0 {
+	if !d.Whole() {
 		return errDamaged
 	}
 	return nil

@@ -216,70 +216,52 @@ var readAll = durable.Func[durable.None, reading]{
 func Funcs() []durable.Declared { return []durable.Declared{&readAll} }
 
 func appendReading(b []byte, r reading) []byte {
-	b = appendText(b, r.failure)
+	b = durable.AppendText(b, r.failure)
 	b = binary.AppendUvarint(b, uint64(len(r.values)))
 	for _, v := range r.values {
-		b = appendText(b, v.name)
+		b = durable.AppendText(b, v.name)
 		if v.secret {
 			b = append(append(b, 1), v.hash[:]...)
 		} else {
-			b = appendText(append(b, 0), v.text)
+			b = durable.AppendText(append(b, 0), v.text)
 		}
 	}
 	return b
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 var errDamaged = errors.New("the recorded configuration is damaged")
 
 func decodeReading(b []byte) (r reading, err error) {
-	d := decoder{b: b}
+	d := &decoder{durable.Decoder{Rest: b}}
 	r.failure = d.text()
-	for n := d.number(MaxValues); n > 0 && d.b != nil; n-- {
+	for n := d.number(MaxValues); n > 0 && !d.Failed; n-- {
 		v := value{name: d.text(), secret: d.number(1) == 1}
 		if v.secret {
-			copy(v.hash[:], d.take(uint64(len(v.hash))))
+			copy(v.hash[:], d.Take(len(v.hash)))
 		} else {
 			v.text = d.text()
 		}
 		r.values = append(r.values, v)
 	}
-	if len(d.b) > 0 || d.failed {
+	if !d.Whole() {
 		return reading{}, errDamaged
 	}
 	return r, nil
 }
 
-// decoder reads bytes; after a failure there are none left.
-type decoder struct {
-	b      []byte
-	failed bool
-}
+// decoder takes values off recorded bytes, or fails.
+type decoder struct{ durable.Decoder }
 
+// number is one of at most most.
 func (d *decoder) number(most uint64) uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 || v > most {
-		d.b, d.failed = nil, true
+	v := d.Uint()
+	if d.Failed = d.Failed || v > most; d.Failed {
 		return 0
 	}
-	d.b = d.b[n:]
 	return v
 }
 
-func (d *decoder) text() string { return string(d.take(d.number(MaxBytes))) }
-
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.b, d.failed = nil, true
-		return nil
-	}
-	taken := d.b[:n]
-	d.b = d.b[n:]
-	return taken
-}
+func (d *decoder) text() string { return string(d.Take(int(d.number(MaxBytes)))) }
 
 func showReading(r reading) string {
 	if r.failure != "" {

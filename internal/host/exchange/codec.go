@@ -59,9 +59,9 @@ func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show fu
 	return durable.Codec[T]{
 		Append: func(b []byte, v T) []byte { return add(v, b) },
 		Decode: func(b []byte) (T, error) {
-			d := &decoder{b: b}
+			d := &decoder{durable.Decoder{Rest: b}}
 			v := decode(d)
-			if d.failed || len(d.b) > 0 {
+			if !d.Whole() {
 				return v, errDamaged
 			}
 			return v, nil
@@ -86,7 +86,7 @@ func newTicket(r *Request) ticket {
 
 func (t ticket) append(b []byte) []byte {
 	for _, s := range []string{t.Method, t.Scheme, t.Authority, t.Path} {
-		b = appendText(b, s)
+		b = durable.AppendText(b, s)
 	}
 	b = appendFields(appendFields(b, t.Headers), t.Trailers)
 	for _, n := range []uint64{t.Timeouts.Connect, t.Timeouts.FirstByte, t.Timeouts.BetweenBytes, t.length} {
@@ -97,14 +97,14 @@ func (t ticket) append(b []byte) []byte {
 
 func (d *decoder) ticket() (t ticket) {
 	for _, s := range []*string{&t.Method, &t.Scheme, &t.Authority, &t.Path} {
-		*s = string(d.text())
+		*s = string(d.Text())
 	}
 	t.Headers, t.Trailers = d.fields(), d.fields()
 	for _, n := range []*uint64{&t.Timeouts.Connect, &t.Timeouts.FirstByte, &t.Timeouts.BetweenBytes, &t.length} {
-		*n = d.uint()
+		*n = d.Uint()
 	}
-	t.Streamed = d.bool()
-	copy(t.hash[:], d.take(sha256.Size))
+	t.Streamed = d.Bool()
+	copy(t.hash[:], d.Take(sha256.Size))
 	return t
 }
 
@@ -119,14 +119,14 @@ func (h Head) append(b []byte) []byte {
 
 func (d *decoder) head() (h Head) {
 	h.Failure = d.failure()
-	status := d.uint()
+	status := d.Uint()
 	h.Status = uint16(status)
-	d.failed = d.failed || status > 1<<16-1
+	d.Failed = d.Failed || status > 1<<16-1
 	h.Headers = d.fields()
-	if len(d.b) > 0 {
+	if len(d.Rest) > 0 {
 		h.Given = true
-		d.failed = !d.bool() || d.failed
-		h.Body = d.take(len(d.b))
+		d.Failed = !d.Bool() || d.Failed
+		h.Body = d.Take(len(d.Rest))
 	}
 	return h
 }
@@ -137,8 +137,8 @@ func (p Piece) append(b []byte) []byte {
 }
 
 func (d *decoder) piece() (p Piece) {
-	p.End, p.Failure, p.Trailers = d.bool(), d.failure(), d.fields()
-	p.Bytes = d.take(len(d.b))
+	p.End, p.Failure, p.Trailers = d.Bool(), d.failure(), d.fields()
+	p.Bytes = d.Take(len(d.Rest))
 	return p
 }
 
@@ -157,7 +157,7 @@ func (r reading) append(b []byte) []byte {
 }
 
 func (d *decoder) reading() reading {
-	return reading{d.uint(), d.uint(), d.uint(), d.bool()}
+	return reading{d.Uint(), d.Uint(), d.Uint(), d.Bool()}
 }
 
 func (r reading) show() string {
@@ -170,13 +170,13 @@ func (c chunk) append(b []byte) []byte {
 }
 
 func (d *decoder) chunk() (c chunk) {
-	c.call, c.offset = d.uint(), d.uint()
-	if p := d.take(1); p != nil {
+	c.call, c.offset = d.Uint(), d.Uint()
+	if p := d.Take(1); p != nil {
 		c.end = Ending(p[0])
-		d.failed = c.end > lastEnding
+		d.Failed = c.end > lastEnding
 	}
 	c.trailers = d.fields()
-	c.bytes = d.take(len(d.b))
+	c.bytes = d.Take(len(d.Rest))
 	return c
 }
 
@@ -194,14 +194,14 @@ func (p progressing) append(b []byte) []byte {
 }
 
 func (d *decoder) progressing() progressing {
-	return progressing{d.uint(), d.uint(), d.uint(), d.bool()}
+	return progressing{d.Uint(), d.Uint(), d.Uint(), d.Bool()}
 }
 
 func (p Progress) append(b []byte) []byte {
 	return append(binary.AppendUvarint(b, p.Taken), flag(p.Over))
 }
 
-func (d *decoder) progress() Progress { return Progress{d.uint(), d.bool()} }
+func (d *decoder) progress() Progress { return Progress{d.Uint(), d.Bool()} }
 
 func flag(set bool) byte {
 	if set {
@@ -210,14 +210,10 @@ func flag(set bool) byte {
 	return 0
 }
 
-func appendText[T string | []byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 func appendFields(b []byte, list []Field) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, f := range list {
-		b = appendText(appendText(b, f.Name), f.Value)
+		b = durable.AppendText(durable.AppendText(b, f.Name), f.Value)
 	}
 	return b
 }
@@ -226,67 +222,27 @@ func appendFailure(b []byte, f *Failure) []byte {
 	if f == nil {
 		return append(b, 0)
 	}
-	return binary.AppendUvarint(appendText(append(b, 1, byte(f.Reason)), f.Text), f.Size)
+	return binary.AppendUvarint(durable.AppendText(append(b, 1, byte(f.Reason)), f.Text), f.Size)
 }
 
 // decoder takes values off recorded bytes, or fails.
-type decoder struct {
-	b      []byte
-	failed bool
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.failed = d.failed || n > len(d.b); d.failed {
-		return nil
-	}
-	p := d.b[:n:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if d.failed = d.failed || n <= 0; d.failed {
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-// count is how many things follow, each of a byte at least.
-func (d *decoder) count() int {
-	n := d.uint()
-	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) bool() bool {
-	p := d.take(1)
-	if d.failed = d.failed || p[0] > 1; d.failed {
-		return false
-	}
-	return p[0] == 1
-}
-
-func (d *decoder) text() []byte { return d.take(d.count()) }
+type decoder struct{ durable.Decoder }
 
 func (d *decoder) fields() (list []Field) {
-	for n := d.count(); n > 0; n-- {
-		list = append(list, Field{string(d.text()), append([]byte{}, d.text()...)})
+	for n := d.Count(); n > 0; n-- {
+		list = append(list, Field{string(d.Text()), append([]byte{}, d.Text()...)})
 	}
 	return list
 }
 
 func (d *decoder) failure() *Failure {
-	if !d.bool() || d.failed {
+	if !d.Bool() || d.Failed {
 		return nil
 	}
 	f := &Failure{}
-	if p := d.take(1); p != nil {
+	if p := d.Take(1); p != nil {
 		f.Reason = Reason(p[0])
 	}
-	f.Text, f.Size = string(d.text()), d.uint()
+	f.Text, f.Size = string(d.Text()), d.Uint()
 	return f
 }

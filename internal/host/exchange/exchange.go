@@ -194,7 +194,7 @@ func (e *Exchanges) keyOf(r *Request) string {
 	b := binary.BigEndian.AppendUint64([]byte("idempotency key"), e.attempt)
 	b = binary.BigEndian.AppendUint64(b, e.keys)
 	for _, s := range []string{r.Method, r.Scheme, r.Authority, r.Path} {
-		b = appendText(b, s)
+		b = durable.AppendText(b, s)
 	}
 	sum.Write(b)
 	h := sum.Sum(nil)

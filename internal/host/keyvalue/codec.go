@@ -20,9 +20,9 @@ const (
 )
 
 var placeCodec = durable.Codec[place]{
-	Append: func(b []byte, p place) []byte { return appendBytes(appendBytes(b, p.bucket), p.key) },
+	Append: func(b []byte, p place) []byte { return durable.AppendText(durable.AppendText(b, p.bucket), p.key) },
 	Decode: func(b []byte) (p place, err error) {
-		d := decoder{b: b}
+		d := newDecoder(b)
 		p = place{d.text(), d.text()}
 		return p, d.close()
 	},
@@ -92,14 +92,14 @@ func showBytes(b []byte) string {
 
 func appendKeys(b []byte, list []string) []byte {
 	for _, key := range list {
-		b = appendBytes(b, key)
+		b = durable.AppendText(b, key)
 	}
 	return b
 }
 
 func decodeKeys(b []byte) (list []string, err error) {
-	d := decoder{b: b}
-	for len(d.b) > 0 {
+	d := newDecoder(b)
+	for len(d.Rest) > 0 && !d.Failed {
 		list = append(list, d.text())
 	}
 	return list, d.close()
@@ -138,14 +138,14 @@ func appendChange(b []byte, c change) []byte {
 }
 
 func decodeChange(b []byte) (c change, err error) {
-	d := decoder{b: b}
+	d := newDecoder(b)
 	c.place = place{d.text(), d.text()}
-	c.action, c.seen, c.delta, c.since = action(d.number()), d.number(), int64(d.number()), d.number()
+	c.action, c.seen, c.delta, c.since = action(d.Uint()), d.Uint(), int64(d.Uint()), d.Uint()
 	if c.action < setting || c.action > lastAction {
-		d.fail()
+		d.Failed = true
 	}
-	if len(d.b) > 0 {
-		c.value, d.b = slices.Clone(d.b), nil
+	if len(d.Rest) > 0 {
+		c.value, d.Rest = slices.Clone(d.Rest), nil
 	}
 	return c, d.close()
 }
@@ -177,9 +177,9 @@ func appendOutcome(b []byte, o outcome) []byte {
 }
 
 func decodeOutcome(b []byte) (o outcome, err error) {
-	d := decoder{b: b}
-	o.done, o.sum = d.flag(), int64(d.number())
-	o.failure, d.b = string(d.b), nil
+	d := newDecoder(b)
+	o.done, o.sum = d.Bool(), int64(d.Uint())
+	o.failure, d.Rest = string(d.Rest), nil
 	return o, d.close()
 }
 
@@ -208,7 +208,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, r.forgot)
 	b = binary.AppendUvarint(b, uint64(len(r.writers)))
 	for _, w := range r.writers {
-		b = appendBytes(b, w.worker)
+		b = durable.AppendText(b, w.worker)
 		b = binary.AppendUvarint(b, uint64(w.index))
 		b = binary.AppendUvarint(b, w.number)
 		b = binary.AppendUvarint(b, uint64(w.sum))
@@ -217,80 +217,46 @@ func (r *record) append(b []byte) []byte {
 }
 
 func decodeRecord(b []byte) (r record, err error) {
-	d := decoder{b: b}
-	if format := d.number(); format > recordFormat {
+	d := newDecoder(b)
+	if format := d.Uint(); format > recordFormat {
 		return r, fmt.Errorf("it has format %d, which is newer than this version knows", format)
 	} else if format == 0 {
-		d.fail()
+		d.Failed = true
 	}
-	r.exists = d.flag()
-	r.at, r.writes, r.forgot = oplog.Time(d.number()), d.number(), d.number()
-	n := d.number()
+	r.exists = d.Bool()
+	r.at, r.writes, r.forgot = oplog.Time(d.Uint()), d.Uint(), d.Uint()
+	n := d.Uint()
 	if n > maxWriters {
-		d.fail()
+		d.Failed = true
 	}
 	for range n {
-		w := written{writer: writer{worker: d.text(), index: oplog.Index(d.number())}}
-		w.number, w.sum = d.number(), int64(d.number())
-		if r.writers = append(r.writers, w); d.failed {
+		w := written{writer: writer{worker: d.text(), index: oplog.Index(d.Uint())}}
+		w.number, w.sum = d.Uint(), int64(d.Uint())
+		if r.writers = append(r.writers, w); d.Failed {
 			break
 		}
 	}
-	if !d.failed {
-		r.value, d.b = slices.Clone(d.b), nil
+	if !d.Failed {
+		r.value, d.Rest = slices.Clone(d.Rest), nil
 	}
 	if !r.exists && len(r.value) > 0 {
-		d.fail()
+		d.Failed = true
 	}
 	return r, d.close()
 }
 
 var errDamaged = errors.New("it is damaged")
 
-func appendBytes(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
+// decoder takes values off recorded bytes, or fails.
+type decoder struct{ durable.Decoder }
 
-// decoder reads bytes; after a failure there are none left.
-type decoder struct {
-	b      []byte
-	failed bool
-}
+func newDecoder(b []byte) *decoder { return &decoder{durable.Decoder{Rest: b}} }
 
-func (d *decoder) fail() { d.b, d.failed = nil, true }
-
-func (d *decoder) number() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) flag() bool {
-	v := d.number()
-	if v > 1 {
-		d.fail()
-	}
-	return v == 1
-}
-
-func (d *decoder) text() string {
-	n := d.number()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return ""
-	}
-	text := string(d.b[:n])
-	d.b = d.b[n:]
-	return text
-}
+func (d *decoder) text() string { return string(d.Text()) }
 
 // close tells whether all was read and made sense.
 func (d *decoder) close() error {
-	if d.failed || len(d.b) > 0 {
+	if !d.Whole() {
 		return errDamaged
 	}
 	return nil

@@ -1,7 +1,6 @@
 package promise
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -52,9 +51,9 @@ func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show fu
 	return durable.Codec[T]{
 		Append: func(b []byte, v T) []byte { return add(v, b) },
 		Decode: func(b []byte) (T, error) {
-			d := &decoder{b: b}
+			d := &decoder{durable.Decoder{Rest: b}}
 			v := decode(d)
-			if d.failed || len(d.b) > 0 {
+			if !d.Whole() {
 				return v, errDamaged
 			}
 			return v, nil
@@ -82,7 +81,7 @@ var answerCodec = codecOf(answer.append, (*decoder).answer, answer.show)
 func (a answer) append(b []byte) []byte { return append(append(b, byte(a.refusal)), a.value...) }
 
 func (d *decoder) answer() (a answer) {
-	a.refusal, a.value = Refusal(d.byte()), d.take(len(d.b))
+	a.refusal, a.value = Refusal(d.Byte()), d.Take(len(d.Rest))
 	return a
 }
 
@@ -102,8 +101,8 @@ type taken struct {
 func (t taken) append(b []byte) []byte { return append(append(b, byte(t.state)), t.value...) }
 
 func (d *decoder) taken() (t taken) {
-	t.state, t.value = State(d.byte()), d.take(len(d.b))
-	d.failed = d.failed || t.state > Failed
+	t.state, t.value = State(d.Byte()), d.Take(len(d.Rest))
+	d.Failed = d.Failed || t.state > Failed
 	return t
 }
 
@@ -135,13 +134,13 @@ type settlement struct {
 }
 
 func (s settlement) append(b []byte) []byte {
-	b = appendText(appendText(append(b, flag(s.Failed)), s.promise), s.key)
+	b = durable.AppendText(durable.AppendText(append(b, flag(s.Failed)), s.promise), s.key)
 	return append(b, s.Value...)
 }
 
 func (d *decoder) settlement() (s settlement) {
-	s.Failed, s.promise, s.key = d.bool(), string(d.text()), string(d.text())
-	s.Value = d.take(len(d.b))
+	s.Failed, s.promise, s.key = d.Bool(), string(d.Text()), string(d.Text())
+	s.Value = d.Take(len(d.Rest))
 	return s
 }
 
@@ -160,59 +159,13 @@ func flag(set bool) byte {
 	return 0
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 // secretSum is a hash of texts, told apart by their lengths.
 type secretSum struct{ hash.Hash }
 
 func (s secretSum) text(t string) secretSum {
-	s.Write(appendText(nil, t))
+	s.Write(durable.AppendText(nil, t))
 	return s
 }
 
 // decoder takes values off recorded bytes, or fails.
-type decoder struct {
-	b      []byte
-	failed bool
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.failed = d.failed || n > len(d.b); d.failed {
-		return nil
-	}
-	p := d.b[:n:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) byte() byte {
-	if p := d.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if d.failed = d.failed || n <= 0; d.failed {
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bool() bool {
-	b := d.byte()
-	d.failed = d.failed || b > 1
-	return b == 1
-}
-
-func (d *decoder) text() []byte {
-	n := d.uint()
-	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
-		return nil
-	}
-	return d.take(int(n))
-}
+type decoder struct{ durable.Decoder }

@@ -96,9 +96,9 @@ func codecOf[T any](add func(T, []byte) []byte, decode func(*decoder) T, show fu
 	return durable.Codec[T]{
 		Append: func(b []byte, v T) []byte { return add(v, b) },
 		Decode: func(b []byte) (T, error) {
-			d := &decoder{b: b}
+			d := &decoder{durable.Decoder{Rest: b}}
 			v := decode(d)
-			if d.failed || len(d.b) > 0 {
+			if !d.Whole() {
 				return v, errDamaged
 			}
 			return v, nil
@@ -151,8 +151,8 @@ func (o Outcome) show() string {
 func (c Code) append(b []byte) []byte { return append(b, byte(c)) }
 
 func (d *decoder) code() Code {
-	c := Code(d.byte())
-	d.failed = d.failed || c > LastCode
+	c := Code(d.Byte())
+	d.Failed = d.Failed || c > LastCode
 	return c
 }
 
@@ -180,7 +180,7 @@ func (r reading) append(b []byte) []byte {
 	return append(appendUints(b, r.id, r.offset, r.limit), flag(r.block))
 }
 
-func (d *decoder) reading() reading { return reading{d.uint(), d.uint(), d.uint(), d.flag()} }
+func (d *decoder) reading() reading { return reading{d.Uint(), d.Uint(), d.Uint(), d.Bool()} }
 
 func (r reading) show() string {
 	return fmt.Sprintf("of socket %d behind byte %d, at most %d", r.id, r.offset, r.limit)
@@ -191,8 +191,8 @@ func (p Piece) append(b []byte) []byte {
 }
 
 func (d *decoder) piece() Piece {
-	p := Piece{End: d.flag(), Code: d.code()}
-	p.Bytes = d.take(len(d.b))
+	p := Piece{End: d.Bool(), Code: d.code()}
+	p.Bytes = d.Take(len(d.Rest))
 	return p
 }
 
@@ -223,8 +223,8 @@ func (v sending) append(b []byte) []byte {
 }
 
 func (d *decoder) sending() sending {
-	v := sending{id: d.uint(), offset: d.uint(), length: d.uint()}
-	copy(v.hash[:], d.take(sha256.Size))
+	v := sending{id: d.Uint(), offset: d.Uint(), length: d.Uint()}
+	copy(v.hash[:], d.Take(sha256.Size))
 	return v
 }
 
@@ -236,7 +236,7 @@ func (v sending) show() string {
 type place struct{ id, offset uint64 }
 
 func (p place) append(b []byte) []byte { return appendUints(b, p.id, p.offset) }
-func (d *decoder) place() place        { return place{d.uint(), d.uint()} }
+func (d *decoder) place() place        { return place{d.Uint(), d.Uint()} }
 func (p place) show() string           { return fmt.Sprintf("on socket %d behind byte %d", p.id, p.offset) }
 
 // Room is how much can be sent, or was; if that is nothing, the code may say why.
@@ -246,7 +246,7 @@ type Room struct {
 }
 
 func (r Room) append(b []byte) []byte { return append(binary.AppendUvarint(b, r.Bytes), byte(r.Code)) }
-func (d *decoder) room() Room         { return Room{d.uint(), d.code()} }
+func (d *decoder) room() Room         { return Room{d.Uint(), d.code()} }
 
 func (r Room) show() string {
 	if r.Code != OK {
@@ -266,7 +266,7 @@ func (r receiving) append(b []byte) []byte {
 	return binary.AppendUvarint(appendAddress(binary.AppendUvarint(b, r.id), r.from), uint64(r.most))
 }
 
-func (d *decoder) receiving() receiving { return receiving{d.uint(), d.address(), d.number()} }
+func (d *decoder) receiving() receiving { return receiving{d.Uint(), d.address(), d.number()} }
 
 func (r receiving) show() string {
 	s := fmt.Sprintf("at socket %d, at most %d", r.id, r.most)
@@ -293,8 +293,8 @@ func (r Received) append(b []byte) []byte {
 
 func (d *decoder) received() (r Received) {
 	r.Code = d.code()
-	for n := d.count(); n > 0; n-- {
-		r.Datagrams = append(r.Datagrams, Datagram{d.address(), d.take(d.count())})
+	for n := d.Count(); n > 0; n-- {
+		r.Datagrams = append(r.Datagrams, Datagram{d.address(), d.Take(d.Count())})
 	}
 	return r
 }
@@ -339,11 +339,11 @@ func (v parcels) append(b []byte) []byte {
 }
 
 func (d *decoder) parcels() parcels {
-	v := parcels{id: d.uint(), size: d.uint()}
-	for n := d.count(); n > 0; n-- {
+	v := parcels{id: d.Uint(), size: d.Uint()}
+	for n := d.Count(); n > 0; n-- {
 		v.to = append(v.to, d.address())
 	}
-	copy(v.hash[:], d.take(sha256.Size))
+	copy(v.hash[:], d.Take(sha256.Size))
 	return v
 }
 
@@ -365,7 +365,7 @@ func (a Answer) append(b []byte) []byte {
 
 func (d *decoder) answer() Answer {
 	a := Answer{Code: d.code()}
-	for n := d.count(); n > 0; n-- {
+	for n := d.Count(); n > 0; n-- {
 		a.Addresses = append(a.Addresses, d.address().Addr())
 	}
 	return a
@@ -410,68 +410,25 @@ func appendAddress(b []byte, a netip.AddrPort) []byte {
 }
 
 // decoder takes values off recorded bytes, or fails.
-type decoder struct {
-	b      []byte
-	failed bool
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.failed = d.failed || n > len(d.b); d.failed {
-		return nil
-	}
-	p := d.b[:n:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) byte() byte {
-	if p := d.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (d *decoder) flag() bool {
-	v := d.byte()
-	d.failed = d.failed || v > 1
-	return v == 1
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if d.failed = d.failed || n <= 0; d.failed {
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
+type decoder struct{ durable.Decoder }
 
 // number is a number that fits an int.
 func (d *decoder) number() int {
-	v := d.uint()
-	if d.failed = d.failed || v > 1<<31-1; d.failed {
+	v := d.Uint()
+	if d.Failed = d.Failed || v > 1<<31-1; d.Failed {
 		return 0
 	}
 	return int(v)
 }
 
-// count is how many things follow, each of a byte at least.
-func (d *decoder) count() int {
-	n := d.uint()
-	if d.failed = d.failed || n > uint64(len(d.b)); d.failed {
-		return 0
-	}
-	return int(n)
-}
-
 func (d *decoder) address() netip.AddrPort {
-	n := d.byte()
+	n := d.Byte()
 	if n == 0 {
 		return netip.AddrPort{}
 	}
-	ip, is := netip.AddrFromSlice(d.take(int(n)))
-	port := d.take(2)
-	if d.failed = d.failed || !is; d.failed {
+	ip, is := netip.AddrFromSlice(d.Take(int(n)))
+	port := d.Take(2)
+	if d.Failed = d.Failed || !is; d.Failed {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(port))
