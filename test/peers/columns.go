@@ -128,15 +128,7 @@ func dbosColumn(dir string) *column {
 				env:  []string{"NODE_ENV=production", "DO_NOT_TRACK=1", "MARKS=" + marksAddress},
 			},
 		},
-		verbs: map[string]verb{
-			verbAdd:   {url: url + "/add/{key}"},
-			verbFlow:  {url: url + "/flow/{id}/{n}"},
-			verbSleep: {url: url + "/sleep/{id}/0"},
-			verbWake:  {url: url + "/wake/{id}"},
-			verbWoken: {method: "GET", url: url + "/woken/{id}"},
-			verbCrash: {url: url + "/sleep/{id}/{n}"},
-			verbEcho:  {url: url + "/echo", body: `"hi"`},
-		},
+		verbs: frontVerbs(url),
 	}
 }
 
@@ -163,14 +155,19 @@ func temporalColumn(dir string) *column {
 			{role: roleServer, name: "temporal-server", args: []string{server, filepath.Join(data, "temporal.db")}, ready: "tcp:127.0.0.1:7233"},
 			{role: roleService, name: "temporal-worker", args: []string{worker, "127.0.0.1:7299"}, env: []string{"MARKS=" + marksAddress}, ready: url + "/health"},
 		},
-		verbs: map[string]verb{
-			verbAdd:   {url: url + "/add/{key}"},
-			verbFlow:  {url: url + "/flow/{id}/{n}"},
-			verbSleep: {url: url + "/sleep/{id}/0"},
-			verbWake:  {url: url + "/wake/{id}"},
-			verbWoken: {method: "GET", url: url + "/woken/{id}"},
-			verbCrash: {url: url + "/sleep/{id}/{n}"},
-			verbEcho:  {url: url + "/echo", body: `"hi"`},
-		},
+		verbs: frontVerbs(url),
+	}
+}
+
+// frontVerbs are how verbs are said to the HTTP fronts that we have written.
+func frontVerbs(url string) map[string]verb {
+	return map[string]verb{
+		verbAdd:   {url: url + "/add/{key}"},
+		verbFlow:  {url: url + "/flow/{id}/{n}"},
+		verbSleep: {url: url + "/sleep/{id}/0"},
+		verbWake:  {url: url + "/wake/{id}"},
+		verbWoken: {method: "GET", url: url + "/woken/{id}"},
+		verbCrash: {url: url + "/sleep/{id}/{n}"},
+		verbEcho:  {url: url + "/echo", body: `"hi"`},
 	}
 }
