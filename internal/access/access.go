@@ -73,7 +73,7 @@ func Open(ctx context.Context, s sched.Scheduler, cells storage.Cells, entropy f
 		byName: map[string]*token{}, byHash: map[hash]*token{},
 	}
 	var names []string
-	for key, err := range cells.List(ctx, keyPrefix) {
+	for key, err := range cells.List(ctx, keyPrefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list the tokens: %w", err)
 		}

@@ -105,7 +105,7 @@ func Open(ctx context.Context, config Config) (*Catalog, error) {
 
 func (c *Catalog) readAll(ctx context.Context) error {
 	var names []string
-	for key, err := range c.Cells.List(ctx, componentPrefix) {
+	for key, err := range c.Cells.List(ctx, componentPrefix, "") {
 		if err != nil {
 			return err
 		}

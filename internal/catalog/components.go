@@ -225,7 +225,7 @@ func (c *Catalog) Delete(ctx context.Context, name string) error {
 func (c *Catalog) salvage(ctx context.Context, k *entry) (*entry, error) {
 	found := &entry{componentRecord: componentRecord{Format: format, Name: k.Name, Latest: 1}, version: k.version}
 	prefix := revisionPrefix + k.Name + "/"
-	for key, err := range c.Cells.List(ctx, prefix) {
+	for key, err := range c.Cells.List(ctx, prefix, "") {
 		if err != nil {
 			return nil, fmt.Errorf("list the revisions of %s: %w", k.Name, err)
 		}

@@ -120,7 +120,7 @@ func (w *world) blobs() (all []storage.Hash) {
 
 // cells are the keys of all cells in the store.
 func (w *world) cells() (all []string) {
-	for key, err := range w.store.Reopen().Cells().List(ctx, "") {
+	for key, err := range w.store.Reopen().Cells().List(ctx, "", "") {
 		if err != nil {
 			w.t.Error(err)
 		}

@@ -210,6 +210,7 @@ type Cells interface {
 	// Delete removes key, durable on return, if its version is still expected,
 	// else ErrConflict.
 	Delete(ctx context.Context, key string, expected uint64) error
-	// List yields the keys that begin with prefix, in order.
-	List(ctx context.Context, prefix string) iter.Seq2[string, error]
+	// List yields the keys that begin with prefix and come after after ("" for
+	// all of them), in order. Those before cost nothing.
+	List(ctx context.Context, prefix, after string) iter.Seq2[string, error]
 }

@@ -129,7 +129,7 @@ func TestReplayGivesWhatWasThereThen(t *testing.T) {
 			t.Errorf("it is shown as %s", shown)
 		}
 	}
-	for cell, err := range w.store.Cells().List(context.Background(), "") {
+	for cell, err := range w.store.Cells().List(context.Background(), "", "") {
 		must(t, err)
 		kept, _, err := w.store.Cells().Get(context.Background(), cell)
 		must(t, err)

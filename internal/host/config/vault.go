@@ -119,7 +119,7 @@ func (v *Vault) openCell(ctx context.Context, cell string) (string, error) {
 
 // Forget forgets the secrets of a component. Nobody may need them any more.
 func (v *Vault) Forget(ctx context.Context, component string) error {
-	for cell, err := range v.cells.List(ctx, cellPrefix+component+"/") {
+	for cell, err := range v.cells.List(ctx, cellPrefix+component+"/", "") {
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ const Redacted = "[secret]"
 // if there are none.
 func (v *Vault) Redactor(ctx context.Context, component string) (*strings.Replacer, error) {
 	var texts []string
-	for cell, err := range v.cells.List(ctx, cellPrefix+component+"/") {
+	for cell, err := range v.cells.List(ctx, cellPrefix+component+"/", "") {
 		if err != nil {
 			return nil, err
 		}

@@ -129,13 +129,9 @@ func (b *Buckets) Keys(bucket, behind string) ([]string, error) {
 	}
 	return durable.Run(b.Session, &keys, place{bucket, behind}, func(ctx context.Context, p place) (list []string, err error) {
 		prefix := b.prefix(p.bucket)
-		for cell, err := range b.Store.cells.List(ctx, prefix) {
+		for cell, err := range b.Store.cells.List(ctx, prefix, prefix+p.key) {
 			if err != nil {
 				return nil, err
-			}
-			key := strings.TrimPrefix(cell, prefix)
-			if key <= p.key {
-				continue
 			}
 			r, _, err := b.Store.read(ctx, cell)
 			if err != nil {
@@ -144,7 +140,7 @@ func (b *Buckets) Keys(bucket, behind string) ([]string, error) {
 			if !r.exists {
 				continue
 			}
-			if list = append(list, key); len(list) == MaxKeys {
+			if list = append(list, strings.TrimPrefix(cell, prefix)); len(list) == MaxKeys {
 				break
 			}
 		}
@@ -235,7 +231,7 @@ func (b *Buckets) writer(index oplog.Index) writer {
 
 // Forget forgets all that a component has kept.
 func (s *Store) Forget(ctx context.Context, component string) error {
-	for cell, err := range s.cells.List(ctx, cellPrefix+component+"/") {
+	for cell, err := range s.cells.List(ctx, cellPrefix+component+"/", "") {
 		if err != nil {
 			return err
 		}
@@ -260,7 +256,7 @@ func (s *Store) remove(ctx context.Context, cell string) error {
 // Tidy forgets keys that have been deleted for so long that no write to them can
 // be in doubt any more.
 func (s *Store) Tidy(ctx context.Context) error {
-	for cell, err := range s.cells.List(ctx, cellPrefix) {
+	for cell, err := range s.cells.List(ctx, cellPrefix, "") {
 		if err != nil {
 			return err
 		}

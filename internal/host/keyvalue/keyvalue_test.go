@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,17 @@ type world struct {
 type dying struct {
 	storage.Cells
 	before, behind int // that many writes from now; 0: never
+	listed         int // keys that were listed
+}
+
+func (c *dying) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for key, err := range c.Cells.List(ctx, prefix, after) {
+			if c.listed++; !yield(key, err) {
+				return
+			}
+		}
+	}
 }
 
 var errDied = errors.New("the process has ended")
@@ -150,6 +162,24 @@ func TestWhatIsKeptIsFound(t *testing.T) {
 	must(t, w.as("bob", func(b *Buckets) error {
 		if v, _, err := b.Get("b", "a/b"); string(v) != "one" || err != nil {
 			t.Errorf("another worker got %q %v", v, err)
+		}
+		return nil
+	}))
+}
+
+func TestAPageOfKeysReadsNothingBeforeIt(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.as("alice", func(b *Buckets) error {
+		for i := range 100 {
+			must(t, b.Set("b", fmt.Sprintf("k%02d", i), nil))
+		}
+		return nil
+	}))
+	must(t, w.as("bob", func(b *Buckets) error {
+		w.cells.listed = 0
+		list, err := b.Keys("b", "k97")
+		if fmt.Sprint(list, err) != "[k98 k99] <nil>" || w.cells.listed != len(list) {
+			t.Errorf("the page has %v %v, and went through %d keys", list, err, w.cells.listed)
 		}
 		return nil
 	}))
@@ -317,7 +347,7 @@ func TestAComponentAndWhatWasDeletedLongAgoAreForgotten(t *testing.T) {
 }
 
 func (w *world) each(yield func(string) bool) {
-	for cell, err := range w.disk.Cells().List(context.Background(), "") {
+	for cell, err := range w.disk.Cells().List(context.Background(), "", "") {
 		must(w.t, err)
 		if !yield(cell) {
 			return

@@ -112,9 +112,12 @@ func (l cells) change(ctx context.Context, key string, expected uint64, r record
 	return l.tail.seq, nil
 }
 
-func (l cells) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
+func (l cells) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	if after != "" {
+		after = cellKey(after)
+	}
 	return func(yield func(string, error) bool) {
-		l.list(ctx, cellKey(prefix), "", func(key string, err error) bool {
+		l.list(ctx, cellKey(prefix), after, func(key string, err error) bool {
 			if err != nil {
 				return yield("", err)
 			}

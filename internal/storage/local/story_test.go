@@ -164,7 +164,7 @@ func dump(t testing.TB, s storage.Store) string {
 		}
 		b.WriteString("\n")
 	}
-	for key, err := range s.Cells().List(ctx, "") {
+	for key, err := range s.Cells().List(ctx, "", "") {
 		must(t, err)
 		value, _, err := s.Cells().Get(ctx, key)
 		must(t, err)

@@ -56,12 +56,12 @@ func (l cells) Delete(ctx context.Context, key string, expected uint64) error {
 	})
 }
 
-func (l cells) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
+func (l cells) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var keys []string
 		err := l.store.use(ctx, func(c *contents) error {
 			for key := range c.cells {
-				if strings.HasPrefix(key, prefix) {
+				if strings.HasPrefix(key, prefix) && (after == "" || key > after) {
 					keys = append(keys, key)
 				}
 			}

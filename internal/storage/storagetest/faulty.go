@@ -190,8 +190,8 @@ func (f faultyCells) Delete(ctx context.Context, key string, expected uint64) er
 	return f.do("DeleteCell", func() error { return f.cells.Delete(ctx, key, expected) })
 }
 
-func (f faultyCells) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	return faultySeq(f.faulty, "ListCells", f.cells.List(ctx, prefix))
+func (f faultyCells) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return faultySeq(f.faulty, "ListCells", f.cells.List(ctx, prefix, after))
 }
 
 // Retrying gives a store that repeats what fails with ErrInjected, as the
@@ -351,6 +351,6 @@ func (r retryingCells) Delete(ctx context.Context, key string, expected uint64) 
 	return err
 }
 
-func (r retryingCells) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	return retrySeq(func() iter.Seq2[string, error] { return r.Cells.List(ctx, prefix) })
+func (r retryingCells) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return retrySeq(func() iter.Seq2[string, error] { return r.Cells.List(ctx, prefix, after) })
 }

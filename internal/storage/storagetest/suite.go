@@ -202,7 +202,7 @@ func emptyStoreHasNothing(_ *testing.T, f *fixture) {
 		for range f.store.Blobs().List(ctx) {
 			f.Fatal("there is a blob")
 		}
-		for range f.store.Cells().List(ctx, "") {
+		for range f.store.Cells().List(ctx, "", "") {
 			f.Fatal("there is a cell")
 		}
 		f.want(f.store.Logs().Append(ctx, 0, 0, 0, []storage.Chunk{chunk(worker("a"), 1, 1)}), storage.ErrFenced)

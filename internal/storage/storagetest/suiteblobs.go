@@ -226,7 +226,7 @@ func cellsAreListedByPrefix(_ *testing.T, f *fixture) {
 	f.andReopened(func() {
 		for prefix, want := range map[string]int{"many/": 300, "": 307, "none": 0} {
 			n := 0
-			for _, err := range f.store.Cells().List(ctx, prefix) {
+			for _, err := range f.store.Cells().List(ctx, prefix, "") {
 				f.must(err)
 				n++
 			}
@@ -234,11 +234,22 @@ func cellsAreListedByPrefix(_ *testing.T, f *fixture) {
 		}
 		for prefix, want := range map[string]string{"a": "a a/1 a/2 a0", "a/": "a/1 a/2", "\xff": "\xff\xff"} {
 			var got []string
-			for key, err := range f.store.Cells().List(ctx, prefix) {
+			for key, err := range f.store.Cells().List(ctx, prefix, "") {
 				f.must(err)
 				got = append(got, key)
 			}
 			equal(f, "cells below "+prefix, strings.Join(got, " "), want)
+		}
+		for _, c := range []struct{ prefix, after, want string }{
+			{"a", "a", "a/1 a/2 a0"}, {"a", "a/10", "a/2 a0"}, {"a/", "a", "a/1 a/2"}, {"a/", "a/2", ""}, {"a/", "b", ""},
+			{"many/", "many/297", "many/298 many/299"}, {"", "many/299", "\xff\xff"},
+		} {
+			var got []string
+			for key, err := range f.store.Cells().List(ctx, c.prefix, c.after) {
+				f.must(err)
+				got = append(got, key)
+			}
+			equal(f, "cells below "+c.prefix+" behind "+c.after, strings.Join(got, " "), c.want)
 		}
 	})
 }
