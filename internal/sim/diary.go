@@ -125,22 +125,24 @@ func (d *diary) complete(ctx context.Context, logs storage.Logs) error {
 		return fmt.Errorf("%d invocations have not ended", len(d.last.queue))
 	}
 	var free oplog.Time // since when nothing goes on
-	var begun *oplog.InvocationStarted
+	var begun, asleep oplog.Time // of a nap; they differ if a crash was between them
 	for e, err := range oplog.Read(ctx, logs, d.worker, 1, 0) {
 		if err != nil {
 			return err
 		}
 		switch b := e.Body.(type) {
 		case *oplog.InvocationStarted:
-			begun = b
+			begun, asleep = b.At, b.At
 			if call := d.last.accepted[b.Accepted]; call != nil && b.Attempt == 1 {
 				err = d.year.onTime(b.At, call.Due, max(call.At, free))
 			}
+		case *oplog.HostCallStarted:
+			asleep = e.At
 		case *oplog.InvocationFailed:
 			free = e.At
 		case *oplog.InvocationFinished:
 			if call := d.last.accepted[b.Accepted]; call != nil && call.Function == "nap" {
-				err = d.napped(call, begun, b, e.At)
+				err = d.napped(call, begun, asleep, b, e.At)
 			}
 			free = e.At
 		}
@@ -155,7 +157,7 @@ func (d *diary) complete(ctx context.Context, logs storage.Logs) error {
 const gets = 1
 
 // napped demands that a nap took its time and not much more.
-func (d *diary) napped(call *oplog.InvocationAccepted, begun *oplog.InvocationStarted, end *oplog.InvocationFinished, at oplog.Time) error {
+func (d *diary) napped(call *oplog.InvocationAccepted, begun, asleep oplog.Time, end *oplog.InvocationFinished, at oplog.Time) error {
 	in, err := integers(call.Args)
 	if err != nil {
 		return err
@@ -167,7 +169,8 @@ func (d *diary) napped(call *oplog.InvocationAccepted, begun *oplog.InvocationSt
 	if first(out) < first(in) {
 		return fmt.Errorf("it is to sleep %d ms, and took %d", first(in), first(out))
 	}
-	return d.year.onTime(at, begun.At+oplog.Time(first(in))*oplog.Time(time.Millisecond), 0)
+	long := oplog.Time(first(in)) * oplog.Time(time.Millisecond)
+	return d.year.onTime(at, begun+long, asleep+long)
 }
 
 // onTime demands that something was at due or, if it had to wait for that, once
