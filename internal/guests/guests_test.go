@@ -109,6 +109,7 @@ func TestCommittedModulesAreWhatTheirSourcesGive(t *testing.T) {
 		{"testdata", filepath.Join(testdata, "build.sh"), testdata, []string{"*.wasm", "odd/*.wasm"}},
 		{"components", filepath.Join(testdata, "components", "build.sh"), filepath.Join(testdata, "components"), []string{"*.wasm"}},
 		{"chat", filepath.Join(root, "examples", "chat", "build.sh"), filepath.Join(root, "examples", "chat"), []string{"*.wasm"}},
+		{"agent", filepath.Join(root, "examples", "agent", "build.sh"), filepath.Join(root, "examples", "agent"), []string{"*.wasm"}},
 		{"approval", filepath.Join(root, "examples", "approval", "build.sh"), filepath.Join(root, "examples", "approval"), []string{"*.wasm"}},
 		{"saga", filepath.Join(root, "examples", "saga", "build.sh"), filepath.Join(root, "examples", "saga"), []string{"*.wasm"}},
 		{"kit in C", filepath.Join(kit, "c", "build.sh"), kit, []string{"c*.wasm"}},

@@ -2,11 +2,9 @@ package crash
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -38,16 +36,7 @@ type asked struct {
 }
 
 func newAskers(s *server) *askers {
-	var dialer net.Dialer
-	return &askers{t: s.t, server: s, answers: map[string]asked{}, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			at := s.at.Load()
-			if at == nil {
-				return nil, fmt.Errorf("dial a server that does not run")
-			}
-			return dialer.DialContext(ctx, network, *at)
-		},
-	}}}
+	return &askers{t: s.t, server: s, answers: map[string]asked{}, http: s.http()}
 }
 
 // ask sends a request until it has the whole response, of which all that came

@@ -128,8 +128,18 @@ func (s *server) client() *client.Client {
 // clientThat is a client that tells retrying what it is about to try again.
 func (s *server) clientThat(retrying func(cause error, pause time.Duration)) *client.Client {
 	s.t.Helper()
+	c, err := client.New(client.Config{URL: "http://localhost", HTTP: s.http(), Retrying: retrying})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+// http is a client of anything at the server, wherever that listens.
+func (s *server) http() *http.Client {
 	var dialer net.Dialer
-	transport := &http.Transport{
+	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			at := s.at.Load()
 			if at == nil {
@@ -138,13 +148,7 @@ func (s *server) clientThat(retrying func(cause error, pause time.Duration)) *cl
 			return dialer.DialContext(ctx, network, *at)
 		},
 		MaxIdleConnsPerHost: 4,
-	}
-	c, err := client.New(client.Config{URL: "http://localhost", HTTP: &http.Client{Transport: transport}, Retrying: retrying})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(c.Close)
-	return c
+	}}
 }
 
 // share is how many of the kills a test has, out of so many parts.
