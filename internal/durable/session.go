@@ -212,9 +212,12 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 		}
 		return performCall(s, f, req, request, perform)
 	}
-	started, err := s.start(f.Code, f.Name, entry, request)
+	started, err := s.intend(f.Code, f.Name, entry, request)
 	if err != nil {
 		return resp, err
+	}
+	if err := s.Durable(s.ctx, started); err != nil {
+		return resp, s.fail(err)
 	}
 	return finish(s, f, started, func(ctx context.Context) (Resp, error) { return perform(ctx, req) })
 }
@@ -224,6 +227,20 @@ func Run[Req, Resp any](s *Session, f *Func[Req, Resp], req Req, perform func(co
 // names the call. Whether the call is under way is for the caller to know: after
 // a crash it is not, and without an outcome it is in doubt.
 func Start[Req, Resp any](s *Session, f *Func[Req, Resp], req Req) (oplog.Index, error) {
+	started, err := Intend(s, f, req)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.Durable(s.ctx, started); err != nil {
+		return 0, s.fail(err)
+	}
+	return started, nil
+}
+
+// Intend is Start for a call that a task of its own begins: it does not wait. The
+// call must not begin before Durable has returned for its index, so that calls
+// that are intended one after the other become durable together.
+func Intend[Req, Resp any](s *Session, f *Func[Req, Resp], req Req) (oplog.Index, error) {
 	entry, err := s.peek()
 	if err != nil {
 		return 0, err
@@ -233,7 +250,7 @@ func Start[Req, Resp any](s *Session, f *Func[Req, Resp], req Req) (oplog.Index,
 		return oplog.Index(s.calls), nil
 	}
 	s.scratch = f.Request.Append(s.scratch[:0], req)
-	return s.start(f.Code, f.Name, entry, s.scratch)
+	return s.intend(f.Code, f.Name, entry, s.scratch)
 }
 
 // Finish records the outcome of a call that Start began, or returns what is
@@ -252,8 +269,8 @@ func Finish[Req, Resp any](s *Session, f *Func[Req, Resp], started oplog.Index, 
 	return resp, nil
 }
 
-// start passes the intent at entry, or records one where that is nil.
-func (s *Session) start(code uint64, name string, entry *oplog.Entry, request []byte) (oplog.Index, error) {
+// intend passes the intent at entry, or records one where that is nil.
+func (s *Session) intend(code uint64, name string, entry *oplog.Entry, request []byte) (oplog.Index, error) {
 	if entry != nil {
 		call, ok := entry.Body.(*oplog.HostCallStarted)
 		if !ok || call.Func != code || !bytes.Equal(call.Request, request) {
@@ -266,9 +283,6 @@ func (s *Session) start(code uint64, name string, entry *oplog.Entry, request []
 	var started oplog.Index
 	if err == nil {
 		started, err = s.Writer.Append(s.ctx, &oplog.HostCallStarted{Func: code, Request: request, Within: s.Within})
-	}
-	if err == nil {
-		err = s.Writer.Commit(s.ctx)
 	}
 	if err != nil {
 		return 0, s.fail(err)

@@ -36,13 +36,13 @@ func Tell[Req any](s *Session, f *Func[Req, None], req Req) (oplog.Index, error)
 	return index, nil
 }
 
-// Durable returns when the entry that Tell has recorded is durable. Any task may
-// call it.
+// Durable returns when the entry that Tell or Intend has recorded or passed is
+// durable, and sees to that. Any task may call it.
 func (s *Session) Durable(ctx context.Context, index oplog.Index) error {
-	if s.Unrecorded {
+	if s.Unrecorded || s.Writer == nil { // who only replays passes what is durable
 		return nil
 	}
-	return s.Writer.WaitCommitted(ctx, index)
+	return s.Writer.CommitTo(ctx, index)
 }
 
 // Past are the requests of the calls of one function that are in the oplog. It is
@@ -63,9 +63,6 @@ func Recorded[Req, Resp any](s *Session, f *Func[Req, Resp], from oplog.Index) *
 // Next gives the next request, which is valid until the following Next, or false
 // behind the last one. What was taken back is left out.
 func (p *Past[Req, Resp]) Next(ctx context.Context) (req Req, ok bool, err error) {
-	if p.session.Writer.Committed() < p.last {
-		p.session.Writer.Request()
-	}
 	if err := p.session.Durable(ctx, p.last); err != nil {
 		return req, false, err
 	}

@@ -173,13 +173,21 @@ func (w *Writer) Join() { w.c.join(w) }
 
 // Commit returns when everything appended so far is durable, or ctx is done.
 // It may flush by itself, and then it does so to the end.
-func (w *Writer) Commit(ctx context.Context) error {
-	last := w.Last()
-	if w.committed.Load() >= last {
+func (w *Writer) Commit(ctx context.Context) error { return w.CommitTo(ctx, w.Last()) }
+
+// CommitTo is Commit of what was appended up to index, and asks for no flush if
+// that is in one already.
+func (w *Writer) CommitTo(ctx context.Context, index Index) error {
+	if w.committed.Load() >= index {
 		return nil
 	}
-	w.c.commit(w)
-	return w.WaitCommitted(ctx, last)
+	w.mu.Lock()
+	flying := w.flown >= index
+	w.mu.Unlock()
+	if !flying {
+		w.c.commit(w)
+	}
+	return w.WaitCommitted(ctx, index)
 }
 
 // CommitSoon is Commit for those who rather know that the store refuses to take

@@ -39,7 +39,7 @@ const (
 )
 
 // Begin implements exchange.Client.
-func (o *remote) Begin(ctx context.Context, r *exchange.Request, _ exchange.Policy, changed func()) exchange.Reply {
+func (o *remote) Begin(ctx context.Context, r *exchange.Request, _ exchange.Policy, leave func(context.Context) error, changed func()) exchange.Reply {
 	key := r.Path
 	for _, f := range r.Headers {
 		if strings.EqualFold(f.Name, "idempotency-key") {
@@ -49,7 +49,9 @@ func (o *remote) Begin(ctx context.Context, r *exchange.Request, _ exchange.Poli
 	p := &reply{remote: o}
 	ctx, p.stop = context.WithCancel(ctx)
 	o.machine.sim.Go("request", func() {
-		p.run(ctx, key, changed)
+		if leave(ctx) == nil {
+			p.run(ctx, key, changed)
+		}
 		changed()
 	})
 	return p

@@ -28,9 +28,10 @@ import (
 // Client sends requests.
 type Client interface {
 	// Begin sends r, on a task of its own, until ctx is done or the reply is
-	// closed. changed is called each time that there is more of the reply. r is
-	// valid until then, and is not changed.
-	Begin(ctx context.Context, r *Request, p Policy, changed func()) Reply
+	// closed. That task calls leave first, which waits, and lets nobody outside
+	// know of r unless it returns nil. changed is called each time that there is
+	// more of the reply. r is valid until then, and is not changed.
+	Begin(ctx context.Context, r *Request, p Policy, leave func(context.Context) error, changed func()) Reply
 }
 
 // Reply is what comes back. Its methods never wait.
@@ -148,8 +149,9 @@ const MaxHead = 512 << 10
 // ErrHead refuses a request that is too long for an entry.
 var ErrHead = fmt.Errorf("the request has more than %d bytes without its body", MaxHead)
 
-// Send sends a request, to which it may add a key. It returns when the intent is
-// durable, and does not wait for anything that comes back.
+// Send sends a request, to which it may add a key. It waits neither for the intent
+// to be durable, before which nothing leaves, nor for anything that comes back: so
+// requests that a program sends at the same time share a commit.
 func (e *Exchanges) Send(r Request) (*Exchange, error) {
 	if err := e.addKey(&r); err != nil {
 		return nil, err
@@ -158,7 +160,7 @@ func (e *Exchanges) Send(r Request) (*Exchange, error) {
 	if len(t.append(nil)) > MaxHead {
 		return nil, ErrHead
 	}
-	call, err := durable.Start(e.Session, &send, t)
+	call, err := durable.Intend(e.Session, &send, t)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +209,8 @@ func (e *Exchanges) open(x *Exchange) Reply {
 	if r.Streamed {
 		r.Source = e.begin(x)
 	}
-	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), e.Events.Wake)
+	leave := func(ctx context.Context) error { return e.Session.Durable(ctx, x.Call) }
+	return e.Client.Begin(e.Session.Context(), &r, e.Policy(), leave, e.Events.Wake)
 }
 
 // held reports whether x waits for a person.

@@ -34,6 +34,9 @@ type world struct {
 	// answer gives what comes back of request n, in pieces of the body.
 	answer func(n int, r *Request) (Head, []string)
 	now    uint64
+	// together says that requests leave by tasks of their own.
+	together bool
+	flushes  uint64 // of the last life, until its program had ended
 }
 
 func newWorld(t *testing.T) *world {
@@ -50,21 +53,36 @@ func (w *world) last() uint64 {
 	return last
 }
 
-// Begin implements Client. All of the answer is there at once.
-func (w *world) Begin(_ context.Context, r *Request, _ Policy, _ func()) Reply {
-	key, _ := value(r.Headers, keyField)
-	w.sent = append(w.sent, fmt.Sprintf("%s %s %s %s", r.Method, r.Path, r.Body, key))
-	h, pieces := w.answer(len(w.sent), r)
-	return &scripted{head: h, pieces: pieces}
+// Begin implements Client. All of the answer is there as soon as the request may
+// leave. The program waits for that here, unless requests leave together.
+func (w *world) Begin(ctx context.Context, r *Request, _ Policy, leave func(context.Context) error, changed func()) Reply {
+	s := &scripted{}
+	send := func() {
+		if err := leave(ctx); err != nil {
+			w.t.Error(err)
+		}
+		key, _ := value(r.Headers, keyField)
+		w.sent = append(w.sent, fmt.Sprintf("%s %s %s %s", r.Method, r.Path, r.Body, key))
+		s.head, s.pieces = w.answer(len(w.sent), r)
+		s.there = true
+		changed()
+	}
+	if w.together {
+		w.sim.Go("request", send)
+	} else {
+		send()
+	}
+	return s
 }
 
 type scripted struct {
+	there  bool
 	head   Head
 	pieces []string
 }
 
-func (s *scripted) Head() (Head, bool) { return s.head, true }
-func (s *scripted) Ready() bool        { return true }
+func (s *scripted) Head() (Head, bool) { return s.head, s.there }
+func (s *scripted) Ready() bool        { return s.there }
 func (s *scripted) Close()             {}
 
 func (s *scripted) Read(limit int) (Piece, bool) {
@@ -98,6 +116,7 @@ func (w *world) life(n uint64, program func(e *Exchanges) error) {
 		if err := program(e); err != nil {
 			w.t.Error(err)
 		}
+		w.flushes = c.Flushes()
 		e.Close()
 		if err := errors.Join(s.Writer.Commit(context.Background()), c.Close()); err != nil {
 			w.t.Error(err)
@@ -217,6 +236,62 @@ func TestAnAttemptThatIsRepeatedHasTheSameKeys(t *testing.T) {
 	})
 	if got := w.sent[before]; got != "POST /a  " {
 		t.Errorf("without keys it sent %q", got)
+	}
+}
+
+// TestARequestCostsOneCommit counts the commits of requests that a program sends one
+// after the other, reading what comes back, and at the same time. Each has left
+// behind its intent.
+func TestARequestCostsOneCommit(t *testing.T) {
+	const many = 20
+	for _, c := range []struct {
+		name     string
+		together bool
+		want     uint64
+	}{{"one after the other", false, many}, {"at the same time", true, 1}} {
+		for _, method := range []string{"GET", "POST"} {
+			t.Run(method+" "+c.name, func(t *testing.T) {
+				w := newWorld(t)
+				w.together = true
+				w.answer = func(n int, _ *Request) (Head, []string) {
+					if durable := w.last(); durable < uint64(n) {
+						t.Errorf("request %d has left behind %d entries", n, durable)
+					}
+					return Head{Status: 200}, []string{"ab", "c"}
+				}
+				take := func(e *Exchanges, x *Exchange) error {
+					_, err := e.Outcome(x)
+					if err == nil {
+						_, _, err = body(e, x, 3)
+					}
+					return err
+				}
+				w.life(0, func(e *Exchanges) error {
+					var later []*Exchange
+					for range many {
+						x, err := e.Send(Request{Method: method, Body: []byte("b")})
+						if later = append(later, x); err == nil && !c.together {
+							err = take(e, x)
+						}
+						if err != nil {
+							return err
+						}
+					}
+					for _, x := range later {
+						if !c.together {
+							break
+						}
+						if err := take(e, x); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if w.flushes != c.want || len(w.sent) != many {
+					t.Errorf("%d commits for %d requests, want %d for %d", w.flushes, len(w.sent), c.want, many)
+				}
+			})
+		}
 	}
 }
 

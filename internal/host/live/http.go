@@ -84,8 +84,8 @@ func (h *HTTP) leave() {
 
 // Begin implements exchange.Client. It follows no redirects, keeps no cookies and
 // undoes no compression: what comes is for the program.
-func (h *HTTP) Begin(ctx context.Context, r *exchange.Request, p exchange.Policy, changed func()) exchange.Reply {
-	reply := &httpReply{client: h, request: r, policy: p, wake: changed, room: h.sched.NewCondition()}
+func (h *HTTP) Begin(ctx context.Context, r *exchange.Request, p exchange.Policy, leave func(context.Context) error, changed func()) exchange.Reply {
+	reply := &httpReply{client: h, request: r, policy: p, leave: leave, wake: changed, room: h.sched.NewCondition()}
 	if !h.enter() {
 		reply.fail(&exchange.Failure{Reason: exchange.ConnectionLimit})
 		return reply
@@ -103,6 +103,7 @@ type httpReply struct {
 	client  *HTTP
 	request *exchange.Request
 	policy  exchange.Policy
+	leave   func(context.Context) error
 	wake    func()
 	room    sched.Condition
 	cancel  context.CancelCauseFunc
@@ -121,6 +122,10 @@ type httpReply struct {
 // run sends the request and reads what comes back.
 func (r *httpReply) run(ctx context.Context) {
 	defer r.cancel(nil)
+	if err := r.leave(ctx); err != nil {
+		r.fail(failureOf(ctx, err))
+		return
+	}
 	t := timeouts(r.request.Timeouts)
 	r.watch.sched, r.watch.end = r.client.sched, r.cancel
 	r.watch.phase(ctx, connecting, t.connect, errConnectTimeout)

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,10 +39,13 @@ func newClient(t *testing.T, allow ...string) *client {
 }
 
 func (c *client) begin(r exchange.Request) exchange.Reply {
-	reply := c.Begin(c.t.Context(), &r, c.policy, c.changed.Wake)
+	reply := c.Begin(c.t.Context(), &r, c.policy, atOnce, c.changed.Wake)
 	c.t.Cleanup(reply.Close) // before the client's
 	return reply
 }
+
+// atOnce is when requests may leave here.
+func atOnce(context.Context) error { return nil }
 
 // await waits until it is so.
 func (c *client) await(so func() bool) {
@@ -292,9 +296,33 @@ func TestWhatIsHungUpEnds(t *testing.T) {
 	})
 	c := newClient(t, "127.0.0.1")
 	reply := c.begin(get(s, "/"))
-	c.Begin(t.Context(), &exchange.Request{}, c.policy, func() {}).Close()
+	c.Begin(t.Context(), &exchange.Request{}, c.policy, atOnce, func() {}).Close()
 	time.AfterFunc(10*time.Millisecond, reply.Close)
 	<-gone
+}
+
+// TestNothingLeavesBeforeItMay lets a request be overtaken by another one, and one
+// end that may never leave.
+func TestNothingLeavesBeforeItMay(t *testing.T) {
+	asked := make(chan string, 3)
+	s := serve(t, func(w http.ResponseWriter, q *http.Request) { asked <- q.URL.Path })
+	c := newClient(t, "127.0.0.1")
+	r, may := get(s, "/first"), make(chan struct{})
+	first := c.Begin(t.Context(), &r, c.policy, func(context.Context) error { <-may; return nil }, c.changed.Wake)
+	defer first.Close()
+	c.all(c.begin(get(s, "/second")))
+	if got := <-asked; got != "/second" {
+		t.Errorf("it was asked for %s before it could be", got)
+	}
+	close(may)
+	if h, _, _ := c.all(first); h.Status != 200 || <-asked != "/first" {
+		t.Errorf("got %+v", h)
+	}
+	never := c.Begin(t.Context(), &r, c.policy, func(context.Context) error { return errors.New("the disk is gone") }, c.changed.Wake)
+	defer never.Close()
+	if h, _, _ := c.all(never); h.Failure == nil || len(asked) > 0 {
+		t.Errorf("got %+v after %d more requests", h, len(asked))
+	}
 }
 
 func TestRequestsUnderWayAreBounded(t *testing.T) {
