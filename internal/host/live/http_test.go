@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,6 +324,41 @@ func TestNothingLeavesBeforeItMay(t *testing.T) {
 	defer never.Close()
 	if h, _, _ := c.all(never); h.Failure == nil || len(asked) > 0 {
 		t.Errorf("got %+v after %d more requests", h, len(asked))
+	}
+}
+
+// TestConnectionsAreUsedAgain sends as many requests at the same time as a program
+// can, twice: the second time no connection is made.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	var made atomic.Int64
+	var all sync.WaitGroup
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		all.Done()
+		all.Wait() // so that each has a connection of its own
+		fmt.Fprint(w, "hello")
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c := newClient(t, "127.0.0.1")
+	for range 2 {
+		all.Add(maxIdlePerHost)
+		var replies []exchange.Reply
+		for range maxIdlePerHost {
+			replies = append(replies, c.begin(get(s, "/")))
+		}
+		for _, reply := range replies {
+			if _, body, _ := c.all(reply); body != "hello" {
+				t.Errorf("got %q", body)
+			}
+		}
+	}
+	if n := made.Load(); n != maxIdlePerHost {
+		t.Errorf("%d connections were made, want %d", n, maxIdlePerHost)
 	}
 }
 

@@ -21,9 +21,11 @@ import (
 
 // Bounds of the connections that are kept for the next request.
 const (
-	maxPools       = 64
-	maxIdle        = 256
-	maxIdlePerHost = 16
+	maxPools = 64
+	maxIdle  = 256
+	// maxIdlePerHost is as many as one program has requests under way: those that
+	// it sends at the same time need no new connections the next time.
+	maxIdlePerHost = 64
 	idleConnection = 90 * time.Second
 )
 
