@@ -42,6 +42,7 @@ const (
 type HTTP struct {
 	sched   sched.Scheduler
 	pools   pools
+	pieces  sync.Pool // of *[bodyPiece]byte
 	changed sched.Condition
 
 	mu       sync.Mutex
@@ -50,7 +51,10 @@ type HTTP struct {
 
 // NewHTTP makes a client that trusts the certificates that the machine does.
 func NewHTTP(s sched.Scheduler) *HTTP {
-	return &HTTP{sched: s, changed: s.NewCondition(), pools: newPools()}
+	return &HTTP{
+		sched: s, changed: s.NewCondition(), pools: newPools(),
+		pieces: sync.Pool{New: func() any { return new([bodyPiece]byte) }},
+	}
 }
 
 // Close waits until nothing is under way: who began something ends it. Then it
@@ -227,9 +231,10 @@ func fields(header http.Header) []exchange.Field {
 
 // pump reads the body ahead of the program.
 func (r *httpReply) pump(ctx context.Context, response *http.Response) {
-	piece, total := make([]byte, bodyPiece), uint64(0)
+	piece, total := r.client.pieces.Get().(*[bodyPiece]byte), uint64(0)
+	defer r.client.pieces.Put(piece)
 	for {
-		n, err := response.Body.Read(piece)
+		n, err := response.Body.Read(piece[:])
 		r.watch.progress()
 		total += uint64(n)
 		if total > r.policy.MaxBody {
