@@ -11,7 +11,8 @@ import (
 // Goroutines is the Scheduler of real runs: every task is a goroutine, and
 // time is the machine's.
 type Goroutines struct {
-	start time.Time
+	start  time.Time
+	labels sync.Map // of what tasks are called to a context with the label
 }
 
 // NewGoroutines makes a Scheduler of goroutines, whose Monotonic begins at 0.
@@ -25,10 +26,20 @@ func (g *Goroutines) Go(name string, f func()) Task {
 	go func() {
 		// Deferred, so that Wait also returns after runtime.Goexit.
 		defer close(t.done)
-		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("task", name)))
+		pprof.SetGoroutineLabels(g.labeled(name))
 		f()
 	}()
 	return t
+}
+
+// labeled is a context for tasks of that name. It is kept: names are few, and the
+// tasks of one name may be many.
+func (g *Goroutines) labeled(name string) context.Context {
+	ctx, known := g.labels.Load(name)
+	if !known {
+		ctx, _ = g.labels.LoadOrStore(name, pprof.WithLabels(context.Background(), pprof.Labels("task", name)))
+	}
+	return ctx.(context.Context)
 }
 
 // Now is the machine's wall clock, without Go's hidden monotonic reading: two

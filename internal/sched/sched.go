@@ -12,7 +12,8 @@ import (
 
 // Scheduler starts tasks, parks them and tells time.
 type Scheduler interface {
-	// Go starts f as a task. The caller owns the task and waits for it.
+	// Go starts f as a task. The caller owns the task and waits for it. Names are
+	// of kinds of tasks, and few.
 	Go(name string, f func()) Task
 	// Now is the wall clock.
 	Now() time.Time

@@ -42,8 +42,8 @@ const (
 	done
 )
 
-// watch ends a request that stands still. Its timers are tasks, which end with
-// the phase that they watch.
+// watch ends a request that stands still. Its timer is a task, which goes on over
+// the phases: most requests are over long before it looks for the first time.
 type watch struct {
 	sched sched.Scheduler
 	end   context.CancelCauseFunc
@@ -51,9 +51,11 @@ type watch struct {
 	mu     sync.Mutex
 	part   part
 	limit  time.Duration
+	why    error         // what ends the request if it stands still for limit
 	since  time.Duration // when something last happened
 	paused bool
-	over   context.CancelCauseFunc // of the phase
+	looks  time.Duration           // when the timer looks next
+	over   context.CancelCauseFunc // of the timer
 	task   sched.Task
 }
 
@@ -65,32 +67,47 @@ func (w *watch) phase(ctx context.Context, p part, limit time.Duration, why erro
 	if p <= w.part {
 		return
 	}
-	w.part = p
+	w.part, w.limit, w.why = p, limit, why
+	w.since, w.paused = w.sched.Monotonic(), false
 	if w.over != nil {
-		w.over(nil)
+		if w.since+limit >= w.looks {
+			return
+		}
+		w.over(nil) // it would look too late
 	}
 	ctx, w.over = context.WithCancelCause(ctx)
-	w.limit, w.since, w.paused = limit, w.sched.Monotonic(), false
+	w.looks = w.since + limit
 	w.task = w.sched.Go("http timer", func() {
-		for left := limit; left > 0; left = w.left(ctx) {
-			if w.sched.Sleep(ctx, left) != nil {
+		for {
+			left, why := w.left(ctx)
+			if why != nil {
+				w.end(why)
+			}
+			if why != nil || w.sched.Sleep(ctx, left) != nil {
 				return
 			}
-		}
-		if ctx.Err() == nil {
-			w.end(why)
 		}
 	})
 }
 
-// left is how long the phase may still stand still.
-func (w *watch) left(ctx context.Context) time.Duration {
+// left is how long the request may still stand still, and else why it ends.
+func (w *watch) left(ctx context.Context) (left time.Duration, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.paused || ctx.Err() != nil {
-		return w.limit
+	now := w.sched.Monotonic()
+	switch {
+	case ctx.Err() != nil: // of another timer
+		return 0, nil
+	case w.paused:
+		left = w.limit
+	default:
+		left = w.since + w.limit - now
 	}
-	return w.since + w.limit - w.sched.Monotonic()
+	if left <= 0 {
+		return 0, w.why
+	}
+	w.looks = now + left
+	return left, nil
 }
 
 // progress says that something has happened, pause that nothing can until the
@@ -111,7 +128,7 @@ func (w *watch) note(paused bool) {
 	w.paused, w.since = paused, w.sched.Monotonic()
 }
 
-// stop ends the watch, and waits for its last timer.
+// stop ends the watch, and waits for its timer.
 func (w *watch) stop() {
 	w.mu.Lock()
 	w.part = done
