@@ -3,7 +3,6 @@
 package flaky
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -31,7 +30,7 @@ type Effect struct {
 
 // service does what requests ask for, and remembers.
 type service struct {
-	do      func(path string, body []byte) (status int, answer any)
+	do      func(path string, body []byte) (status int, answer string)
 	trouble float64
 
 	mu      sync.Mutex
@@ -40,10 +39,10 @@ type service struct {
 }
 
 // Serve parses the command's flags and serves for ever: POST to any path does what
-// do says, once for each Idempotency-Key, and gives its answer as JSON; GET asks
+// do says, once for each Idempotency-Key, and gives its answer each time; GET asks
 // do as well, without a body, and nothing of it is remembered. GET of /effects
-// lists what was done.
-func Serve(do func(path string, body []byte) (status int, answer any)) {
+// lists what was done. It calls do for one POST at a time.
+func Serve(do func(path string, body []byte) (status int, answer string)) {
 	listen := flag.String("listen", "127.0.0.1:8090", "`address`")
 	trouble := flag.Float64("trouble", 0.3, "the part of all requests that fail")
 	flag.Parse()
@@ -65,7 +64,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if q.URL.Path == "/effects" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		answer(w, http.StatusOK, encode(s.effects))
+		fmt.Fprint(w, JSON(s.effects))
 		return
 	}
 	trouble := rand.Float64()
@@ -80,47 +79,41 @@ func (s *service) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case trouble < s.trouble: // or too late
 		time.Sleep(time.Second)
 	}
-	answer(w, status, text)
+	w.WriteHeader(status)
+	fmt.Fprint(w, text)
 }
 
 // once does what a request asks for, unless its key is known: then the answer is
 // what it was.
-func (s *service) once(q *http.Request, body []byte) (status int, answer []byte) {
+func (s *service) once(q *http.Request, body []byte) (status int, answer string) {
 	if q.Method == http.MethodGet {
-		status, answer := s.do(q.URL.Path, nil)
-		return status, encode(answer)
+		return s.do(q.URL.Path, nil)
 	}
 	key := q.Header.Get("Idempotency-Key")
 	if key == "" {
-		return http.StatusBadRequest, encode("there is no Idempotency-Key")
+		return http.StatusBadRequest, "there is no Idempotency-Key"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.byKey[key]
 	if e == nil {
 		status, answer := s.do(q.URL.Path, body)
-		e = &Effect{Key: key, Path: q.URL.Path, Body: string(body), Status: status, Answer: string(encode(answer))}
+		e = &Effect{Key: key, Path: q.URL.Path, Body: string(body), Status: status, Answer: answer}
 		s.effects = append(s.effects, e)
 		s.byKey[key] = e
 	}
 	if e.Path != q.URL.Path || e.Body != string(body) {
-		return http.StatusConflict, encode("the key is that of another request")
+		return http.StatusConflict, "the key is that of another request"
 	}
 	e.Requests++
-	return e.Status, []byte(e.Answer)
+	return e.Status, e.Answer
 }
 
-// encode writes a value as JSON. Those of services can be.
-func encode(v any) []byte {
-	var text bytes.Buffer
-	if err := json.NewEncoder(&text).Encode(v); err != nil {
+// JSON writes a value that can be written.
+func JSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
 		panic(err)
 	}
-	return text.Bytes()
-}
-
-func answer(w http.ResponseWriter, status int, text []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(text) // a client that has left hears nothing
+	return string(text)
 }

@@ -112,6 +112,7 @@ func TestCommittedModulesAreWhatTheirSourcesGive(t *testing.T) {
 		{"agent", filepath.Join(root, "examples", "agent", "build.sh"), filepath.Join(root, "examples", "agent"), []string{"*.wasm"}},
 		{"approval", filepath.Join(root, "examples", "approval", "build.sh"), filepath.Join(root, "examples", "approval"), []string{"*.wasm"}},
 		{"saga", filepath.Join(root, "examples", "saga", "build.sh"), filepath.Join(root, "examples", "saga"), []string{"*.wasm"}},
+		{"crawler", filepath.Join(root, "examples", "crawler", "build.sh"), filepath.Join(root, "examples", "crawler"), []string{"*.wasm"}},
 		{"kit in C", filepath.Join(kit, "c", "build.sh"), kit, []string{"c*.wasm"}},
 		{"kit in Rust", filepath.Join(kit, "rust", "build.sh"), kit, []string{"rust*.wasm"}},
 	} {

@@ -102,7 +102,7 @@ fn post(url: &str, body: &Value) -> Result<Value, String> {
     let mut pause = Duration::from_millis(20);
     for _ in 0..TRIES {
         match wstd::runtime::block_on(send(url, &key, body)) {
-            Ok((200, answer)) => return Ok(answer),
+            Ok((200, answer)) => return serde_json::from_str(&answer).map_err(|why| format!("{url} makes no sense: {why}")),
             Ok((status @ 400..500, answer)) => return Err(format!("{url} answers {status}: {answer}")),
             _ => sleep(pause),
         }
@@ -111,11 +111,11 @@ fn post(url: &str, body: &Value) -> Result<Value, String> {
     Err(format!("{url} has not answered {TRIES} times"))
 }
 
-async fn send(url: &str, key: &str, body: &Value) -> Result<(u16, Value), wstd::http::Error> {
+async fn send(url: &str, key: &str, body: &Value) -> Result<(u16, String), wstd::http::Error> {
     let mut client = Client::new();
     client.set_first_byte_timeout(PATIENCE);
     let request = Request::post(url).header("Idempotency-Key", key).body(Body::from_json(body)?)?;
     let response = client.send(request).await?;
     let status = response.status().as_u16();
-    Ok((status, response.into_body().json().await?))
+    Ok((status, response.into_body().str_contents().await?.to_string()))
 }

@@ -16,7 +16,7 @@ import (
 var day = flag.Duration("day", 24*time.Hour, "how long a day takes")
 
 func main() {
-	flaky.Serve(func(path string, body []byte) (int, any) {
+	flaky.Serve(func(path string, body []byte) (int, string) {
 		tool, isTool := strings.CutPrefix(path, "/tools/")
 		switch {
 		case path == "/model":
@@ -42,7 +42,7 @@ type step struct {
 }
 
 // model says what to do next, by what was said since the task.
-func model(body []byte) (int, any) {
+func model(body []byte) (int, string) {
 	var q struct{ Said []message }
 	if err := json.Unmarshal(body, &q); err != nil {
 		return http.StatusBadRequest, err.Error()
@@ -59,7 +59,7 @@ func model(body []byte) (int, any) {
 			results = append(results, m)
 		}
 	}
-	return http.StatusOK, plan(guests, results)
+	return http.StatusOK, flaky.JSON(plan(guests, results))
 }
 
 func plan(guests []string, results []message) step {
@@ -89,7 +89,7 @@ func plan(guests []string, results []message) step {
 }
 
 // use does what a tool does.
-func use(tool string, body []byte) (int, any) {
+func use(tool string, body []byte) (int, string) {
 	var q struct{ Input string }
 	if err := json.Unmarshal(body, &q); err != nil {
 		return http.StatusBadRequest, err.Error()
@@ -104,5 +104,5 @@ func use(tool string, body []byte) (int, any) {
 	if !ok {
 		return http.StatusNotFound, "there is no tool " + tool
 	}
-	return http.StatusOK, map[string]string{"output": output}
+	return http.StatusOK, flaky.JSON(map[string]string{"output": output})
 }
