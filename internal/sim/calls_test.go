@@ -24,7 +24,20 @@ import (
 type remote struct {
 	machine *machine
 	manner  manner
-	asked   []string // the key, or the path, of each request that has arrived
+	asked   []arrival // each request that has arrived
+}
+
+// arrival is a request: its path, and its key, or its path if it has none.
+type arrival struct{ path, key string }
+
+// keys are those of the requests with a path.
+func (o *remote) keys(path string) (all []string) {
+	for _, a := range o.asked {
+		if a.path == path {
+			all = append(all, a.key)
+		}
+	}
+	return all
 }
 
 // manner is how a remote answers.
@@ -36,6 +49,7 @@ const (
 	halfway         // with half of the body it has announced
 	firstNot        // the first request gets no answer at all, the others do
 	refusing        // it takes no connection
+	twice           // and something else behind that
 )
 
 // Begin implements exchange.Client.
@@ -50,7 +64,7 @@ func (o *remote) Begin(ctx context.Context, r *exchange.Request, _ exchange.Poli
 	ctx, p.stop = context.WithCancel(ctx)
 	o.machine.sim.Go("request", func() {
 		if leave(ctx) == nil {
-			p.run(ctx, key, changed)
+			p.run(ctx, arrival{r.Path, key}, changed)
 		}
 		changed()
 	})
@@ -68,7 +82,7 @@ type reply struct {
 // clientTimeout is when a client gives up that gets no answer.
 const clientTimeout = 3 * time.Second
 
-func (p *reply) run(ctx context.Context, key string, changed func()) {
+func (p *reply) run(ctx context.Context, a arrival, changed func()) {
 	o, sim := p.remote, p.remote.machine.sim
 	wait := func(d time.Duration) bool { return sim.Sleep(ctx, d) == nil && !sim.Crashed() }
 	fail := func(reason exchange.Reason) { p.head = &exchange.Head{Failure: &exchange.Failure{Reason: reason}} }
@@ -79,8 +93,8 @@ func (p *reply) run(ctx context.Context, key string, changed func()) {
 		fail(exchange.ConnectionRefused)
 		return
 	}
-	o.asked = append(o.asked, key)
-	o.machine.note("the remote is asked by %q", key)
+	o.asked = append(o.asked, a)
+	o.machine.note("the remote is asked by %q", a.key)
 	d := 50 * time.Millisecond
 	switch {
 	case o.manner == slowly:
@@ -109,6 +123,11 @@ func (p *reply) run(ctx context.Context, key string, changed func()) {
 		return
 	}
 	p.pieces = append(p.pieces, exchange.Piece{Bytes: []byte("nks"), End: true})
+	if o.manner == twice && wait(time.Duration(len(o.asked))*time.Millisecond) {
+		p.head = &exchange.Head{Status: 500}
+		p.pieces = append(p.pieces, exchange.Piece{Bytes: []byte("no"), End: true})
+		changed()
+	}
 }
 
 func (p *reply) Head() (exchange.Head, bool) {
@@ -134,7 +153,7 @@ func (p *reply) Read(limit int) (exchange.Piece, bool) {
 
 func (p *reply) Close() { p.stop() }
 
-// sending is one call of the guest fetch, in processes that end before the steps of
+// sending is one call of the guest fetch, or two, in processes that end before the steps of
 // the scheduler that crashes names, and at last in one that does not.
 type sending struct {
 	http     api.HTTP
@@ -143,12 +162,12 @@ type sending struct {
 	honest   bool // a person looks at the remote before saying what has become of a call
 	crashes  []uint64
 
-	remote  remote
-	outcome api.Invocation
-	ledger  []api.ExternalCall
-	held    int    // how often a person was asked
-	steps   uint64 // of the last process
-	reached int    // how many of the crashes came
+	remote   remote
+	outcomes []api.Invocation
+	ledger   []api.ExternalCall
+	held     int    // how often a person was asked
+	steps    uint64 // of the last process
+	reached  int    // how many of the crashes came
 }
 
 var sender = id.Worker{Component: "fetch", Name: "alice"}
@@ -211,44 +230,64 @@ func (e *sending) run(deployed *memory.Store) error {
 	})
 }
 
-// live makes the call, or asks what has become of it, as a client does that is not
-// told; and is the person who resolves what is held.
+// paths are where the calls go to: there is a second one if it could get the answer
+// of the first.
+func (e *sending) paths() []string {
+	if e.manner == twice {
+		return []string{"/x", "/y"}
+	}
+	return []string{"/x"}
+}
+
+// live makes the calls, or asks what has become of them, as a client does that is
+// not told; and is the person who resolves what is held.
 func (e *sending) live(ctx context.Context, m *machine, n *node) error {
-	call := api.Call{Function: e.function, Args: []byte(`["http://127.0.0.1/x"]`), Key: "k", Async: true}
-	if e.function == "post" {
-		call.Args = []byte(`["http://127.0.0.1/x", "hello"]`)
-	}
-	if _, err := n.workers.Invoke(ctx, sender, call); err != nil {
-		return err
-	}
-	for pause, end := time.Second, m.sim.Monotonic()+time.Hour; m.sim.Monotonic() < end; pause = min(2*pause, 10*time.Minute) {
-		v, err := n.workers.Invocation(ctx, sender, "k", false)
-		if err != nil || v.State.Done() {
-			e.outcome = v
-			return err
-		}
-		w, err := n.workers.Worker(ctx, sender)
+	e.outcomes = nil
+	for _, path := range e.paths() {
+		v, err := e.call(ctx, m, n, path)
 		if err != nil {
 			return err
 		}
+		e.outcomes = append(e.outcomes, v)
+	}
+	return nil
+}
+
+func (e *sending) call(ctx context.Context, m *machine, n *node, path string) (v api.Invocation, err error) {
+	call := api.Call{Function: e.function, Args: fmt.Appendf(nil, `["http://127.0.0.1%s"]`, path), Key: path, Async: true}
+	if e.function == "post" {
+		call.Args = fmt.Appendf(nil, `["http://127.0.0.1%s", "hello"]`, path)
+	}
+	if _, err := n.workers.Invoke(ctx, sender, call); err != nil {
+		return v, err
+	}
+	for pause, end := time.Second, m.sim.Monotonic()+time.Hour; m.sim.Monotonic() < end; pause = min(2*pause, 10*time.Minute) {
+		v, err := n.workers.Invocation(ctx, sender, path, false)
+		if err != nil || v.State.Done() {
+			return v, err
+		}
+		w, err := n.workers.Worker(ctx, sender)
+		if err != nil {
+			return v, err
+		}
 		if w.Status == api.Suspended && len(w.Held) > 0 {
 			if w.Resident || n.workers.Stats().Held != 1 {
-				return m.broken("a worker that is held is in memory: %t; %d are held", w.Resident, n.workers.Stats().Held)
+				return v, m.broken("a worker that is held is in memory: %t; %d are held", w.Resident, n.workers.Stats().Held)
 			}
 			said := oplog.CallResolved{Started: w.Held[0], How: oplog.CallSendAgain}
-			if e.honest && len(e.remote.asked) > 0 {
+			if e.honest && len(e.remote.keys(path)) > 0 {
 				said.How, said.Response = oplog.CallDone, []byte{0, 0xc8, 0x01, 0, 1, 't', 'h', 'a', 'n', 'k', 's'}
 			} else if !e.honest {
 				said.How = oplog.CallFail
 			}
 			e.held++
 			if err := n.workers.Resolve(ctx, sender, said); err != nil {
-				return err
+				return v, err
 			}
 		}
 		_ = m.sim.Sleep(ctx, pause)
 	}
-	return m.broken("the call has not ended after an hour")
+	return v, m.broken("the call has not ended after an hour")
 }
 
 // read gives the ledger, the oldest call first.
@@ -262,14 +301,26 @@ func (e *sending) read(ctx context.Context, store storage.Store) ([]api.External
 	return p.Calls, err
 }
 
-// judge says what of it is not as the policy promises.
+// judge says what of them is not as the policy promises.
 func (e *sending) judge() error {
-	if len(e.ledger) != 1 {
+	if len(e.ledger) != len(e.paths()) {
 		return fmt.Errorf("the ledger has %d calls", len(e.ledger))
 	}
-	one, asked, result := e.ledger[0], uint64(len(e.remote.asked)), string(e.outcome.Result)
-	if n := len(slices.Compact(slices.Clone(e.remote.asked))); n > 1 {
-		return fmt.Errorf("the remote was asked by different keys: %q", e.remote.asked)
+	for i, path := range e.paths() {
+		if err := e.judgeOne(e.ledger[i], e.remote.keys(path), e.outcomes[i]); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if x, y := e.remote.keys("/x"), e.remote.keys("/y"); len(x) > 0 && len(y) > 0 && x[0] == y[0] {
+		return fmt.Errorf("both calls have the key %q", x[0])
+	}
+	return nil
+}
+
+func (e *sending) judgeOne(one api.ExternalCall, keys []string, outcome api.Invocation) error {
+	asked, result := uint64(len(keys)), string(outcome.Result)
+	if len(slices.Compact(keys)) > 1 {
+		return fmt.Errorf("the remote was asked by different keys: %q", keys)
 	}
 	const ok = `[{"ok":"thanks"}]`
 	doubt := e.http.InDoubt
@@ -289,12 +340,14 @@ func (e *sending) judge() error {
 		return fmt.Errorf("the ledger says %s behind the end", one.State)
 	case doubt == api.InDoubtHold && e.honest && e.manner != halfway && e.manner != refusing && e.manner != firstNot && (asked != 1 || result != ok):
 		return fmt.Errorf("with a person who looks it was asked %d times, and gave %s", asked, result)
-	case doubt == api.InDoubtRetry && (e.manner == promptly || e.manner == slowly) && e.http.Keys == api.KeysAuto && (asked == 0 || result != ok):
+	case doubt == api.InDoubtRetry && (e.manner == promptly || e.manner == slowly || e.manner == twice) && e.http.Keys == api.KeysAuto && (asked == 0 || result != ok):
 		return fmt.Errorf("it was asked %d times, and gave %s", asked, result)
 	case doubt == api.InDoubtFail && one.State == api.CallDone && asked != 1:
 		return fmt.Errorf("it was asked %d times", asked)
-	case e.outcome.State != api.StateFinished:
-		return fmt.Errorf("the invocation is %s, %+v", e.outcome.State, e.outcome.Failure)
+	case outcome.State != api.StateFinished:
+		return fmt.Errorf("the invocation is %s, %+v", outcome.State, outcome.Failure)
+	case e.manner == twice && result != ok && one.State == api.CallDone:
+		return fmt.Errorf("it was answered with thanks, and gave %s", result)
 	}
 	return nil
 }
@@ -310,7 +363,7 @@ func senders() map[string]sending {
 		"a POST without one, hold":        {function: "post", http: api.HTTP{Keys: api.KeysOff, InDoubt: api.InDoubtHold}, honest: true},
 		"a POST without one, hold, fails": {function: "post", http: api.HTTP{Keys: api.KeysOff, InDoubt: api.InDoubtHold}},
 	} {
-		for how, m := range map[string]manner{"promptly": promptly, "late": slowly, "half": halfway, "at last": firstNot, "never": refusing} {
+		for how, m := range map[string]manner{"promptly": promptly, "late": slowly, "half": halfway, "at last": firstNot, "never": refusing, "twice": twice} {
 			e.manner = m
 			all[name+" that is answered "+how] = e
 		}

@@ -51,10 +51,12 @@ type HTTP struct {
 
 // NewHTTP makes a client that trusts the certificates that the machine does.
 func NewHTTP(s sched.Scheduler) *HTTP {
-	return &HTTP{
-		sched: s, changed: s.NewCondition(), pools: newPools(),
+	h := &HTTP{
+		sched: s, changed: s.NewCondition(),
 		pieces: sync.Pool{New: func() any { return new([bodyPiece]byte) }},
 	}
+	h.pools = pools{keep: h.keep, all: map[poolKey]*http.Transport{}}
+	return h
 }
 
 // Close waits until nothing is under way: who began something ends it. Then it
@@ -137,6 +139,9 @@ func (r *httpReply) run(ctx context.Context) {
 	req, err := r.message(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(c httptrace.GotConnInfo) {
 			r.http2.Store(isHTTP2(c.Conn))
+			if k := keptBelow(c.Conn); c.Reused && k != nil && !isHTTP2(c.Conn) {
+				k.quiet(ctx)
+			}
 			r.watch.phase(ctx, writing, t.firstByte, errWriteTimeout)
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { r.watch.phase(ctx, awaiting, t.firstByte, errFirstByteTimeout) },

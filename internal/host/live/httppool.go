@@ -32,8 +32,9 @@ const (
 // pools keep connections, apart for programs that may reach different hosts, or
 // reach them otherwise: one must not get a connection that it could not have made.
 type pools struct {
-	mu  sync.Mutex
-	all map[poolKey]*http.Transport
+	keep func(net.Conn) net.Conn // makes of a connection one that may be kept
+	mu   sync.Mutex
+	all  map[poolKey]*http.Transport
 }
 
 // poolKey is what connections depend on.
@@ -42,8 +43,6 @@ type poolKey struct {
 	proxy  string // a URL, or empty
 	egress exchange.Egress
 }
-
-func newPools() pools { return pools{all: map[poolKey]*http.Transport{}} }
 
 // take gives the connections that programs with this policy share, to go through
 // proxy unless that is nil.
@@ -60,7 +59,7 @@ func (p *pools) take(policy exchange.Policy, proxy *url.URL) (*http.Transport, e
 	if len(p.all) == maxPools {
 		p.drop()
 	}
-	t, err := transport(policy, proxy)
+	t, err := p.transport(policy, proxy)
 	if err == nil {
 		p.all[key] = t
 	}
@@ -83,14 +82,24 @@ func (p *pools) close() {
 
 // transport makes connections to what the rules permit, or to a proxy, for which
 // the rules were asked before.
-func transport(policy exchange.Policy, proxy *url.URL) (*http.Transport, error) {
+func (p *pools) transport(policy exchange.Policy, proxy *url.URL) (*http.Transport, error) {
 	roots, err := trusted(policy.Egress)
 	if err != nil {
 		return nil, err
 	}
+	dialer := (&net.Dialer{}).DialContext
+	if proxy == nil {
+		dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dial(ctx, policy.Reach, network, address)
+		}
+	}
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dial(ctx, policy.Reach, network, address)
+			c, err := dialer(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return p.keep(c), nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		ForceAttemptHTTP2:      true,
@@ -101,7 +110,7 @@ func transport(policy exchange.Policy, proxy *url.URL) (*http.Transport, error) 
 		MaxResponseHeaderBytes: maxResponseHead,
 	}
 	if proxy != nil {
-		t.Proxy, t.DialContext = http.ProxyURL(proxy), (&net.Dialer{}).DialContext
+		t.Proxy = http.ProxyURL(proxy)
 	}
 	return t, nil
 }
