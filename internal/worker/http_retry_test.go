@@ -3,7 +3,9 @@ package worker_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +89,41 @@ func TestARequestThatFailsInAWayThatPassesIsSentAgain(t *testing.T) {
 			}
 			if keys := r.forget(); c.settings.Keys != api.KeysOff && len(keys) > 1 {
 				t.Errorf("the keys were %v", keys)
+			}
+		})
+	}
+}
+
+// TestAConnectionThatWasGivenUpCostsNoRequest has a remote take a request over a
+// connection that it has answered before, and close it. The request is sent again, if
+// it may be, and that is recorded, though the policy lets nothing be sent again.
+func TestAConnectionThatWasGivenUpCostsNoRequest(t *testing.T) {
+	for call, keys := range map[string]string{"get": "", "post": api.KeysAuto, "post without a key": api.KeysOff} {
+		t.Run(call, func(t *testing.T) {
+			var conns sync.Map
+			r := newRemote(t, func(w http.ResponseWriter, q *http.Request) {
+				if _, known := conns.LoadOrStore(q.RemoteAddr, true); known {
+					hangUp(w, q)
+				}
+			})
+			p := fetches(t, setup{}, api.HTTP{Keys: keys})
+			function, _, _ := strings.Cut(call, " ")
+			args := []any{r.URL, "x"}
+			if function == "get" {
+				args = args[:1]
+			}
+			want, again := `[{"ok":""}]`, []string{"2 connection-terminated"}
+			if got := p.sends(function, args...); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if keys == api.KeysOff {
+				want, again = `[{"error":"ErrorCode::ConnectionTerminated"}]`, nil
+			}
+			if got := p.sends(function, args...); got != want {
+				t.Errorf("over a connection that was kept: got %s, want %s", got, want)
+			}
+			if got := p.again(); !slices.Equal(got, again) || len(r.requests()) != 2+len(again) {
+				t.Errorf("it was sent again for %q, want %q; the remote was asked %q", got, again, r.requests())
 			}
 		})
 	}

@@ -422,7 +422,7 @@ func TestRecordedValuesAreReadAsTheyWereWritten(t *testing.T) {
 		return Field{texts.Draw(t, "name"), []byte(texts.Draw(t, "value"))}
 	}), 1, 3)
 	rapid.Check(t, func(t *rapid.T) {
-		f := &Failure{Reason(rapid.Byte().Draw(t, "reason")), texts.Draw(t, "text"), rapid.Uint64().Draw(t, "size")}
+		f := &Failure{Reason: Reason(rapid.Byte().Draw(t, "reason")), Text: texts.Draw(t, "text"), Size: rapid.Uint64().Draw(t, "size")}
 		if rapid.Bool().Draw(t, "well") {
 			f = nil
 		}

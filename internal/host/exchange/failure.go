@@ -7,6 +7,10 @@ type Failure struct {
 	Reason Reason
 	Text   string // what is known besides, if anything
 	Size   uint64 // of what was too large, or the number of an alert
+	// Kept says that the connection had been kept from another request, and was lost
+	// before an answer had begun: most likely the server had given it up. It is not
+	// recorded.
+	Kept bool
 }
 
 // Reason is one of the cases of error-code of wasi:http/types, by its number

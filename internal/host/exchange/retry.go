@@ -17,6 +17,11 @@ var passing = map[Reason]bool{ConnectionRefused: true, ConnectionTerminated: tru
 // 15, and RFC 6585, section 4).
 var passingStatus = map[uint16]bool{429: true, 502: true, 503: true, 504: true}
 
+// maxKept is how often a request is sent again, beyond what the policy says, because
+// a server had given up the connection by which it left. Every client does that (RFC
+// 9112, section 9.3.1), or requests would fail at random.
+const maxKept = 3
+
 // again decides about the head of a response that has come: if it is of a failure
 // that passes, and the request can be sent again, that is recorded, and the
 // program is told nothing.
@@ -27,7 +32,8 @@ func (e *Exchanges) again(x *Exchange) (bool, error) {
 	if r, repeated := e.Session.Repeated(x.Call); repeated {
 		attempt = r.Attempt
 	}
-	if attempt >= policy.Attempts || !x.Request.repeatable() || policy.inDoubt(&x.Request) != durable.Retry || x.Ended == Aborted || x.Request.Streamed && e.Session.Unrecorded {
+	kept := h.Failure != nil && h.Failure.Kept && attempt < policy.Attempts+maxKept
+	if attempt >= policy.Attempts && !kept || !x.Request.repeatable() || policy.inDoubt(&x.Request) != durable.Retry || x.Ended == Aborted || x.Request.Streamed && e.Session.Unrecorded {
 		return false, nil
 	}
 	why := fmt.Sprintf("status %d", h.Status)
@@ -40,6 +46,8 @@ func (e *Exchanges) again(x *Exchange) (bool, error) {
 	now := e.Sched.Now()
 	pause, asked := retryAfter(h, now)
 	switch {
+	case kept:
+		pause = 0
 	case asked && pause > policy.MaxPause:
 		return false, nil // which the program may wait for
 	case !asked:

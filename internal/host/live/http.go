@@ -136,16 +136,16 @@ func (r *httpReply) run(ctx context.Context) {
 	r.watch.sched, r.watch.end = r.client.sched, r.cancel
 	r.watch.phase(ctx, connecting, t.connect, errConnectTimeout)
 	defer r.watch.stop()
-	req, err := r.message(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(c httptrace.GotConnInfo) {
-			r.http2.Store(isHTTP2(c.Conn))
-			if k := keptBelow(c.Conn); c.Reused && k != nil && !isHTTP2(c.Conn) {
-				k.quiet(ctx)
-			}
-			r.watch.phase(ctx, writing, t.firstByte, errWriteTimeout)
-		},
-		WroteRequest: func(httptrace.WroteRequestInfo) { r.watch.phase(ctx, awaiting, t.firstByte, errFirstByteTimeout) },
-	}))
+	way := &leaving{cancel: r.cancel}
+	trace := way.trace(ctx)
+	take := trace.GotConn
+	trace.GotConn = func(c httptrace.GotConnInfo) {
+		r.http2.Store(isHTTP2(c.Conn))
+		take(c)
+		r.watch.phase(ctx, writing, t.firstByte, errWriteTimeout)
+	}
+	trace.WroteRequest = func(httptrace.WroteRequestInfo) { r.watch.phase(ctx, awaiting, t.firstByte, errFirstByteTimeout) }
+	req, err := r.message(httptrace.WithClientTrace(ctx, trace))
 	if err != nil {
 		r.fail(&exchange.Failure{Reason: exchange.URIInvalid, Text: err.Error()})
 		return
@@ -157,12 +157,12 @@ func (r *httpReply) run(ctx context.Context) {
 	}
 	var response *http.Response
 	if err == nil {
-		response, err = pool.RoundTrip(req)
+		response, err = way.roundTrip(pool, req, r.request.Streamed)
 	} else if req.Body != nil {
 		_ = req.Body.Close()
 	}
 	if err != nil {
-		r.fail(failureOf(ctx, err))
+		r.fail(way.failureOf(ctx, err))
 		return
 	}
 	defer response.Body.Close()

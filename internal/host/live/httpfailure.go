@@ -68,6 +68,7 @@ var causes = []struct {
 	reason exchange.Reason
 }{
 	{errDenied, exchange.Denied},
+	{errLost, exchange.ConnectionTerminated},
 	{errRoots, exchange.InternalError},
 	{exchange.ErrAborted, exchange.ProtocolError},
 	{errTrailers, exchange.ProtocolError},

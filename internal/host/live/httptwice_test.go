@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
@@ -80,4 +81,57 @@ func headerOf(h exchange.Head, name string) string {
 		}
 	}
 	return ""
+}
+
+// givingUp is a server that answers the first request of a connection, and takes the
+// second and closes; or closes at once, so that the client has seen it.
+func givingUp(t *testing.T, atOnce bool) (s *httptest.Server, came *atomic.Int64) {
+	came = new(atomic.Int64)
+	return serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		came.Add(1)
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
+		if atOnce {
+			return
+		}
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			came.Add(1)
+		}
+	}), came
+}
+
+// TestNoRequestIsSentAgainUntold has a server give up connections that are kept. A
+// request that may have left is not sent again by who has no record of that.
+func TestNoRequestIsSentAgainUntold(t *testing.T) {
+	for name, r := range map[string]exchange.Request{
+		"a GET":             {Method: "GET"},
+		"a POST with a key": {Method: "POST", Headers: []exchange.Field{{Name: "Idempotency-Key", Value: []byte("k")}}},
+		"a POST":            {Method: "POST", Body: []byte("hello")},
+	} {
+		for _, atOnce := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, at once: %t", name, atOnce), func(t *testing.T) {
+				s, came := givingUp(t, atOnce)
+				c := newClient(t, "127.0.0.1")
+				to := get(s, "/")
+				r.Scheme, r.Authority, r.Path = to.Scheme, to.Authority, to.Path
+				for i := range int64(2) {
+					h, body, end := c.all(c.begin(r))
+					if i == 1 && !atOnce {
+						if f := h.Failure; f == nil || f.Reason != exchange.ConnectionTerminated || !f.Kept {
+							t.Errorf("got %+v", h)
+						}
+					} else if h.Failure != nil || body != "hello" || end.Failure != nil {
+						t.Errorf("request %d got %+v, %q, %+v", i, h.Failure, body, end.Failure)
+					}
+					if n := came.Load(); n != i+1 {
+						t.Errorf("%d requests came as %d", i+1, n)
+					}
+				}
+			})
+		}
+	}
 }
