@@ -68,7 +68,9 @@ type body struct {
 	shells  *shells
 	origins *origins
 	owns    *saved // what goes with it
-	calls   uint64 // the session's when the attempt began
+	// original tells that the instance of a component began as its program's origin.
+	original bool
+	calls    uint64 // the session's when the attempt began
 	// suspensions counts the times that the worker has left memory, as far as its
 	// oplog was replayed.
 	suspensions uint64
@@ -207,7 +209,7 @@ func (b *body) newModule() error {
 // newBlank makes an instance in which nothing of the program has run, or takes one.
 func (b *body) newBlank() error {
 	if b.program.Component() != nil {
-		return b.newComponent(false)
+		return b.blankComponent()
 	}
 	return b.newModule()
 }
@@ -300,35 +302,37 @@ func (b *body) observed() bool { return b.session.Calls() > b.calls }
 // initialize makes the instance of a library and runs what that does once in its
 // life.
 func (b *body) initialize() error {
-	module := b.program.Module()
-	if module != nil && b.fromOrigin() {
+	b.discard()
+	if b.program.Component() != nil {
+		if err := b.openSystem(nil, nil); err != nil {
+			return err
+		}
+		return b.newComponent()
+	}
+	if s := b.origin(); s != nil && b.openSystem(nil, s.open) == nil && b.newModule() == nil && s.restore(b.guest) == nil {
 		return nil
 	}
 	b.discard()
 	if err := b.openSystem(nil, nil); err != nil {
 		return err
 	}
-	if module == nil {
-		return b.newComponent(true)
-	}
 	if err := b.newModule(); err != nil {
 		return err
 	}
-	return initialize(b.session.Context(), b.guest.module, module)
+	return initialize(b.session.Context(), b.guest.module, b.program.Module())
 }
 
-// fromOrigin makes the instance what the program is after its initialization, if
-// that is known and the same for every worker. It reports whether it could.
-func (b *body) fromOrigin() bool {
+// origin is what the program is after its initialization, if that is known, the
+// same for every worker, and this one may be so.
+func (b *body) origin() *origin {
 	if b.origins == nil {
-		return false
+		return nil
 	}
-	s := b.origins.of(b.session.Context(), b.rt, b.program.Module())
+	s := b.origins.of(b.session.Context(), b.rt, codeOf(b.program))
 	if s == nil || s.size > b.create.Memory {
-		return false
+		return nil
 	}
-	b.discard()
-	return b.openSystem(nil, s.open) == nil && b.newModule() == nil && s.restore(b.guest.module) == nil
+	return s
 }
 
 // call runs a function to its end and gives its results, a JSON array.
@@ -383,7 +387,7 @@ func (b *body) run(ctx context.Context) (code uint32, err error) {
 		}
 		return runModule(ctx, b.guest.module)
 	}
-	if err := b.newComponent(true); err != nil {
+	if err := b.newComponent(); err != nil {
 		return exitCode(err)
 	}
 	return runComponent(ctx, b.guest.component, b.program.RunExport())
@@ -433,8 +437,8 @@ func (b *body) rest(g *guest) error {
 	switch {
 	case g.module != nil:
 		return g.module.Recycle(wasm.InstanceConfig{Hosts: b.rt.Hosts, MaxMemory: b.create.Memory})
-	case b.program.Revision.Kind == api.Command || b.ephemeral:
-		return errNoUse // each of their instances begins anew
+	case (b.program.Revision.Kind == api.Command || b.ephemeral) && !b.original:
+		return errNoUse // each of their instances begins anew, and would have to run for that
 	}
 	return g.restComponent(b.program.Cores(), b.create.Memory)
 }

@@ -93,23 +93,36 @@ func splitOpen(open []byte) (state, handles []byte, err error) {
 	return open[:n:n], open[n:], nil
 }
 
-// newComponent makes an instance of a component. If it is not fresh, nothing of
-// it runs, and it may be one that was used before.
-func (b *body) newComponent(fresh bool) (err error) {
-	if !fresh {
-		if b.guest = b.again(); b.guest != nil {
+// newComponent makes an instance of a component with what that does once in its
+// life: it runs, unless what comes of it is known.
+func (b *body) newComponent() error {
+	s := b.origin()
+	if b.original = s != nil; b.original {
+		if err := b.blankComponent(); err != nil {
+			return err
+		}
+		if s.restore(b.guest) == nil && b.guest.component.ReadHandles(s.open) == nil {
 			return nil
 		}
+		_ = b.guest.close() // refused only during a call
+		b.guest, b.original = nil, false
 	}
-	program := b.program.Component()
-	g := &guest{}
-	if fresh {
-		g.component, err = program.Instantiate(b.session.Context(), b.componentConfig())
-	} else {
-		g.component, err = program.Blank(b.session.Context(), b.componentConfig())
-	}
+	in, err := b.program.Component().Instantiate(b.session.Context(), b.componentConfig())
 	if err == nil {
-		b.guest = g
+		b.guest = &guest{component: in}
+	}
+	return err
+}
+
+// blankComponent makes an instance of a component in which nothing has run, or
+// takes one.
+func (b *body) blankComponent() error {
+	if b.guest = b.again(); b.guest != nil {
+		return nil
+	}
+	in, err := b.program.Component().Blank(b.session.Context(), b.componentConfig())
+	if err == nil {
+		b.guest = &guest{component: in}
 	}
 	return err
 }

@@ -7,11 +7,14 @@ import (
 	"slices"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/catalog"
+	"github.com/waterbear-run/waterbear/internal/component"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/internal/host/wasip1"
+	"github.com/waterbear-run/waterbear/internal/host/wasip2"
 	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
@@ -45,26 +48,51 @@ type initialization struct {
 	// that may have as much memory comes from its initialization with the same
 	// memory, globals and descriptors, and with nothing recorded but its end.
 	observed []string
-	// instance is at rest, and system its descriptors. Without an end in order
-	// it is nil. It may be Unimageable.
-	instance *wasm.Instance
-	system   *wasip1.System
-	now      uint64
+	// guest is at rest, and system what a core module has open. Without an end in
+	// order it is nil. It may be unimageable.
+	guest  *guest
+	system *wasip1.System
+	now    uint64
 }
 
-// initializationOf initializes a library. Of the limits those of memory, files
+// code is what a program was compiled to: one of the two.
+type code struct {
+	module    *wasm.Module
+	component *component.Program
+}
+
+func codeOf(p *catalog.Program) code { return code{p.Module(), p.Component()} }
+
+// initializationOf initializes a program. Of the limits those of memory, files
 // and computing time hold. An error is the host's, or that ctx is done; whoever
 // calls closes the instance.
-func (rt *Runtime) initializationOf(ctx context.Context, m *wasm.Module, l api.Limits) (*initialization, error) {
+func (rt *Runtime) initializationOf(ctx context.Context, c code, l api.Limits) (*initialization, error) {
 	n := &initialization{now: firstReading}
-	if err := n.run(ctx, rt, m, l); err != nil {
+	meter := newMeter(rt.Sched, api.Limits{CPUTime: l.CPUTime})
+	meter.enforce()
+	var err error
+	if c.component != nil {
+		err = n.runComponent(ctx, c.component, component.Config{State: n, MaxMemory: l.Memory, OnYield: meter.yield})
+	} else {
+		err = n.runModule(ctx, c.module, wasm.InstanceConfig{Hosts: rt.Hosts, State: n, MaxMemory: l.Memory, OnYield: meter.yield}, l)
+	}
+	if err != nil {
 		n.close()
-		return nil, fmt.Errorf("initialize a library for all workers: %w", err)
+		return nil, fmt.Errorf("initialize a program for all workers: %w", err)
 	}
 	return n, nil
 }
 
-func (n *initialization) run(ctx context.Context, rt *Runtime, m *wasm.Module, l api.Limits) (err error) {
+// runComponent instantiates a component, which is all of its initialization.
+func (n *initialization) runComponent(ctx context.Context, p *component.Program, c component.Config) error {
+	in, err := p.Instantiate(ctx, c)
+	if err == nil {
+		n.guest = &guest{component: in}
+	}
+	return n.end(err)
+}
+
+func (n *initialization) runModule(ctx context.Context, m *wasm.Module, c wasm.InstanceConfig, l api.Limits) (err error) {
 	files := filesystem.New(filesystem.Config{Now: n.tick, Limits: filesystem.Limits{Bytes: l.Storage}})
 	if _, err := files.MkdirAll(filesystem.Root, "/tmp"); err != nil {
 		return err
@@ -76,16 +104,17 @@ func (n *initialization) run(ctx context.Context, rt *Runtime, m *wasm.Module, l
 	if err != nil {
 		return err
 	}
-	meter := newMeter(rt.Sched, api.Limits{CPUTime: l.CPUTime})
-	meter.enforce()
-	n.instance, err = m.Instantiate(ctx, wasm.InstanceConfig{
-		Hosts: rt.Hosts, State: n, MaxMemory: l.Memory, OnYield: meter.yield,
-	})
+	in, err := m.Instantiate(ctx, c)
 	if err != nil {
 		return err
 	}
-	err = initialize(ctx, n.instance, m)
-	if n.instance.MemoryRefused() {
+	n.guest = &guest{module: in}
+	return n.end(initialize(ctx, in, m))
+}
+
+// end notes how the program's initialization ended, if err is of the program.
+func (n *initialization) end(err error) error {
+	if n.guest != nil && slices.ContainsFunc(n.guest.cores(), (*wasm.Instance).MemoryRefused) {
 		n.observe("memory.grow")
 	}
 	if end := endOfProgram(err); end != "" {
@@ -119,14 +148,22 @@ func (n *initialization) observe(what string) {
 
 // close closes the instance, if there is one.
 func (n *initialization) close() {
-	if n.instance != nil {
-		_ = n.instance.Close() // refused only during a call
-		n.instance = nil
+	if n.guest != nil {
+		_ = n.guest.close() // refused only during a call
+		n.guest = nil
 	}
 }
 
 // WASIP1 gives the host functions of WASI 0.1 their state.
 func (n *initialization) WASIP1() *wasip1.System { return n.system }
+
+// WASIP2 ends the initialization of a component: what it asks of the host may not
+// be the same for every worker, and what it has then is nothing but the host's.
+func (n *initialization) WASIP2() *wasip2.System {
+	n.observe("wasi 0.2")
+	wasm.Abort(errNoEnd)
+	return nil
+}
 
 // Platform gives the host's own functions nothing: what they say is not the same for
 // every worker.
@@ -143,7 +180,7 @@ const (
 	reading = uint64(1e3)
 )
 
-var errNoEnd = errors.New("it waits for something that never comes")
+var errNoEnd = errors.New("it wants something that never comes")
 
 // tick goes on and gives the time.
 func (n *initialization) tick() uint64 {

@@ -16,15 +16,14 @@ import (
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
-	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 var initialLimits = api.Limits{Memory: 64 << 20, Storage: 1 << 20, Files: 8, CPUTime: api.Duration(time.Minute)}
 
-// initialized initializes a module for all workers.
-func (w *world) initialized(rt *Runtime, m *wasm.Module, l api.Limits) *initialization {
+// initialized initializes a program for all workers.
+func (w *world) initialized(rt *Runtime, c code, l api.Limits) *initialization {
 	w.t.Helper()
-	n, err := rt.initializationOf(context.Background(), m, l)
+	n, err := rt.initializationOf(context.Background(), c, l)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -32,7 +31,7 @@ func (w *world) initialized(rt *Runtime, m *wasm.Module, l api.Limits) *initiali
 }
 
 // compiled makes a module that the test closes.
-func compiled(t *testing.T, source []byte) *wasm.Module {
+func compiled(t *testing.T, source []byte) code {
 	t.Helper()
 	m, err := engine.Compile(context.Background(), source, nil)
 	if err != nil {
@@ -43,7 +42,7 @@ func compiled(t *testing.T, source []byte) *wasm.Module {
 			t.Error(err)
 		}
 	})
-	return m
+	return code{module: m}
 }
 
 func TestInitializationThatObservesNothingIsThatOfEveryWorker(t *testing.T) {
@@ -54,22 +53,22 @@ func TestInitializationThatObservesNothingIsThatOfEveryWorker(t *testing.T) {
 			Memory: 128 << 20, Storage: 1 << 20, Files: 4,
 		},
 	}
-	for _, name := range []string{"kit", "tables", "sieve"} {
+	for _, name := range []string{"kit", "tables", "sieve", "components/begins", "components/turns", "components/keeper", "kit/c", "kit/rust", "kit/quickjs"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.process(func(rt *Runtime) {
 				programs, err := catalog.Open(context.Background(), catalog.Config{
-					Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: hosts,
+					Sched: rt.Sched, Cells: rt.Store.Cells(), Blobs: rt.Store.Blobs(), Engine: engine, Hosts: hosts, Interfaces: rt.Interfaces,
 				})
 				must(t, err)
-				_, err = programs.Deploy(context.Background(), name, guests.Wasm(t, name), nil)
+				_, err = programs.Deploy(context.Background(), "it", guests.Wasm(t, name), nil)
 				must(t, err)
 				for _, create := range creates {
-					program, err := programs.Acquire(context.Background(), name, 1)
+					program, err := programs.Acquire(context.Background(), "it", 1)
 					must(t, err)
-					n := w.initialized(rt, program.Module(), initialLimits)
-					if len(n.observed) > 0 || len(n.instance.Unimageable()) > 0 {
-						t.Errorf("it has observed %q, and is unimageable: %q", n.observed, n.instance.Unimageable())
+					n := w.initialized(rt, codeOf(program), initialLimits)
+					if len(n.observed) > 0 || len(n.guest.unimageable()) > 0 {
+						t.Errorf("it has observed %q, and is unimageable: %q", n.observed, n.guest.unimageable())
 					}
 					b, err := rt.newBody(context.Background(), bodyConfig{
 						program: program, create: create, meter: newMeter(rt.Sched, api.Limits{}), shells: &shells{},
@@ -102,16 +101,26 @@ func must(t testing.TB, err error) {
 
 // sameInstance says how what all workers may share differs from a worker's.
 func sameInstance(n *initialization, b *body) error {
-	if !slices.Equal(n.instance.Globals(), b.guest.module.Globals()) {
-		return fmt.Errorf("globals %x, the worker's %x", n.instance.Globals(), b.guest.module.Globals())
+	for i, core := range n.guest.cores() {
+		other := b.guest.cores()[i]
+		if !slices.Equal(core.Globals(), other.Globals()) {
+			return fmt.Errorf("core %d has globals %x, the worker's %x", i, core.Globals(), other.Globals())
+		}
+		if !bytes.Equal(core.Memory(), other.Memory()) {
+			return fmt.Errorf("the memories of core %d differ", i)
+		}
 	}
-	if !bytes.Equal(n.system.AppendOpen(nil), b.system.preview1.AppendOpen(nil)) {
-		return fmt.Errorf("descriptors %x, the worker's %x", n.system.AppendOpen(nil), b.system.preview1.AppendOpen(nil))
+	open, others := []byte(nil), []byte(nil)
+	var err error
+	if n.system != nil {
+		open, others = n.system.AppendOpen(nil), b.system.preview1.AppendOpen(nil)
+	} else if open, err = n.guest.component.AppendHandles(nil); err == nil {
+		others, err = b.guest.component.AppendHandles(nil)
 	}
-	if !bytes.Equal(n.instance.Memory(), b.guest.module.Memory()) {
-		return errors.New("the memories differ")
+	if err == nil && !bytes.Equal(open, others) {
+		err = fmt.Errorf("descriptors or handles %x, the worker's %x", open, others)
 	}
-	return nil
+	return err
 }
 
 func TestInitializationOfAGoLibraryObservesTheWorld(t *testing.T) {
@@ -126,7 +135,7 @@ func TestInitializationOfAGoLibraryObservesTheWorld(t *testing.T) {
 			}
 		}
 		sum := []uint64{5}
-		if err := n.instance.Call(context.Background(), "add", sum); err != nil || sum[0] != 5 {
+		if err := n.guest.module.Call(context.Background(), "add", sum); err != nil || sum[0] != 5 {
 			t.Errorf("after its initialization it gives %d, %v", sum[0], err)
 		}
 	})
@@ -140,7 +149,7 @@ func TestInitializationIsAlwaysTheSame(t *testing.T) {
 		one, other := w.initialized(rt, m, initialLimits), w.initialized(rt, m, initialLimits)
 		defer one.close()
 		defer other.close()
-		if !bytes.Equal(one.instance.Memory(), other.instance.Memory()) || !slices.Equal(one.observed, other.observed) {
+		if !bytes.Equal(one.guest.module.Memory(), other.guest.module.Memory()) || !slices.Equal(one.observed, other.observed) {
 			t.Errorf("two initializations differ: observed %q and %q", one.observed, other.observed)
 		}
 	})
@@ -164,7 +173,7 @@ func TestWholeProgramsAreObserved(t *testing.T) {
 		if len(n.observed) > 0 {
 			t.Errorf("%s has observed %q before its start", name, n.observed)
 		}
-		_ = n.instance.Call(context.Background(), entryPoint, nil) // it ends somehow
+		_ = n.guest.module.Call(context.Background(), entryPoint, nil) // it ends somehow
 		if len(n.observed) < len(want) || !slices.Equal(n.observed[:len(want)], want) {
 			t.Errorf("%s has observed %q, which does not begin with %q", name, n.observed, want)
 		}
@@ -227,9 +236,25 @@ func TestInitializationThatDoesNotEndInOrderIsObserved(t *testing.T) {
 			if !slices.EqualFunc(n.observed, c.want, strings.HasPrefix) {
 				t.Errorf("observed %q, want %q", n.observed, c.want)
 			}
-			if (n.instance == nil) != c.ended {
-				t.Errorf("there is an instance: %t", n.instance != nil)
+			if (n.guest == nil) != c.ended {
+				t.Errorf("there is an instance: %t", n.guest != nil)
 			}
+		})
+	}
+}
+
+func TestInitializationOfAComponentThatAsksTheHostIsItsOwn(t *testing.T) {
+	for _, name := range []string{"asks", "steps"} {
+		w := newWorld(t)
+		w.process(func(rt *Runtime) {
+			compiled, err := catalog.Compile(context.Background(), engine, rt.Interfaces, guests.Wasm(t, "components/"+name), nil)
+			must(t, err)
+			n := w.initialized(rt, code{component: compiled.Component}, initialLimits)
+			if !slices.Contains(n.observed, "wasi 0.2") || n.guest != nil {
+				t.Errorf("%s has observed %q, and there is an instance: %t", name, n.observed, n.guest != nil)
+			}
+			n.close()
+			must(t, compiled.Close())
 		})
 	}
 }

@@ -117,7 +117,9 @@ func TestInstancesOfComponentsAreKeptIfTheyCanServeAnother(t *testing.T) {
 	left(0, "a changed table")
 	p.create(other, api.NewWorker{Ephemeral: true})
 	p.want(other, "[1]", "add", 1)
-	left(0, "an ephemeral worker")
+	left(1, "an ephemeral worker")
+	p.want(other, "[0]", "set-table", 1)
+	left(0, "an ephemeral worker that has changed a table")
 }
 
 // TestInstancesThatNobodyUsesAreFew lets more workers leave than shells

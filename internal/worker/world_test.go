@@ -59,6 +59,33 @@ func withEngine(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
+// RunAlways has every worker of a component run its initialization.
+func (ws *Workers) RunAlways(ctx context.Context, component string) error {
+	p, err := ws.Catalog.Acquire(ctx, component, 0)
+	if err != nil {
+		return err
+	}
+	ws.origins.mu.Lock()
+	if ws.origins.all == nil {
+		ws.origins.all = map[code]*origin{}
+	}
+	ws.origins.all[codeOf(p)] = nil
+	ws.origins.mu.Unlock()
+	return p.Release()
+}
+
+// Begins is for how many programs it is known what they begin as.
+func (ws *Workers) Begins() (n int) {
+	ws.origins.mu.Lock()
+	defer ws.origins.mu.Unlock()
+	for _, s := range ws.origins.all {
+		if s != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // MaxShells is how many instances are kept that nobody uses.
 const MaxShells = maxShells
 
