@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
@@ -185,6 +187,28 @@ func TestEphemeralWorkersSendRequests(t *testing.T) {
 	}
 	if len(r.forget()) != 2 {
 		t.Error("two invocations have the same keys")
+	}
+}
+
+// TestNoTwoWorkersHaveTheSameKeys lets workers that are alike in all but who they are
+// send the same request: a remote that takes one key for one request must take each.
+func TestNoTwoWorkersHaveTheSameKeys(t *testing.T) {
+	r := newRemote(t, nil)
+	p := fetches(t, setup{}, api.HTTP{})
+	p.deploy("fetch2", guests.Wasm(t, "fetch"))
+	sent := 0
+	post := func(w id.Worker) {
+		p.want(w, `[{"ok":"x"}]`, "post", r.URL, "x")
+		sent++
+	}
+	for _, w := range []id.Worker{fetcher, {Component: "fetch", Name: "bob"}, {Component: "fetch2", Name: "alice"}} {
+		post(w)
+		post(w)
+		must(t, p.Delete(t.Context(), w))
+		post(w) // of the same name, and another worker
+	}
+	if keys := r.forget(); len(keys) != sent {
+		t.Errorf("%d requests have %d keys: %v", sent, len(keys), keys)
 	}
 }
 

@@ -190,7 +190,9 @@ func (e *Exchanges) addKey(r *Request) error {
 	return err
 }
 
-// keyOf is the key of the request that the attempt makes now.
+// keyOf is the key of the request that the attempt makes now. The worker's name is not
+// in it, and need not be: the secret is drawn anew for each worker, so no two make the
+// same key, also none that has the name of one that was deleted.
 func (e *Exchanges) keyOf(r *Request) string {
 	sum := hmac.New(sha256.New, e.Secret[:])
 	b := binary.BigEndian.AppendUint64([]byte("idempotency key"), e.attempt)
