@@ -75,7 +75,11 @@ func (p *Platform) callsOf(ctx context.Context, w id.Worker, q ledger.Query) (le
 	if err != nil && !errors.As(err, &corrupt) { // of a damaged one there is what can be read
 		return ledger.Page{}, err
 	}
-	return p.ledgers.Page(ctx, q)
+	page, err := p.ledgers.Page(ctx, q)
+	if err != nil {
+		return page, err
+	}
+	return page, p.redactCalls(ctx, w.Component, page.Calls)
 }
 
 // startOfCalls is the worker to begin with, and below which entry.
@@ -160,7 +164,8 @@ func (p *Platform) Call(ctx context.Context, component, name string, index uint6
 	if err != nil {
 		return api.ExternalCall{}, err
 	}
-	return *v, nil
+	list := []api.ExternalCall{*v}
+	return list[0], p.redactCalls(ctx, component, list)
 }
 
 // noCall says why there is no call to be told of.

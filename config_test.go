@@ -3,6 +3,7 @@ package waterbear_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -142,6 +143,84 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Errorf("the oplog is shown as %q", text)
 	}
 	c.close()
+}
+
+// Other programs of the component may send a secret, and be given it.
+func TestSecretsOfPromisesAndCallsAreNotShown(t *testing.T) {
+	c := newConfigured(t)
+	defer c.close()
+	c.invoke(api.Call{Function: "get", Args: json.RawMessage(`[["token"], 0]`)})
+	p := c.node.Platform()
+	deploy := func(file string) {
+		t.Helper()
+		program, err := os.ReadFile(file)
+		if err == nil {
+			_, err = p.Deploy(t.Context(), "shop", program, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := ""
+	show := func(v any, err error) {
+		t.Helper()
+		text, jsonErr := json.Marshal(v)
+		if err := errors.Join(err, jsonErr); err != nil {
+			t.Fatal(err)
+		}
+		shown += string(text) + "\n"
+	}
+
+	deploy("examples/approval/approval.wasm")
+	call := func(worker, function, args string, async bool) api.Invocation {
+		t.Helper()
+		v, err := p.Invoke(t.Context(), "shop", worker, api.Call{Function: function, Args: json.RawMessage(args), Key: worker, Async: async})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for worker, s := range map[string]api.Settlement{
+		"text": {Value: []byte("it is hunter2")}, "bytes": {Value: []byte("\xffhunter2")}, "failure": {Failed: true, Value: []byte("no hunter2")},
+	} {
+		call(worker, "order", `["hunter2", 250, 30]`, true)
+		var made []api.Promise
+		for len(made) == 0 {
+			list, err := p.Promises(t.Context(), "shop", worker)
+			if made = list; err != nil {
+				t.Fatal(err)
+			}
+		}
+		detail, err := p.Worker(t.Context(), "shop", worker)
+		show(detail.Promises, err)
+		name := made[0].Promise[strings.LastIndex(made[0].Promise, "/")+1:]
+		v, err := p.SettlePromise(t.Context(), "shop", worker, name, s)
+		show(v, err)
+		if bytes.Contains(v.Base64, []byte("hunter2")) {
+			t.Errorf("bytes are shown as %q", v.Base64)
+		}
+		v, err = p.Promise(t.Context(), "shop", worker, name)
+		show(v, err)
+		list, err := p.Promises(t.Context(), "shop", worker)
+		show(list, err)
+		result, err := p.Invocation(t.Context(), "shop", worker, worker, true)
+		if err != nil || worker == "text" && !strings.Contains(string(result.Result), "it is hunter2") {
+			t.Errorf("%s ends as %s, %v", worker, result.Result, err)
+		}
+	}
+
+	deploy("examples/fetch/fetch.wasm")
+	call("fetch", "get", `["http://hunter2.invalid/hunter2"]`, false)
+	page, err := p.Calls(t.Context(), api.CallFilter{Component: "shop", Worker: "fetch"}, "", 10)
+	show(page, err)
+	if len(page.Items) != 1 {
+		t.Fatalf("there are %d calls", len(page.Items))
+	}
+	one, err := p.Call(t.Context(), "shop", "fetch", page.Items[0].Index)
+	show(one, err)
+	if strings.Contains(shown, "hunter2") || strings.Count(shown, "[secret]") < 12 {
+		t.Errorf("it is shown as %s", shown)
+	}
 }
 
 // A program that does not print, return or send a secret leaves nothing of it.

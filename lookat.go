@@ -26,7 +26,11 @@ func (p *Platform) Worker(ctx context.Context, component, name string) (api.Work
 	if err != nil {
 		return api.WorkerDetail{}, err
 	}
-	return p.workers.Worker(ctx, w)
+	v, err := p.workers.Worker(ctx, w)
+	if err != nil {
+		return v, err
+	}
+	return v, p.redactPromises(ctx, component, v.Promises)
 }
 
 // Workers gives up to limit workers of components behind cursor ("": from the

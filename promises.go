@@ -2,6 +2,7 @@ package waterbear
 
 import (
 	"context"
+	"errors"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/id"
@@ -12,15 +13,16 @@ import (
 func (p *Platform) Promises(ctx context.Context, component, name string) (list []api.Promise, err error) {
 	err = p.act(component, name, func(w id.Worker) error {
 		list, err = p.workers.Promises(ctx, w)
-		return err
+		return errors.Join(err, p.redactPromises(ctx, component, list))
 	})
 	return list, err
 }
 
-// Promise is one of them, with its value. Its name is that within the worker.
+// Promise is one of them, with its value, in which secrets are not shown. Its name is that within the worker.
 func (p *Platform) Promise(ctx context.Context, component, name, promise string) (v api.Promise, err error) {
 	err = p.act(component, name, func(w id.Worker) error {
 		v, err = p.workers.Promise(ctx, id.Promise{Worker: w, Name: promise})
+		v, err = p.redactPromise(ctx, component, v, err)
 		return err
 	})
 	return v, err
@@ -33,6 +35,7 @@ func (p *Platform) Promise(ctx context.Context, component, name, promise string)
 func (p *Platform) SettlePromise(ctx context.Context, component, name, promise string, s api.Settlement) (v api.Promise, err error) {
 	err = p.act(component, name, func(w id.Worker) error {
 		v, err = p.workers.SettlePromise(ctx, id.Promise{Worker: w, Name: promise}, s)
+		v, err = p.redactPromise(ctx, component, v, err)
 		return err
 	})
 	return v, err

@@ -83,3 +83,57 @@ func (p *Platform) redactFailure(ctx context.Context, component string, v *api.I
 	v.Failure = &f
 	return nil
 }
+
+// redactPromises takes secrets out of what is shown of promises. Their worker gets
+// what they were settled with as it is.
+func (p *Platform) redactPromises(ctx context.Context, component string, list []api.Promise) error {
+	if len(list) == 0 {
+		return nil
+	}
+	r, err := p.redaction(ctx, component)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		v := &list[i]
+		v.Label, v.Failure, v.Base64 = r.text(v.Label), r.text(v.Failure), r.bytes(v.Base64)
+		if v.Value != nil {
+			text := r.text(*v.Value)
+			v.Value = &text
+		}
+	}
+	return nil
+}
+
+// redactPromise is redactPromises of one, as it was read with err.
+func (p *Platform) redactPromise(ctx context.Context, component string, v api.Promise, err error) (api.Promise, error) {
+	list := []api.Promise{v}
+	if wrong := p.redactPromises(ctx, component, list); wrong != nil {
+		return api.Promise{}, wrong
+	}
+	return list[0], err
+}
+
+// redactCalls takes secrets out of what is shown of external calls.
+func (p *Platform) redactCalls(ctx context.Context, component string, list []api.ExternalCall) error {
+	if len(list) == 0 {
+		return nil
+	}
+	r, err := p.redaction(ctx, component)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		v := &list[i]
+		v.Request, v.Response = r.text(v.Request), r.text(v.Response)
+		for _, lines := range [][]string{v.RequestDetail, v.ResponseDetail} {
+			for j := range lines {
+				lines[j] = r.text(lines[j])
+			}
+		}
+		for j := range v.Repeats {
+			v.Repeats[j].Reason = r.text(v.Repeats[j].Reason)
+		}
+	}
+	return nil
+}
