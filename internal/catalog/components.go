@@ -73,14 +73,15 @@ func (c *Catalog) Latest(name string) (api.Revision, bool) {
 	return *k.latest, true
 }
 
-// Settings gives the settings of a component as of now, from memory; those of
-// one that is not there are all absent.
-func (c *Catalog) Settings(name string) api.Settings {
-	k, err := c.lookUp(name)
-	if err != nil {
-		return api.Settings{}
+// Settings gives the settings of a component as of now, from memory, and nil for
+// one that is not there. They are the same as long as the pointer is, and not to be
+// changed.
+func (c *Catalog) Settings(name string) *api.Settings {
+	k := c.find(name)
+	if k == nil || k.Deleted || !k.known() {
+		return nil
 	}
-	return k.Settings
+	return &k.Settings
 }
 
 // Revisions lists the revisions of a component, the newest first. Of one that

@@ -27,7 +27,11 @@ func (c *Catalog) Deploy(ctx context.Context, name string, module []byte, progre
 			if d.prepared, err = c.prepare(ctx, module, progress); err != nil {
 				return api.Deployed{}, failed("deploy "+name, err)
 			}
-			if err := c.checkLinks(ctx, d.prepared.code, c.Settings(name).Links); err != nil {
+			var links map[string]string
+			if s := c.Settings(name); s != nil {
+				links = s.Links
+			}
+			if err := c.checkLinks(ctx, d.prepared.code, links); err != nil {
 				return api.Deployed{}, failed("deploy "+name, errors.Join(err, d.prepared.code.Close()))
 			}
 		}

@@ -59,9 +59,6 @@ func (p *Program) Function(name string) (api.Function, bool) {
 	return f, ok
 }
 
-// Settings are the component's as of now.
-func (p *Program) Settings() api.Settings { return p.catalog.Settings(p.Revision.Component) }
-
 // Release says that the owner does not use the program any more: none of its
 // instances is open. It may be called twice.
 func (p *Program) Release() error {

@@ -261,9 +261,7 @@ func (r *resident) pause(_ time.Duration, sleep func() error) error {
 }
 
 // policy is what the worker's HTTP requests may do now.
-func (r *resident) policy() exchange.Policy {
-	return httpPolicy(r.settings().HTTP)
-}
+func (r *resident) policy() exchange.Policy { return r.settings().http }
 
 // httpPolicy is what the settings say.
 func httpPolicy(s api.HTTP) exchange.Policy {
@@ -279,7 +277,7 @@ func httpPolicy(s api.HTTP) exchange.Policy {
 }
 
 // socketPolicy is what the worker's sockets may do now.
-func (r *resident) socketPolicy() socket.Policy { return socketPolicy(r.settings().Net) }
+func (r *resident) socketPolicy() socket.Policy { return r.settings().net }
 
 func socketPolicy(n api.Net) (p socket.Policy) {
 	// What cannot be read, and was checked when it was set, permits nothing.

@@ -112,7 +112,7 @@ func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker, at o
 	if err != nil {
 		return nil, nil, err
 	}
-	limits := ws.settings(w.Component, n.Settings).Limits
+	limits := ws.settings(&n.Settings, ws.Catalog.Settings(w.Component)).Limits
 	c := &oplog.Create{
 		At: at, Epoch: ws.Committer.Epoch(), Args: n.Args, Env: n.Env,
 		Memory: limits.Memory, Storage: limits.Storage, Files: limits.Files,
@@ -250,9 +250,14 @@ func ownSettings(text []byte) api.Settings {
 }
 
 // settings are what holds for a worker: its own, else its component's, else the
-// node's.
-func (ws *Workers) settings(component string, own api.Settings) api.Settings {
-	return Merge(Merge(own, ws.Catalog.Settings(component)), ws.Defaults)
+// node's. Either may be nil.
+func (ws *Workers) settings(own, component *api.Settings) (s api.Settings) {
+	for _, part := range []*api.Settings{own, component, &ws.Defaults} {
+		if part != nil {
+			s = Merge(s, *part)
+		}
+	}
+	return s
 }
 
 // Merge fills the fields that s leaves open.

@@ -29,13 +29,15 @@ type resident struct {
 	// alarm is set, and asleep read, by those who have what the worker may wait for;
 	// they cannot take mu. See Workers.wake.
 	alarm, asleep atomic.Bool
+	// merged is what held when somebody looked last.
+	merged atomic.Pointer[merged]
 
 	mu       sync.Mutex
 	loaded   bool
 	damage   error // why it could not be read
 	gone     bool  // it was deleted, or is about to be
 	machine  machine
-	own      api.Settings  // those that it was created with
+	own      *api.Settings // those that it was created with
 	revision *api.Revision // nil if that could not be read
 	writer   *oplog.Writer
 	waiters  map[oplog.Index]*waiter
@@ -121,7 +123,8 @@ func (r *resident) missed() bool {
 // r.mu held.
 func (r *resident) adopt(revision *api.Revision) {
 	c := &r.machine.life.Create
-	r.own = ownSettings(c.Settings)
+	own := ownSettings(c.Settings)
+	r.own = &own
 	r.revision = revision
 	settings := r.settings()
 	r.meter = newMeter(r.ws.Sched, settings.Limits)
@@ -132,9 +135,6 @@ func (r *resident) adopt(revision *api.Revision) {
 		retry:       settings.Retry,
 	}
 }
-
-// settings are what holds for the worker now.
-func (r *resident) settings() api.Settings { return r.ws.settings(r.worker.Component, r.own) }
 
 // exists reports whether the worker has been created. It is called with r.mu
 // held.
