@@ -33,6 +33,7 @@ func TestGuideScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", guests.Root(t))
 			env.Setenv("GOCACHE", strings.TrimSpace(string(goCache)))
 			all := processes{}
 			env.Values[processesKey{}] = all
@@ -97,6 +98,7 @@ var otherwise = map[string]bool{
 	"waterbear server --routes-listen 127.0.0.1:8080": true,
 	"kill -9 $(pgrep -f 'waterbear server')":          true,
 	"waterbear invoke counter/alice rest 20":          true,
+	"go run ./examples/saga/services":                 true,
 }
 
 // TestEveryCommandOfTheGuideIsTried demands that what a new user is told to
@@ -152,7 +154,7 @@ func triedInGuide(t *testing.T, name string, least int) {
 			continue
 		}
 		commands++
-		if command = strings.NewReplacer(client.DefaultURL, "$"+serverVariable, "http://127.0.0.1:8080", "$ROUTES").Replace(command); !tried[command] && !otherwise[command] {
+		if command = strings.NewReplacer(client.DefaultURL, "$"+serverVariable, "http://127.0.0.1:8080", "$ROUTES", "localhost:8090", "localhost:$SERVICES").Replace(command); !tried[command] && !otherwise[command] {
 			t.Errorf("no script tries `%s`", command)
 		}
 	}

@@ -26,7 +26,7 @@ const (
 type chat struct {
 	t      *testing.T
 	http   *http.Client
-	silent atomic.Bool // nobody says anything any more
+	silent atomic.Bool  // nobody says anything any more
 	broken atomic.Int64 // streams of events
 }
 

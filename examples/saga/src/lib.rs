@@ -1,80 +1,60 @@
-//! Orders that are delivered as a whole or not at all: other workers reserve,
-//! charge and ship, a person approves in between, and what was done is undone in
-//! reverse order if something fails.
+//! Orders that are delivered as a whole or not at all: three services reserve,
+//! charge and ship, and what was done is undone in reverse order if one refuses.
 
 wit_bindgen::generate!({
     world: "example:saga/saga",
 });
 
-use std::cell::RefCell;
+use std::thread::sleep;
 use std::time::Duration;
 
-use waterbear::{context, transaction, workers, Outcome, Promise};
+use waterbear::{context, transaction};
+use wstd::http::{Body, Client, Request};
 
 struct Saga;
 
 export!(Saga);
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-thread_local!(static BOOK: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) });
+/// How long a service may take to answer, and the longest pause before it is asked
+/// again.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(60);
 
 impl Guest for Saga {
-    fn order(item: String, cents: u32) -> Result<String, String> {
+    fn order(number: String, item: String, at: String) -> Result<String, String> {
+        let ask = |what: &str| post(&format!("{at}/{what}"), &format!("{number} {item}"));
+        // A service that refuses to undo is asked again, by the retry policy.
+        let undo = |what: &str| println!("{what}: {}", ask(what).unwrap());
         transaction(|t| {
-            t.step("reserve", |_| ask("stock", "reserve", &item), |item, _| undo("stock", "release", &item))?;
-            t.step("charge", |_| ask("bank", "charge", &item), |item, _| undo("bank", "refund", &item))?;
-            let who = approved(&item, cents)?;
-            t.step("ship", |_| ask("carrier", "ship", &item), |_, _| ())?;
-            Ok(format!("{item} is on its way, approved by {who}"))
+            t.step("reserve", |_| ask("stock/reserve"), |_, _| undo("stock/release"))?;
+            t.step("charge", |_| ask("payment/charge"), |_, _| undo("payment/refund"))?;
+            t.step("ship", |_| ask("shipping/ship"), |_, _| ())?;
+            Ok(format!("{item} is on its way"))
         })
     }
-
-    fn act(what: String, item: String) -> bool {
-        // Nobody carries a piano.
-        let possible = !(what == "ship" && item == "piano");
-        let done = if possible { "" } else { "not " };
-        BOOK.with_borrow_mut(|book| book.push(format!("{done}{what} {item}")));
-        possible
-    }
-
-    fn book() -> Vec<String> {
-        BOOK.with_borrow(Vec::clone)
-    }
 }
 
-/// Has another worker do its part. The call takes effect once, however often
-/// this is repeated.
-fn ask(worker: &str, what: &str, item: &str) -> Result<String, String> {
-    let worker = format!("{}/{worker}", context::current().component);
-    let args = format!("[{},{}]", workers::quote(what), workers::quote(item));
-    match workers::invoke(&worker, "act", &args) {
-        Ok(result) if result == "[true]" => Ok(item.to_string()),
-        Ok(_) => Err(format!("{worker} cannot {what} {item}")),
-        Err(e) => Err(format!("{worker} cannot {what} {item}: {}", e.message)),
-    }
-}
-
-/// Undoes a part. What cannot be undone now is tried again.
-fn undo(worker: &str, what: &str, item: &str) {
-    println!("{what} {item}");
-    ask(worker, what, item).unwrap();
-}
-
-/// Waits for a person, and says who it was.
-fn approved(item: &str, cents: u32) -> Result<String, String> {
-    let asked = || {
-        let answer = Promise::create(&format!("approve {item} for {cents} cents"))?;
-        println!("POST who you are to {}", answer.webhook_url()?);
-        let outcome = answer.wait_for(7 * DAY)?;
-        if outcome.is_none() {
-            answer.withdraw()?;
+/// Sends a request until it is answered, with the same key each time. It does not
+/// give up: a request without an answer may have been carried out, so there would be
+/// no telling what to undo.
+fn post(url: &str, body: &str) -> Result<String, String> {
+    let key = context::idempotency_key();
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match wstd::runtime::block_on(send(url, &key, body)) {
+            Ok((200, answer)) => return Ok(answer),
+            Ok((400..500, why)) => return Err(why),
+            _ => sleep(pause),
         }
-        Ok(outcome)
-    };
-    match asked().map_err(|why: waterbear::Refusal| format!("nobody can be asked: {why:?}"))? {
-        Some(Outcome::Completed(who)) => Ok(String::from_utf8_lossy(&who).into_owned()),
-        Some(Outcome::Failed(why)) => Err(format!("{item} is not approved: {why}")),
-        None => Err(format!("nobody has approved {item} in a week")),
+        pause = PAUSE.min(2 * pause);
     }
+}
+
+async fn send(url: &str, key: &str, body: &str) -> Result<(u16, String), wstd::http::Error> {
+    let mut client = Client::new();
+    client.set_first_byte_timeout(PATIENCE);
+    let request = Request::post(url).header("Idempotency-Key", key).body(Body::from(body.to_string()))?;
+    let response = client.send(request).await?;
+    let status = response.status().as_u16();
+    Ok((status, response.into_body().str_contents().await?.to_string()))
 }
