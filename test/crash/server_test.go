@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os/exec"
 	"regexp"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -31,7 +32,9 @@ type server struct {
 	flags []string
 	cmd   *exec.Cmd
 	errs  *bytes.Buffer
-	at    atomic.Pointer[string] // nil while it does not run
+	// at is where it listens, routes where it serves them if its flags say so; nil
+	// while it does not run.
+	at, routes atomic.Pointer[string]
 }
 
 // startServer starts one over a new state.
@@ -55,7 +58,10 @@ func startServerIn(t *testing.T, state string, flags ...string) *server {
 	return s
 }
 
-var startLine = regexp.MustCompile(`^waterbear: listening on (\S+), state in`)
+var (
+	startLine  = regexp.MustCompile(`^waterbear: listening on (\S+), state in`)
+	routesLine = regexp.MustCompile(`^waterbear: serving routes on (\S+), to anybody`)
+)
 
 // start starts it and waits until it listens.
 func (s *server) start() {
@@ -72,18 +78,29 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	m := startLine.FindStringSubmatch(line)
+	lines := bufio.NewReader(out)
+	at := s.said(lines, startLine)
+	if slices.Contains(s.flags, "--routes-listen") {
+		s.routes.Store(s.said(lines, routesLine))
+	}
+	s.at.Store(at)
+}
+
+// said is the address that the next line says.
+func (s *server) said(lines *bufio.Reader, want *regexp.Regexp) *string {
+	s.t.Helper()
+	line, err := lines.ReadString('\n')
+	m := want.FindStringSubmatch(line)
 	if m == nil {
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()
-		s.t.Fatalf("the start line is %q, %v; it says %s", line, err, s.errs)
+		s.t.Fatalf("it says %q, %v, want %s; and %s", line, err, want, s.errs)
 	}
 	at, err := url.Parse(m[1])
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.at.Store(&at.Host)
+	return &at.Host
 }
 
 // kill ends it as a loss of power would, and demands that it had not ended by
@@ -91,6 +108,7 @@ func (s *server) start() {
 func (s *server) kill() {
 	s.t.Helper()
 	s.at.Store(nil)
+	s.routes.Store(nil)
 	_ = s.cmd.Process.Kill()
 	err := s.cmd.Wait()
 	var exit *exec.ExitError
@@ -137,11 +155,13 @@ func (s *server) clientThat(retrying func(cause error, pause time.Duration)) *cl
 }
 
 // http is a client of anything at the server, wherever that listens.
-func (s *server) http() *http.Client {
+func (s *server) http() *http.Client { return dialing(&s.at) }
+
+func dialing(to *atomic.Pointer[string]) *http.Client {
 	var dialer net.Dialer
 	return &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			at := s.at.Load()
+			at := to.Load()
 			if at == nil {
 				return nil, fmt.Errorf("dial a server that does not run: %w", syscall.ECONNREFUSED)
 			}
