@@ -33,7 +33,8 @@ var imports = map[string][]string{
 	"internal/host/ambient":  {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/await":    {"internal/durable", "internal/sched"},
 	"internal/host/config":   {"internal/durable", "internal/storage"},
-	"internal/host/keyvalue": {"internal/durable", "internal/id", "internal/oplog", "internal/storage"},
+	"internal/host/once":     {"internal/durable", "internal/oplog", "internal/storage"},
+	"internal/host/keyvalue": {"internal/durable", "internal/host/once", "internal/id", "internal/oplog", "internal/storage"},
 	"internal/host/exchange": {
 		"internal/durable",
 		"internal/host/await",

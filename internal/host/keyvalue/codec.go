@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
-	"github.com/waterbear-run/waterbear/internal/oplog"
 )
 
 // The codes of the recorded functions. A code is never used again for something
@@ -193,56 +192,6 @@ func showOutcome(o outcome) string {
 		return fmt.Sprintf("done, %d", o.sum)
 	}
 	return "done"
-}
-
-// recordFormat is the version of what a cell has.
-const recordFormat = 1
-
-func (r *record) append(b []byte) []byte {
-	b = append(b, recordFormat, 0)
-	if r.exists {
-		b[len(b)-1] = 1
-	}
-	b = binary.AppendUvarint(b, uint64(r.at))
-	b = binary.AppendUvarint(b, r.writes)
-	b = binary.AppendUvarint(b, r.forgot)
-	b = binary.AppendUvarint(b, uint64(len(r.writers)))
-	for _, w := range r.writers {
-		b = durable.AppendText(b, w.worker)
-		b = binary.AppendUvarint(b, uint64(w.index))
-		b = binary.AppendUvarint(b, w.number)
-		b = binary.AppendUvarint(b, uint64(w.sum))
-	}
-	return append(b, r.value...)
-}
-
-func decodeRecord(b []byte) (r record, err error) {
-	d := newDecoder(b)
-	if format := d.Uint(); format > recordFormat {
-		return r, fmt.Errorf("it has format %d, which is newer than this version knows", format)
-	} else if format == 0 {
-		d.Failed = true
-	}
-	r.exists = d.Bool()
-	r.at, r.writes, r.forgot = oplog.Time(d.Uint()), d.Uint(), d.Uint()
-	n := d.Uint()
-	if n > maxWriters {
-		d.Failed = true
-	}
-	for range n {
-		w := written{writer: writer{worker: d.text(), index: oplog.Index(d.Uint())}}
-		w.number, w.sum = d.Uint(), int64(d.Uint())
-		if r.writers = append(r.writers, w); d.Failed {
-			break
-		}
-	}
-	if !d.Failed {
-		r.value, d.Rest = slices.Clone(d.Rest), nil
-	}
-	if !r.exists && len(r.value) > 0 {
-		d.Failed = true
-	}
-	return r, d.close()
 }
 
 var errDamaged = errors.New("it is damaged")

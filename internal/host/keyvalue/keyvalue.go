@@ -1,19 +1,19 @@
 // Package keyvalue is the buckets of programs, recorded: values by keys that all
 // workers of a component share and that outlive them. What a program reads is
 // recorded as it has seen it; what it writes takes effect once, whatever happens,
-// for each value knows who has written it lately. It hides how a write that was in
-// doubt is found out about.
+// for each value knows who has written it lately (package once). It hides how a write
+// that was in doubt is found out about.
 package keyvalue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -115,8 +115,8 @@ func (b *Buckets) Get(bucket, key string) ([]byte, bool, error) {
 		return nil, false, err
 	}
 	v, err := durable.Run(b.Session, &get, place{bucket, key}, func(ctx context.Context, p place) (found, error) {
-		r, _, err := b.Store.read(ctx, b.cell(p))
-		return found{r.exists, r.value}, err
+		r, _, err := once.Read(ctx, b.Store.cells, b.cell(p))
+		return found{r.Exists, r.Value}, err
 	})
 	return v.value, v.exists, err
 }
@@ -129,16 +129,9 @@ func (b *Buckets) Keys(bucket, behind string) ([]string, error) {
 	}
 	return durable.Run(b.Session, &keys, place{bucket, behind}, func(ctx context.Context, p place) (list []string, err error) {
 		prefix := b.prefix(p.bucket)
-		for cell, err := range b.Store.cells.List(ctx, prefix, prefix+p.key) {
+		for cell, err := range once.Existing(ctx, b.Store.cells, prefix, prefix+p.key) {
 			if err != nil {
 				return nil, err
-			}
-			r, _, err := b.Store.read(ctx, cell)
-			if err != nil {
-				return nil, err
-			}
-			if !r.exists {
-				continue
 			}
 			if list = append(list, strings.TrimPrefix(cell, prefix)); len(list) == MaxKeys {
 				break
@@ -194,8 +187,8 @@ func (b *Buckets) Swap(bucket, key string, since Version, value []byte) (bool, e
 // look sees how often a value was written to.
 func (b *Buckets) look(p place) (Version, error) {
 	return durable.Run(b.Session, &look, p, func(ctx context.Context, p place) (Version, error) {
-		r, _, err := b.Store.read(ctx, b.cell(p))
-		return r.writes, err
+		r, _, err := once.Read(ctx, b.Store.cells, b.cell(p))
+		return r.Writes, err
 	})
 }
 
@@ -222,11 +215,11 @@ func (b *Buckets) write(c change) (o outcome, err error) {
 }
 
 // writer names a write of this worker.
-func (b *Buckets) writer(index oplog.Index) writer {
+func (b *Buckets) writer(index oplog.Index) once.Writer {
 	if b.Forgets {
-		return writer{}
+		return once.Writer{}
 	}
-	return writer{worker: b.Worker.Name, index: index}
+	return once.Writer{Worker: b.Worker.Name, Index: index}
 }
 
 // Forget forgets all that a component has kept.
@@ -235,22 +228,11 @@ func (s *Store) Forget(ctx context.Context, component string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.remove(ctx, cell); err != nil {
+		if err := once.Remove(ctx, s.cells, cell); err != nil {
 			return fmt.Errorf("forget what %s has kept: %w", component, err)
 		}
 	}
 	return nil
-}
-
-func (s *Store) remove(ctx context.Context, cell string) error {
-	_, version, err := s.cells.Get(ctx, cell)
-	if version != 0 {
-		err = s.cells.Delete(ctx, cell, version)
-	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // Tidy forgets keys that have been deleted for so long that no write to them can
@@ -260,18 +242,13 @@ func (s *Store) Tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r, version, err := s.read(ctx, cell)
+		r, version, err := once.Read(ctx, s.cells, cell)
 		if err != nil {
 			continue // who reads it is told
 		}
-		if !r.exists && s.now().Sub(r.at.Time()) > graveyard {
-			if err := s.cells.Delete(ctx, cell, version); err != nil && !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrNotFound) {
-				return err
-			}
+		if err := once.Bury(ctx, s.cells, cell, &r, version, s.now()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
-
-// graveyard is how long it is remembered that a key was deleted.
-const graveyard = 7 * 24 * time.Hour

@@ -1,7 +1,6 @@
 package keyvalue
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -99,12 +97,12 @@ func (w *world) as(name string, program func(b *Buckets) error) error {
 // value gives what a key has, as somebody else sees it.
 func (w *world) value(key string) string {
 	w.t.Helper()
-	r, _, err := w.store.read(context.Background(), prefixOf("shop", "b")+key)
+	r, _, err := once.Read(context.Background(), w.cells, prefixOf("shop", "b")+key)
 	must(w.t, err)
-	if !r.exists {
+	if !r.Exists {
 		return "-"
 	}
-	return string(r.value)
+	return string(r.Value)
 }
 
 func TestWhatIsKeptIsFound(t *testing.T) {
@@ -199,7 +197,7 @@ func TestEachWriteTakesEffectOnce(t *testing.T) {
 		"increment": {func(b *Buckets) error { _, err := b.Increment("b", "n", 5); return err }, "15", "115", "115"},
 	}
 	for name, w := range writes {
-		for _, others := range []int{0, 1, maxWriters - 1} {
+		for _, others := range []int{0, 1, once.MaxWriters - 1} {
 			for _, behind := range []bool{false, true} {
 				world := newWorld(t)
 				must(t, world.as("zoe", func(b *Buckets) error { return b.Set("b", "n", []byte("10")) }))
@@ -248,7 +246,7 @@ func TestAWriteThatNobodyRemembersIsNotRepeated(t *testing.T) {
 		if err := w.as("bob", func(b *Buckets) error { return b.Set("b", "m", nil) }); err != nil {
 			t.Fatal(err)
 		}
-		for i := range maxWriters + 1 {
+		for i := range once.MaxWriters + 1 {
 			must(t, w.as(fmt.Sprint("other", i), func(b *Buckets) error { _, err := b.Increment("b", "n", 1); return err }))
 		}
 		before := w.value("n")
@@ -264,13 +262,13 @@ func TestAWriteThatNobodyRemembersIsNotRepeated(t *testing.T) {
 
 func TestManyWorkersAddUp(t *testing.T) {
 	w := newWorld(t)
-	const workers, each = 2 * maxWriters, 5
+	const workers, each = 2 * once.MaxWriters, 5
 	errs := make(chan error, workers)
 	for i := range workers {
 		go func() {
 			worker := id.Worker{Component: "shop", Name: fmt.Sprint("w", i)}
 			for n := range each {
-				o, err := w.store.apply(context.Background(), prefixOf("shop", "b")+"n", change{action: incrementing, delta: 1, seen: 0}, writer{worker.Name, oplog.Index(n + 1)}, false)
+				o, err := w.store.apply(context.Background(), prefixOf("shop", "b")+"n", change{action: incrementing, delta: 1, seen: 0}, once.Writer{Worker: worker.Name, Index: oplog.Index(n + 1)}, false)
 				if err != nil || !o.done {
 					errs <- fmt.Errorf("%+v %w", o, err)
 					return
@@ -334,7 +332,7 @@ func TestAComponentAndWhatWasDeletedLongAgoAreForgotten(t *testing.T) {
 	if n := count(); n != 2 {
 		t.Errorf("%d cells at once, want 2", n)
 	}
-	w.now = w.now.Add(graveyard + time.Second)
+	w.now = w.now.Add(once.Graveyard + time.Second)
 	must(t, w.store.Tidy(ctx))
 	if n := count(); n != 1 {
 		t.Errorf("%d cells later, want 1", n)
@@ -355,41 +353,9 @@ func (w *world) each(yield func(string) bool) {
 	}
 }
 
-func TestRecordsAreReadBack(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := record{
-			exists: rapid.Bool().Draw(t, "exists"), at: oplog.Time(rapid.Int64().Draw(t, "at")),
-			writes: rapid.Uint64().Draw(t, "writes"), forgot: rapid.Uint64().Draw(t, "forgot"),
-		}
-		if r.exists {
-			r.value = rapid.SliceOf(rapid.Byte()).Draw(t, "value")
-		}
-		for range rapid.IntRange(0, 3).Draw(t, "writers") {
-			r.writers = append(r.writers, written{
-				writer{rapid.String().Draw(t, "worker"), oplog.Index(rapid.Uint64().Draw(t, "index"))},
-				rapid.Uint64().Draw(t, "number"), rapid.Int64().Draw(t, "sum"),
-			})
-		}
-		b := r.append(nil)
-		got, err := decodeRecord(b)
-		if err != nil || !bytes.Equal(got.append(nil), b) || got.exists != r.exists || got.writes != r.writes || len(got.writers) != len(r.writers) {
-			t.Errorf("got %+v, %v; want %+v", got, err, r)
-		}
-		head := len(b) - len(r.value)
-		if n := rapid.IntRange(0, head-1).Draw(t, "n"); n < head {
-			if _, err := decodeRecord(b[:n]); err == nil {
-				t.Errorf("%d bytes of %d are taken for a record", n, head)
-			}
-		}
-	})
-}
-
 func FuzzDecode(f *testing.F) {
-	r := record{exists: true, value: []byte("x"), writes: 2, writers: []written{{writer{"alice", 7}, 2, 3}}}
-	f.Add(r.append(nil))
 	f.Add(appendChange(nil, change{place: place{"b", "k"}, action: swapping, value: []byte("v")}))
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = decodeRecord(b)
 		_, _ = decodeChange(b)
 		_, _ = decodeOutcome(b)
 		_, _ = decodeFound(b)
