@@ -40,7 +40,7 @@ func (p *Platform) Configure(ctx context.Context, component string, s api.Settin
 }
 
 // DeleteComponent forgets a component that has no workers, and what it has kept in
-// buckets.
+// buckets and containers.
 func (p *Platform) DeleteComponent(ctx context.Context, component string) error {
 	err := p.workers.DeleteComponent(ctx, component)
 	var problem *api.Problem
@@ -48,7 +48,7 @@ func (p *Platform) DeleteComponent(ctx context.Context, component string) error 
 		return err
 	}
 	// Also if it is not there: a process may have ended before this was done.
-	err = errors.Join(err, p.buckets.Forget(ctx, component))
+	err = errors.Join(err, p.buckets.Forget(ctx, component), p.containers.Forget(ctx, component))
 	if p.vault != nil {
 		err = errors.Join(err, p.vault.Forget(ctx, component))
 	}

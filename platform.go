@@ -12,6 +12,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/agenda"
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/gateway"
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
@@ -135,20 +136,21 @@ func CheckRoots(text string) error { return catalog.CheckRoots(text) }
 // workers. Its methods may be called by any number of goroutines. Errors are an
 // *api.Problem where the caller is at fault or can do something.
 type Platform struct {
-	node    *Node
-	options PlatformOptions
-	catalog *catalog.Catalog
-	agenda  *agenda.Agenda
-	tokens  *access.Tokens
-	hooks   *access.Hooks
-	workers *worker.Workers
-	ledgers *ledger.Ledgers
-	routes  *routes.Store
-	gateway *gateway.Gateway
-	buckets *keyvalue.Store
-	vault   *config.Vault // of secrets; nil: there are none
-	keeping sched.Task    // keeps house
-	end     context.CancelCauseFunc
+	node       *Node
+	options    PlatformOptions
+	catalog    *catalog.Catalog
+	agenda     *agenda.Agenda
+	tokens     *access.Tokens
+	hooks      *access.Hooks
+	workers    *worker.Workers
+	ledgers    *ledger.Ledgers
+	routes     *routes.Store
+	gateway    *gateway.Gateway
+	buckets    *keyvalue.Store
+	containers *blobstore.Store
+	vault      *config.Vault // of secrets; nil: there are none
+	keeping    sched.Task    // keeps house
+	end        context.CancelCauseFunc
 }
 
 // Platform is where the node's deployed components are, or nil if it was opened
@@ -169,6 +171,8 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	}
 	p.buckets = keyvalue.NewStore(n.store.Cells(), n.sched.Now)
 	n.runtime.Buckets = p.buckets
+	p.containers = blobstore.NewStore(n.store.Cells(), n.sched.Now, n.runtime.Entropy)
+	n.runtime.Containers = p.containers
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: n.runtime.Hosts,
 		Interfaces: n.runtime.Interfaces,
@@ -229,19 +233,29 @@ func (n *Node) rebuildAgenda(ctx context.Context, a *agenda.Agenda) error {
 // housekeepEvery is how often the store may tidy up.
 const housekeepEvery = 10 * time.Second
 
-// tidyEvery is how often buckets are looked through for what can be forgotten.
-const tidyEvery = 24 * time.Hour
+// tidyEvery is how often buckets are looked through for what can be forgotten, and
+// sweepEvery how often containers are.
+const (
+	tidyEvery  = 24 * time.Hour
+	sweepEvery = 6 * time.Hour
+)
 
 // keepHouse lets the store tidy up now and then. A disk that is full or broken
 // shows where something is to be kept; here it only waits.
 func (n *Node) keepHouse(ctx context.Context) {
 	h, ok := n.store.(storage.Housekeeper)
-	tidied := n.sched.Now()
+	tidied, swept := n.sched.Now(), n.sched.Now()
 	for ok && n.sched.Sleep(ctx, housekeepEvery) == nil {
 		if now := n.sched.Now(); now.Sub(tidied) > tidyEvery {
 			tidied = now
 			if err := n.platform.buckets.Tidy(ctx); err != nil && ctx.Err() == nil {
 				n.warn("the buckets could not be tidied up", err)
+			}
+		}
+		if now := n.sched.Now(); now.Sub(swept) > sweepEvery {
+			swept = now
+			if err := n.platform.containers.Sweep(ctx); err != nil && ctx.Err() == nil {
+				n.warn("the containers could not be swept", err)
 			}
 		}
 		for more := true; more && ctx.Err() == nil; {

@@ -11,6 +11,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
@@ -32,6 +33,7 @@ func recorded() []durable.Declared {
 		inbound.Funcs(),
 		config.Funcs(),
 		keyvalue.Funcs(),
+		blobstore.Funcs(),
 		socket.Funcs(),
 		platform.Funcs(),
 		promise.Funcs(),

@@ -19,7 +19,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/inbound"
-	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/host/platform"
 	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/host/socket"
@@ -174,10 +173,7 @@ func (b *body) openSystem(args []string, open []byte) (err error) {
 		return err
 	}
 	c := wasi.Config{
-		Values: b.own.Config,
-		Buckets: &keyvalue.Buckets{Config: keyvalue.Config{
-			Session: b.session, Store: b.rt.Buckets, Worker: b.session.Worker, Forgets: b.ephemeral,
-		}},
+		Values: b.own.Config, Buckets: b.buckets(), Containers: b.containers(),
 		Args: append(append([]string{b.program.Revision.Component}, b.create.Args...), args...), Env: b.create.Env,
 		FS: b.files, Preopens: preopens(), Open: open,
 		Clocks: b.clocks, Random: b.random, Stdio: b, MaxFiles: int(b.create.Files),

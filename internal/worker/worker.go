@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/catalog"
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/hostdir"
@@ -33,6 +34,7 @@ type Runtime struct {
 	Directories hostdir.Host
 	HTTP        exchange.Client    // nil: programs cannot send requests
 	Buckets     *keyvalue.Store    // nil: there are none
+	Containers  *blobstore.Store   // nil: there are none
 	Config      *config.Sources    // configuration and secrets; nil: there are none
 	Sockets     socket.Network     // nil: programs have no sockets
 	Entropy     func([]byte) error // for the seeds of new workers

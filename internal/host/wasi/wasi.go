@@ -10,6 +10,7 @@ import (
 
 	"github.com/waterbear-run/waterbear/internal/host/ambient"
 	"github.com/waterbear-run/waterbear/internal/host/await"
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/exchange"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
@@ -96,19 +97,20 @@ type Config struct {
 	Args, Env []string
 	// Directory is where the program begins, "" for the root. WASI 0.1 has no
 	// means to tell it.
-	Directory string
-	FS        *filesystem.FS
-	Preopens  []Preopen
-	Clocks    Clocks
-	Random    Random
-	Stdio     Stdio
-	Events    Events            // nil: there is neither HTTP nor anything else to wait for
-	HTTP      HTTP              // nil: requests are refused
-	Sockets   *socket.Sockets   // nil: sockets are refused; they need Events
-	Values    *config.Values    // configuration and secrets; nil: there are none
-	Buckets   *keyvalue.Buckets // nil: there are none
-	Terminal  [3]bool           // which of stdin, stdout and stderr look like a terminal
-	MaxFiles  int               // zero means DefaultMaxFiles
+	Directory  string
+	FS         *filesystem.FS
+	Preopens   []Preopen
+	Clocks     Clocks
+	Random     Random
+	Stdio      Stdio
+	Events     Events                // nil: there is neither HTTP nor anything else to wait for
+	HTTP       HTTP                  // nil: requests are refused
+	Sockets    *socket.Sockets       // nil: sockets are refused; they need Events
+	Values     *config.Values        // configuration and secrets; nil: there are none
+	Buckets    *keyvalue.Buckets     // nil: there are none
+	Containers *blobstore.Containers // nil: there are none
+	Terminal   [3]bool               // which of stdin, stdout and stderr look like a terminal
+	MaxFiles   int                   // zero means DefaultMaxFiles
 	// Open, if set, is what another system of the same version over the same
 	// files has written to an image: what that had open this one has open, in
 	// place of the streams and Preopens.

@@ -98,6 +98,8 @@ func (s *System) join(parents map[uint32]uint32) error {
 			fits = parent != nil && parent.kind() == kindIncomingBody
 		case *bodyOutput:
 			fits = parent != nil && parent.kind() == kindOutgoingBody
+		case *valueOutput:
+			fits = parent != nil && parent.kind() == kindOutgoingValue
 		case *tcpInput, *tcpOutput:
 			fits = parent != nil && parent.kind() == kindTCP && parent.resource.(*tcp).state == tcpConnected
 		case *datagramsIn, *datagramsOut:
@@ -240,6 +242,18 @@ func newResource(k kind) resource {
 		return &bucket{}
 	case kindCas:
 		return &cas{}
+	case kindContainer:
+		return &container{}
+	case kindObjectNames:
+		return &objectNames{}
+	case kindOutgoingValue:
+		return &outgoingValue{}
+	case kindValueOutput:
+		return &valueOutput{}
+	case kindIncomingValue:
+		return &incomingValue{}
+	case kindValueInput:
+		return &valueInput{}
 	case kindTerminal:
 		return &terminal{}
 	case kindNetwork:

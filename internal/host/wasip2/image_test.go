@@ -16,6 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/socket"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
@@ -366,6 +367,7 @@ func TestEveryKindOfResourceIsKept(t *testing.T) {
 		_, err := r.sys.add(resource, 0)
 		must(t, err)
 	}
+	r.values()
 	kinds := map[kind]bool{}
 	for _, e := range r.sys.resources.All() {
 		kinds[e.kind()] = true
@@ -455,6 +457,49 @@ func TestStateOfSocketsHasTheFormatThatIsSpecified(t *testing.T) {
 	}
 	if _, err := New(wasi.Config{FS: r.fs.Clone(), Open: golden}); err == nil || !strings.Contains(err.Error(), "access-denied") {
 		t.Errorf("without sockets: got %v", err)
+	}
+}
+
+// values adds one of each resource of wasi:blobstore.
+func (r *rig) values() {
+	add := func(res resource, parent uint32) uint32 {
+		rep, err := r.sys.add(res, parent)
+		must(r.t, err)
+		return rep.(uint32)
+	}
+	add(&container{"photos"}, 0)
+	add(&objectNames{"photos", "2026/01"}, 0)
+	name := blobstore.ID{1, 2, 255}
+	v := add(&outgoingValue{container: "photos", name: "2026/02", taken: true, written: blobstore.Writing{ID: name, Chunks: 3, Rest: []byte("rest")}}, 0)
+	add(&valueOutput{outputState: outputState{permit: 9}}, v)
+	add(&outgoingValue{failure: "it is too long"}, 0)
+	part := incomingValue{blobstore.Reading{ID: name, At: 5, End: 1 << 20, Tail: []byte("tail")}}
+	add(&part, 0)
+	add(&valueInput{incomingValue: part, closed: true}, 0)
+	add(&streamError{blob: "it is not there any more"}, 0)
+}
+
+// So have those of wasi:blobstore.
+func TestStateOfValuesHasTheFormatThatIsSpecified(t *testing.T) {
+	r := newRig(t, wasi.Config{})
+	r.values()
+	golden, err := os.ReadFile("testdata/state-blobstore-1.golden")
+	must(t, err)
+	state := r.sys.AppendState(nil)
+	if string(state) != string(golden) {
+		t.Errorf("got state\n%x\nwant\n%x", state, golden)
+	}
+	s, err := New(wasi.Config{FS: r.fs.Clone(), Open: golden})
+	must(t, err)
+	r.equal(s.AppendState(nil), golden)
+	for n := range state {
+		if _, err := New(wasi.Config{FS: r.fs.Clone(), Open: state[:n]}); err == nil {
+			t.Errorf("%d of %d bytes were taken", n, len(state))
+		}
+	}
+	orphan := bytes.Replace(state, []byte{3, 45, 3}, []byte{3, 45, 1}, 1)
+	if _, err := New(wasi.Config{FS: r.fs.Clone(), Open: orphan}); err == nil || bytes.Equal(orphan, state) {
+		t.Errorf("a stream of a container was taken: %v", err)
 	}
 }
 

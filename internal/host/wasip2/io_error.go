@@ -25,20 +25,23 @@ type streamError struct {
 	file filesystem.Error
 	http *httpError
 	net  socket.Code // of a socket's stream
+	blob string      // of an object's
 }
 
 func (*streamError) kind() kind { return kindError }
 
 func (e *streamError) code(c *wasi.Coder) {
 	wasi.Text(c, &e.file, maxErrorText)
-	var of uint8 // the file system, HTTP or a socket
+	var of uint8 // the file system, HTTP, a socket or an object
 	switch {
 	case e.http != nil:
 		of = 1
 	case e.net != socket.OK:
 		of = 2
+	case e.blob != "":
+		of = 3
 	}
-	switch wasi.Uint(c, &of, 2); of {
+	switch wasi.Uint(c, &of, 3); of {
 	case 1:
 		if c.Reading() {
 			e.http = new(httpError)
@@ -46,6 +49,8 @@ func (e *streamError) code(c *wasi.Coder) {
 		e.http.code(c)
 	case 2:
 		wasi.Uint(c, &e.net, socket.LastCode)
+	case 3:
+		wasi.Text(c, &e.blob, maxBlobError)
 	}
 }
 
@@ -58,6 +63,8 @@ func errorText(s *System, e *streamError, _ []wit.Value) (wit.Value, error) {
 		return e.http.Error(), nil
 	case e.net != socket.OK:
 		return e.net.String(), nil
+	case e.blob != "":
+		return e.blob, nil
 	}
 	return e.file.Error(), nil
 }

@@ -3,6 +3,7 @@ package wasip2
 import (
 	"errors"
 
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/wasi"
 	"github.com/waterbear-run/waterbear/wit"
 )
@@ -107,14 +108,18 @@ func (o *outputState) code(c *wasi.Coder) {
 func (s *System) ending(v wit.Value, err error) (wit.Value, error) {
 	e := &streamError{}
 	var broken *netError
+	var blob *blobstore.Error
 	switch {
 	case err == nil:
 		return ok(v), nil
 	case errors.Is(err, errClosed):
 		return failed(label(streamClosed)), nil
-	case errors.As(err, &e.file), errors.As(err, &e.http), errors.As(err, &broken):
+	case errors.As(err, &e.file), errors.As(err, &e.http), errors.As(err, &broken), errors.As(err, &blob):
 		if broken != nil {
 			e.net = broken.code
+		}
+		if blob != nil {
+			e.blob = blob.Reason
 		}
 		rep, err := s.add(e, 0)
 		return failed(wit.Case{Index: streamFailed, Payload: rep}), err

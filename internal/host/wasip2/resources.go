@@ -100,7 +100,13 @@ const (
 const (
 	kindBucket kind = iota + 40
 	kindCas
-	lastKind = kindCas
+	kindContainer
+	kindObjectNames
+	kindOutgoingValue
+	kindValueOutput
+	kindIncomingValue
+	kindValueInput
+	lastKind = kindValueInput
 )
 
 // add makes a resource, a child of parent unless that is 0.

@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/waterbear-run/waterbear/internal/component"
+	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/filesystem"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
@@ -34,15 +35,16 @@ const version = "0.2.12"
 // System is a program's view of the world: its resources and what they lead to.
 // It belongs to the task that runs the program.
 type System struct {
-	fs      *filesystem.FS
-	clocks  wasi.Clocks
-	random  wasi.Random
-	stdio   wasi.Stdio
-	events  wasi.Events
-	http    wasi.HTTP      // nil: requests are refused
-	config  *config.Values // nil: there are none
-	buckets *keyvalue.Buckets
-	net     *socket.Sockets // nil: sockets are refused
+	fs         *filesystem.FS
+	clocks     wasi.Clocks
+	random     wasi.Random
+	stdio      wasi.Stdio
+	events     wasi.Events
+	http       wasi.HTTP      // nil: requests are refused
+	config     *config.Values // nil: there are none
+	buckets    *keyvalue.Buckets
+	containers *blobstore.Containers
+	net        *socket.Sockets // nil: sockets are refused
 
 	args, env, initial wit.Value // as the program gets them
 	terminal           [3]bool
@@ -69,9 +71,12 @@ func (s *System) WASIP2() *System { return s }
 
 // New makes the system of a program that has not started.
 func New(c wasi.Config) (*System, error) {
-	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, net: c.Sockets, config: c.Values, buckets: c.Buckets, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
+	s := &System{fs: c.FS, clocks: c.Clocks, random: c.Random, stdio: c.Stdio, events: c.Events, http: c.HTTP, net: c.Sockets, config: c.Values, buckets: c.Buckets, containers: c.Containers, sent: map[uint32]uint32{}, terminal: c.Terminal, maxFiles: c.MaxFiles}
 	if s.buckets == nil {
 		s.buckets = &keyvalue.Buckets{}
+	}
+	if s.containers == nil {
+		s.containers = &blobstore.Containers{}
 	}
 	if s.maxFiles == 0 {
 		s.maxFiles = wasi.DefaultMaxFiles
@@ -212,6 +217,7 @@ func interfaces() []interfaceOf {
 		socketsNetwork(), socketsInstanceNetwork(), socketsTCP(), socketsTCPCreate(), socketsUDP(), socketsUDPCreate(), socketsLookup(),
 		httpTypes(), httpOutgoing(),
 		configStore("0.2.0-rc.1"), configStore("0.2.0-draft"), configRuntime(), logging(),
+		blobstoreBlobstore(), blobstoreContainer(), blobstoreTypes(),
 	})
 }
 
