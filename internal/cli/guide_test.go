@@ -48,7 +48,7 @@ func TestGuideScripts(t *testing.T) {
 					return err
 				}
 			}
-			for as, of := range map[string]string{"shop.wasm": "configured.wasm", "kept.wasm": "kept.wasm"} {
+			for as, of := range map[string]string{"shop.wasm": "configured.wasm", "kept.wasm": "kept.wasm", "blobs.wasm": "blobs.wasm"} {
 				program, err := os.ReadFile(filepath.Join(guests.Root(t), "internal/guests/testdata/components", of))
 				if err == nil {
 					err = os.WriteFile(filepath.Join(env.WorkDir, as), program, 0o644)
