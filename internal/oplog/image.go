@@ -167,6 +167,18 @@ func (l *Life) fields(c *coder) {
 		(*p).fields(c)
 	})
 	l.Retained.fields(c)
+	l.forkFields(c)
+}
+
+// forkFields has how a copy was made at the end, where it is not missed in the life
+// of a worker that is none, or was written before there were copies.
+func (l *Life) forkFields(c *coder) {
+	if c.reading && c.err == nil && len(c.b) > 0 {
+		l.Fork = &ForkedAt{}
+	}
+	if l.Fork != nil {
+		l.Fork.fields(c)
+	}
 }
 
 // Continue applies the entries behind those that l has. If some of these are

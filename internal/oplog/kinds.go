@@ -65,6 +65,8 @@ var (
 	kindJump      = declare[Jump](34, "Jump", true)
 	kindHeld      = declare[CallHeld](35, "CallHeld", true)
 	kindResolved  = declare[CallResolved](36, "CallResolved", true)
+	kindForked    = declare[Forked](37, "Forked", true)
+	kindOmitted   = declare[Omitted](38, "Omitted", true)
 )
 
 // kinds lists every kind at its number.
@@ -77,6 +79,7 @@ var kinds = [...]*kind{
 	kindRequestBody, kindResponse, kindResponseBody, kindResponseEnd,
 	kindPromiseCreated, kindPromiseSettled, kindPromiseTaken, kindPromiseWithdrawn,
 	kindWaypoint, kindAtomicEnd, kindJump, kindHeld, kindResolved,
+	kindForked, kindOmitted,
 }
 
 // Time is nanoseconds since 1970 UTC.

@@ -103,6 +103,10 @@ var samples = map[string]sample{
 	"CallResolved": {body: &CallResolved{
 		At: 1_900_000_000_000_000_016, Started: goldenIndex - 5, How: CallDone, Response: Opaque{0, 200, 1},
 	}, draw: drawing[CallResolved]()},
+	"Forked": {body: &Forked{
+		At: 1_900_000_000_000_000_017, Origin: id.Worker{Component: "shop", Name: "alice"}, Seed: hash(4), Key: "5b2c-7",
+	}, draw: drawing[Forked]()},
+	"Omitted": {body: &Omitted{Kind: "Image"}, draw: drawing[Omitted]()},
 	"Due": {body: &Due{
 		Worker: id.Worker{Component: "shop", Name: "alice"}, At: 1_900_000_060_000_000_001,
 	}, draw: drawing[Due]()},

@@ -38,6 +38,7 @@ type Life struct {
 	Deltas []DeltaPlace
 	// Regions are those of the attempt under way.
 	Regions
+	Lineage
 	// Resolved is what persons have said of calls in doubt of the attempt under
 	// way, by their intents.
 	Resolved map[Index]*CallResolved
@@ -134,6 +135,8 @@ func (l *Life) Apply(e Entry) {
 	case *Image:
 		l.Deltas = nil
 		l.Retained.imaged(e.Index, b)
+	case *Forked:
+		l.fork(e.Index, b)
 	case *Archiving:
 		l.Retained.Loose = b.Blobs
 	case *Archived:

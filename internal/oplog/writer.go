@@ -35,6 +35,7 @@ type Writer struct {
 	c      *Committer
 	worker id.Worker
 	sum    uint32 // workerSum of worker
+	whole  bool   // nothing is flushed before Commit, and all of it at once
 
 	committed atomic.Uint64                   // the last durable index
 	moved     atomic.Pointer[sched.Condition] // where followers wait, if there are any
@@ -60,6 +61,18 @@ func (c *Committer) NewWriter(worker id.Worker, last Index) *Writer {
 	w.committed.Store(last)
 	return w
 }
+
+// NewWhole opens the oplog of a new worker for what becomes durable as a whole: by
+// the first Commit, in one chunk. More than MaxWhole bytes are refused.
+func (c *Committer) NewWhole(worker id.Worker) *Writer {
+	w := c.NewWriter(worker, 0)
+	w.whole = true
+	return w
+}
+
+// MaxWhole is how many bytes of entries NewWhole's writer takes. What else goes with
+// the same flush has room beside it.
+const MaxWhole = storage.MaxChunk - MaxEntry
 
 func newChunk() []byte { return make([]byte, chunkHeader, firstBuffer) }
 
@@ -132,13 +145,17 @@ func (w *Writer) add(grown []byte, k *kind) (Index, error) {
 		w.mu.Unlock()
 		return 0, fmt.Errorf("append %s to the oplog of %s: the entry has %d bytes, more than %d: %w", k.name, w.worker, size-before, MaxEntry, storage.ErrTooLarge)
 	}
+	if w.whole && size > MaxWhole {
+		w.mu.Unlock()
+		return 0, fmt.Errorf("append to the oplog of %s, which is written as a whole: it has more than %d bytes: %w", w.worker, MaxWhole, storage.ErrTooLarge)
+	}
 	index := w.next
 	w.pending = grown
 	w.next++
 	w.count++
 	w.bytes += uint64(size - before)
 	w.mu.Unlock()
-	if before < flushAt && size >= flushAt { // at the crossing alone: it stays wanted
+	if before < flushAt && size >= flushAt && !w.whole { // at the crossing alone: it stays wanted
 		w.c.want(w)
 	}
 	return index, nil
@@ -237,7 +254,7 @@ func (w *Writer) take(now time.Time) (chunk storage.Chunk, rest, full bool) {
 		return chunk, false, false
 	}
 	end, count := len(w.pending), w.count
-	if full = end >= maxPending; end > maxTake {
+	if full = end >= maxPending; end > maxTake && !w.whole {
 		end, count = cutPending(w.pending)
 	}
 	first := w.next - uint64(w.count)
