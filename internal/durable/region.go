@@ -132,6 +132,9 @@ func (s *Session) Forget(begin oplog.Index, outcome []byte) error {
 	return s.fail(&BackError{From: begin + 1, Region: s.Region(), Effect: true, Outcome: outcome})
 }
 
+// ForgetWaypoints says that nothing leads back any more to where the program was.
+func (s *Session) ForgetWaypoints() { s.waypoints = nil }
+
 func (s *Session) waypointAt(index oplog.Index) int {
 	return slices.IndexFunc(s.waypoints, func(w waypoint) bool { return w.index == index })
 }

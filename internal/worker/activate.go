@@ -126,6 +126,8 @@ func (p *replay) pass(e *oplog.Entry) {
 		delete(p.calls, b.Accepted)
 	case *oplog.Suspended:
 		p.r.body.suspensions++
+	case *oplog.Forked:
+		p.r.body.forked(e.Index)
 	}
 }
 

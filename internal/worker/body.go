@@ -55,6 +55,7 @@ type body struct {
 	net    *socket.Sockets
 	self   identity
 	own    platform.System
+	lineage
 	system system
 	// serving is the request that is answered now, if one is.
 	serving *inbound.Serving
@@ -102,6 +103,8 @@ type bodyConfig struct {
 	fresh oplog.Index
 	// saved, if set, is where the worker's state comes from.
 	saved *saved
+	// forks are what replay comes to that made the worker a copy.
+	forks []oplog.ForkedAt
 	// shells are where instances come from and go to, origins what they begin with.
 	shells  *shells
 	origins *origins
@@ -124,23 +127,25 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 	}
 	b.events = await.New(await.Config{Session: b.session, Sched: rt.Sched, Clock: b.clocks, Input: b.stdio.Input(), Park: b.waitsForEvents, Nap: b.waits, Long: c.long})
 	b.http = exchange.New(exchange.Config{
-		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Secret: seed, Pace: b.meter.pace,
+		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Pace: b.meter.pace,
 	})
 	b.net = socket.New(socket.Config{Session: b.session, Sched: rt.Sched, Events: b.events, Network: rt.Sockets, Policy: c.sockets})
-	b.self = identity{worker: c.session.Worker, create: c.create, seed: seed}
+	b.self = identity{create: c.create}
+	b.lineage = lineage{c.forks, person{c.session.Worker, seed}}
 	b.promises = promise.New(promise.Config{
-		Session: b.session, Events: b.events, Worker: c.session.Worker, Owner: c.owner, Others: c.others, Secret: seed,
+		Session: b.session, Events: b.events, Owner: c.owner, Others: c.others,
 	})
 	values := &config.Values{Session: b.session, Sources: rt.Config, Component: b.session.Worker.Component}
 	b.own = platform.System{Session: b.session, Context: &b.self, Control: c.control, Config: values, Promises: b.promises, Clock: b.clocks}
+	b.become(b.first())
 	// Not the session's context: whoever looks at the files goes on to do so
 	// when the instance is gone.
 	b.packs = newOwnPacks(files, rt.Store.Blobs(), seed)
 	if c.saved != nil {
-		b.random = ambient.NewRandom(seed, c.saved.head.Random)
+		b.random = ambient.NewRandom(b.self.seed, c.saved.head.Random)
 		return b, b.restore(c.saved)
 	}
-	b.random = ambient.NewRandom(seed, 0)
+	b.random = ambient.NewRandom(b.self.seed, 0)
 	return b, b.openFiles(ctx)
 }
 

@@ -222,6 +222,9 @@ func (r *resident) state(ctx context.Context, cores []*wasm.Module) (*saved, err
 // bodyOf makes a body that has the state s.
 func (r *resident) bodyOf(s *saved, c bodyConfig, p *replay) (*body, error) {
 	clear(p.calls)
+	r.mu.Lock()
+	c.forks = r.forksBehind(s.covers)
+	r.mu.Unlock()
 	if s.covers > 1 {
 		r.mu.Lock()
 		for _, q := range r.machine.life.Queue {
@@ -256,7 +259,7 @@ func (r *resident) fallBack(ctx context.Context, why error) (undone []oplog.Span
 	defer r.mu.Unlock()
 	r.image, r.imageNote = older, fmt.Sprintf("the image at entry %d cannot be used: %v", at.index, why)
 	r.fellBack(at)
-	r.machine.life.Undone, r.machine.life.Deltas = life.Undone, life.Deltas
+	r.machine.life.Undone, r.machine.life.Deltas, r.machine.life.Forks = life.Undone, life.Deltas, life.Forks
 	return slices.Clone(life.Undone), nil
 }
 

@@ -430,9 +430,12 @@ func (m *machine) remaining() uint64 {
 // failed takes the attempt back, and says when the next one begins, if one does.
 func (m *machine) failed(now oplog.Time, f *failure, chance float64) []action {
 	entry := m.takenBack(now, f)
-	if tried := m.life.Attempt.Attempt + m.life.JumpFailures; !f.final && tried < m.retry.Attempts {
+	inRegion := m.life.Region != 0 && !f.stuck
+	// What a copy did before it was one its origin has done: it is not to do it again.
+	final := f.final || m.life.ForkedIn() && !inRegion
+	if tried := m.life.Attempt.Attempt + m.life.JumpFailures; !final && tried < m.retry.Attempts {
 		again := now + oplog.Time(backoff(m.retry, int(min(tried, math.MaxInt32)), chance))
-		if m.life.Region != 0 && !f.stuck {
+		if inRegion {
 			region := m.life.Region
 			return []action{record{&oplog.Jump{
 				At: now, From: region + 1, Region: region, Code: string(f.code), Reason: f.reason, Stack: f.stack, Retry: max(again, soon),

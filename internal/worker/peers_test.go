@@ -17,7 +17,12 @@ import (
 // callers is a platform with the component callers.
 func callers(t testing.TB, change func(*worker.Config)) *platform {
 	t.Helper()
-	p := newPlatform(t, change)
+	return callersOn(t, setup{change: change})
+}
+
+func callersOn(t testing.TB, s setup) *platform {
+	t.Helper()
+	p := s.platform(t)
 	p.deploy("callers", guests.Wasm(t, "components/callers"))
 	return p
 }

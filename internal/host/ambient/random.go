@@ -55,5 +55,11 @@ func (r *Random) Fill(p []byte) error {
 	return nil
 }
 
+// Rekey goes on with the stream of another seed, from its beginning.
+func (r *Random) Rekey(seed [32]byte) {
+	r.seed, r.position = seed, 0
+	r.seek()
+}
+
 // Position is how many bytes have been drawn.
 func (r *Random) Position() uint64 { return r.position }

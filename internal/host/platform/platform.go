@@ -43,6 +43,7 @@ type System struct {
 	Control  Control
 
 	keys  uint64            // made in the invocation
+	forks int               // that the attempt has made
 	links map[string]string // the workers that calls of interfaces go to in it
 	retry *RetryPolicy      // that the program has set in the attempt, or nil
 	open  []openEffect      // the inner behind the outer
@@ -50,7 +51,7 @@ type System struct {
 
 // Begin says that the program begins an attempt.
 func (s *System) Begin() {
-	s.keys, s.links, s.retry, s.open = 0, nil, nil, nil
+	s.keys, s.forks, s.links, s.retry, s.open = 0, 0, nil, nil, nil
 	s.Config.Begin()
 }
 
@@ -202,7 +203,7 @@ func must(b []byte, err error) []byte {
 
 // Funcs are the recorded functions, for those who read oplogs.
 func Funcs() []durable.Declared {
-	list := []durable.Declared{&key, &effectState, &readEffect, &writeEffect, &invokeFunc, &startFunc, &resultFunc, &pollFunc, &linkFunc}
+	list := []durable.Declared{&key, &effectState, &readEffect, &writeEffect, &invokeFunc, &startFunc, &resultFunc, &pollFunc, &linkFunc, &forkFunc}
 	for _, i := range typed() {
 		for _, f := range i.functions {
 			if f.code != 0 {

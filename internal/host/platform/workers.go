@@ -31,6 +31,9 @@ type Workers interface {
 	// Link gives the worker that the calls of an interface go to, which is named
 	// without a version.
 	Link(name string) (worker string, err error)
+	// Fork makes a copy of the worker that calls, in the middle of this call. Done
+	// again, for the same call, it is done once. It gives the copy's name.
+	Fork(ctx context.Context, f Fork) (name string, err error)
 	// Suspensions counts, as far as the oplog was replayed, how often the program
 	// has left memory to wait.
 	Suspensions() uint64
@@ -114,6 +117,7 @@ const (
 	codeList   = 136
 	codeStatus = 137
 	codeLink   = 138
+	codeFork   = 139
 )
 
 func workersInterface() interfaceOf {
@@ -128,6 +132,7 @@ func workersInterface() interfaceOf {
 		{name: "list-workers", code: codeList, effect: durable.ReadLocal, call: workerList},
 		{name: "status", code: codeStatus, effect: durable.ReadLocal, call: workerStatus},
 		{name: "choose", call: workerChoose},
+		{name: "fork", call: workerFork},
 	}}
 }
 

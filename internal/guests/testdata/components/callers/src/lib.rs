@@ -9,7 +9,7 @@ wit_bindgen::generate!({
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use waterbear::durable::{context, workers};
+use waterbear::durable::{context, control, promises, workers};
 
 struct Callers;
 
@@ -19,6 +19,7 @@ export!(Callers);
 struct State {
     count: i64,
     keys: Vec<String>, // of the calls that were started
+    kept: String,      // a promise, or a waypoint
 }
 
 thread_local!(static STATE: RefCell<State> = RefCell::default());
@@ -78,7 +79,7 @@ fn step(words: &[&str]) -> String {
             let big = "x".repeat(n.parse().unwrap());
             text(workers::invoke(w, "fail", &format!("[\"{big}\"]")))
         }
-        ["start", w, f, args] => started(workers::start(w, f, args)),
+        ["start", w, f, args @ ..] => started(workers::start(w, f, &args.join(" "))),
         ["schedule", w, f, args, ms] => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
             let at = now + Duration::from_millis(ms.parse().unwrap());
@@ -116,6 +117,57 @@ fn step(words: &[&str]) -> String {
                     Err(e) => return told(e),
                 }
             }
+        }
+        ["fork", w] => match workers::fork(w) {
+            Ok(workers::Side::Original(copy)) => format!("original of {copy}"),
+            Ok(workers::Side::Forked(me)) => format!("forked as {me}"),
+            Err(e) => told(e),
+        },
+        ["fail-as", name] => {
+            if context::current().name == *name {
+                panic!("as was asked for");
+            }
+            String::new()
+        }
+        ["who"] => context::current().name,
+        ["key"] => context::idempotency_key(),
+        ["write", path, text] => std::fs::write(path, text).map_or_else(|e| e.to_string(), |()| String::new()),
+        ["read", path] => std::fs::read_to_string(path).unwrap_or_else(|e| e.to_string()),
+        ["begin"] => {
+            control::begin_atomic();
+            String::new()
+        }
+        ["end"] => {
+            control::end_atomic();
+            String::new()
+        }
+        ["waypoint"] => {
+            state(|s| s.kept = control::waypoint().to_string());
+            String::new()
+        }
+        ["back-as", name] => {
+            if context::current().name == *name {
+                control::go_back(state(|s| s.kept.parse().unwrap()));
+            }
+            String::new()
+        }
+        ["promise"] => {
+            let made = promises::create("a promise").map_err(|e| format!("{e:?}")).unwrap();
+            state(|s| s.kept = made);
+            String::new()
+        }
+        ["complete", value] => {
+            let promise = state(|s| s.kept.clone());
+            promises::complete(&promise, value.as_bytes()).map_or_else(|e| format!("{e:?}"), |()| "completed".into())
+        }
+        ["wait"] => match promises::wait(&state(|s| s.kept.clone())) {
+            Ok(promises::Outcome::Completed(value)) => String::from_utf8(value).unwrap(),
+            Ok(promises::Outcome::Failed(why)) => why,
+            Err(e) => e.name().to_string(),
+        },
+        // Does the rest as one of the two alone.
+        ["as", name, rest @ ..] => {
+            if context::current().name == *name { step(rest) } else { String::new() }
         }
         ["status", w] => workers::status(w).map_or_else(told, |i| info(&i)),
         // Lets many workers add 1, and gives how many have.

@@ -1,0 +1,264 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/worker"
+)
+
+// result waits for an invocation of steps.
+func (p *platform) result(w id.Worker, key string) []string {
+	p.t.Helper()
+	v, err := p.Invocation(p.t.Context(), w, key, true)
+	return p.given(v, err)
+}
+
+// kindsOf are the kinds of a worker's entries.
+func (p *platform) kindsOf(w id.Worker) (kinds []string) {
+	p.t.Helper()
+	for e, err := range oplog.Read(p.t.Context(), p.store.Logs(), w, 1, 0) {
+		must(p.t, err)
+		kinds = append(kinds, oplog.Name(e.Body))
+	}
+	return kinds
+}
+
+func equal(t testing.TB, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+func TestAForkedWorkerGoesOnTwice(t *testing.T) {
+	p := callers(t, nil)
+	a, b := caller("a"), caller("b")
+	p.want(a, "[5]", "add", 5)
+	p.async(a, "k", "steps", []string{"write /x before", "add 1", "key", "fork b", "who", "add 10", "read /x", "key", "as b write /x copy", "read /x"})
+	mine, copied := p.result(a, "k"), p.result(b, "k")
+	if mine[2] != copied[2] || mine[7] == copied[7] {
+		t.Errorf("the keys are %q before the fork and %q behind it in the one, %q and %q in the other", mine[2], mine[7], copied[2], copied[7])
+	}
+	mine[2], mine[7], copied[2], copied[7] = "", "", "", ""
+	equal(t, "the original", mine, []string{"", "6", "", "original of callers/b", "a", "16", "before", "", "", "before"})
+	equal(t, "the copy", copied, []string{"", "6", "", "forked as callers/b", "b", "16", "before", "", "", "copy"})
+	// From now on they have nothing in common.
+	p.want(a, "[17]", "add", 1)
+	p.want(b, "[116]", "add", 100)
+	p.restart()
+	p.want(a, "[17]", "add", 0)
+	p.want(b, "[116]", "add", 0)
+	must(t, p.Delete(t.Context(), a))
+	p.restart()
+	p.want(b, "[116]", "add", 0)
+	equal(t, "its file", p.steps(b, "read /x"), []string{"copy"})
+}
+
+// TestTheOplogOfACopy tells entry by entry what a copy has of its origin.
+func TestTheOplogOfACopy(t *testing.T) {
+	p := callers(t, func(c *worker.Config) { c.ImageAfter = 0 }) // saved after each invocation
+	a, b := caller("a"), caller("b")
+	p.want(a, "[5]", "add", 5)
+	p.async(a, "waits", "add", 1)
+	p.ends(a, "waits", api.StateFinished, "[6]")
+	p.async(a, "k", "steps", []string{"sleep 300", "promise", "fork b"})
+	p.async(a, "later", "add", 1)
+	p.ends(a, "later", api.StateFinished, "[7]")
+	p.result(b, "k")
+	p.close()
+	mine, copied := p.kindsOf(a), p.kindsOf(b)
+	at := slices.Index(copied, "Forked")
+	if at < 0 {
+		t.Fatalf("the copy has %q", copied)
+	}
+	if mine[at-1] != "HostCallStarted" || copied[at+1] != "HostCallFinished" {
+		t.Errorf("before the fork is %s, behind it %s", mine[at-1], copied[at+1])
+	}
+	omitted := map[string]int{}
+	for i, kind := range copied[:at] {
+		switch {
+		case kind == "Omitted":
+			omitted[mine[i]]++
+		case kind != mine[i]:
+			t.Errorf("entry %d is %s, and %s in the copy", i+1, mine[i], kind)
+		}
+	}
+	for _, kind := range []string{"InvocationAccepted", "PromiseCreated"} {
+		if omitted[kind] != 1 {
+			t.Errorf("%d %s are omitted: %v", omitted[kind], kind, omitted)
+		}
+	}
+	if omitted["Delta"]+omitted["Image"] == 0 {
+		t.Errorf("no saved state is omitted: %v", omitted)
+	}
+	p.open()
+	_, err := p.Invocation(t.Context(), b, "later", false)
+	p.refused(err, api.CodeNoInvocation)
+	_, err = p.Invocation(t.Context(), b, "waits", false)
+	p.refused(err, api.CodeNoInvocation)
+	p.want(b, "[6]", "add", 0)
+}
+
+func TestAForkThatCannotBe(t *testing.T) {
+	p := callers(t, nil)
+	p.create(caller("there"), api.NewWorker{})
+	a := caller("a")
+	p.gives(a, map[string]string{
+		"fork there":         "Failure::Exists: there is a worker callers/there; …",
+		"fork callers/there": "Failure::Exists: …",
+		"fork a":             "Failure::Exists: …",
+		"fork kit/b":         "Failure::Invalid: a copy of callers/a is a worker of the same component…",
+		"fork b/c/d":         "Failure::Invalid: …",
+		"fork ":              "Failure::Invalid: …",
+		"begin":              "",
+		"fork b":             "Failure::Invalid: a worker cannot be forked in an atomic region…",
+		"end":                "",
+		"fork c":             "original of callers/c",
+	}, "fork there", "fork callers/there", "fork a", "fork kit/b", "fork b/c/d", "fork ", "begin", "fork b", "end", "fork c")
+	v, err := p.Invoke(t.Context(), caller("e"), api.Call{Function: "steps", Args: json.RawMessage(`[["fork b"]]`), Ephemeral: true})
+	if got := p.given(v, err)[0]; !strings.HasPrefix(got, "Failure::Invalid: an ephemeral worker") {
+		t.Errorf("an ephemeral worker is told %q", got)
+	}
+	if _, err := p.Worker(t.Context(), caller("b")); code(err) != api.CodeNoWorker {
+		t.Errorf("b is there: %v", err)
+	}
+}
+
+// TestForksOfAnAttemptAreBounded reaches the bound.
+func TestForksOfAnAttemptAreBounded(t *testing.T) {
+	p := callers(t, nil)
+	script := []string{}
+	for i := range 101 {
+		script = append(script, "as a fork f"+string(rune('a'+i/26))+string(rune('a'+i%26)))
+	}
+	got := p.steps(caller("a"), script...)
+	if got[99] != "original of callers/fdv" || !strings.HasPrefix(got[100], "Failure::TooLarge: an attempt forks") {
+		t.Errorf("the last two forks gave %q", got[99:])
+	}
+}
+
+func TestACopyOfACopyHasTheHistoryOfBoth(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		p := callers(t, nil)
+		a, b, c, d := caller("a"), caller("b"), caller("c"), caller("d")
+		p.async(a, "k", "steps", []string{"key", "add 1", "fork b", "key", "as b fork c", "key", "add 10", "who"})
+		first, second, third := p.result(a, "k"), p.result(b, "k"), p.result(c, "k")
+		if first[7] != "a" || second[7] != "b" || third[7] != "c" || third[4] != "forked as callers/c" || third[6] != "11" {
+			t.Errorf("got %q, %q, %q", first, second, third)
+		}
+		if first[0] != third[0] || second[3] != third[3] || second[3] == first[3] || second[5] == third[5] || second[5] == first[5] {
+			t.Errorf("the keys are %q, %q, %q", first, second, third)
+		}
+		if restart {
+			p.restart()
+		}
+		p.want(c, "[11]", "add", 0)
+		p.steps(c, "add 1", "fork d", "as d add 100")
+		p.want(d, "[112]", "add", 0)
+		p.want(c, "[12]", "add", 0)
+		must(t, p.Delete(t.Context(), b))
+		must(t, p.Delete(t.Context(), c))
+		p.restart()
+		p.want(d, "[112]", "add", 0)
+	}
+}
+
+// TestAnAttemptThatIsRepeatedForksOnce lets the original fail behind the fork.
+func TestAnAttemptThatIsRepeatedForksOnce(t *testing.T) {
+	p := callers(t, nil)
+	a, b := caller("a"), caller("b")
+	p.async(a, "k", "steps", []string{"sleep 1", "add 1", "fork b", "as a trap-before 3", "who"})
+	equal(t, "the original", p.result(a, "k"), []string{"", "1", "original of callers/b", "", "a"})
+	equal(t, "the copy", p.result(b, "k"), []string{"", "1", "forked as callers/b", "", "b"})
+}
+
+// TestACopyThatFailsIsNotTriedAgain from before it was one.
+func TestACopyThatFailsIsNotTriedAgain(t *testing.T) {
+	p := callers(t, nil)
+	a, b, c, d := caller("a"), caller("b"), caller("c"), caller("d")
+	p.want(a, "[5]", "add", 5)
+	p.async(a, "k", "steps", []string{"add 1", "fork b", "key", "fail-as b"})
+	p.result(a, "k")
+	v := p.ends(b, "k", api.StateFailed, "")
+	if v.Attempts != 1 {
+		t.Errorf("the copy made %d attempts", v.Attempts)
+	}
+	p.want(b, "[5]", "add", 0) // as the origin was before
+	p.restart()
+	p.want(b, "[5]", "add", 0)
+	// What it does by itself it can repeat.
+	p.async(a, "l", "steps", []string{"fork c", "begin", "key", "fail-as c", "end"})
+	p.result(a, "l")
+	p.ends(c, "l", api.StateFailed, "")
+	p.close()
+	jumps := 0
+	for _, kind := range p.kindsOf(c) {
+		if kind == "Jump" {
+			jumps++
+		}
+	}
+	if jumps != 2 {
+		t.Errorf("the region was repeated %d times", jumps)
+	}
+	p.open()
+	// And it does not go back to where it was another.
+	p.async(a, "m", "steps", []string{"waypoint", "fork d", "back-as d"})
+	p.result(a, "m")
+	if v := p.ends(d, "m", api.StateFailed, ""); !strings.Contains(v.Failure.Reason, "which is none of the newest") {
+		t.Errorf("it failed because of %q", v.Failure.Reason)
+	}
+}
+
+func TestPromisesAreTheOriginals(t *testing.T) {
+	p := callers(t, nil)
+	a, b := caller("a"), caller("b")
+	p.async(a, "k", "steps", []string{"promise", "fork b", "as a wait", "as b wait", "as b complete yes"})
+	equal(t, "the original", p.result(a, "k"), []string{"", "original of callers/b", "yes", "", ""})
+	equal(t, "the copy", p.result(b, "k"), []string{"", "forked as callers/b", "", "unknown", "completed"})
+	// What the copy makes is its own.
+	p.async(b, "l", "steps", []string{"promise", "complete 1", "wait"})
+	equal(t, "the copy", p.result(b, "l"), []string{"", "completed", "1"})
+}
+
+// TestWhoCallsAWorkerThatForksIsToldOnce, and can ask the copy.
+func TestWhoCallsAWorkerThatForksIsToldOnce(t *testing.T) {
+	p := callers(t, leaving)
+	a, b := caller("a"), caller("b")
+	got := p.steps(caller("x"), `start callers/a steps [["fork b","who"]]`, "await callers/a 0", "await callers/b 0")
+	equal(t, "the caller", got, []string{"started 0", `[["original of callers/b","a"]]`, `[["forked as callers/b","b"]]`})
+	p.want(a, "[1]", "add", 1)
+	p.want(b, "[2]", "add", 2)
+}
+
+// TestForkingWorkersThatAreEvicted, waiting on either side of the fork.
+func TestForkingWorkersThatAreEvicted(t *testing.T) {
+	for name, change := range map[string]func(*worker.Config){
+		"imaged":   func(c *worker.Config) { leaving(c); wholeImages(c) },
+		"deltas":   func(c *worker.Config) { leaving(c); c.ImageAfter = 0 },
+		"replayed": func(c *worker.Config) { leaving(c); c.ImageAfter = -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := callers(t, change)
+			a, b := caller("a"), caller("b")
+			p.want(a, "[5]", "add", 5)
+			p.async(a, "k", "steps", []string{"sleep 20", "write /x 1", "fork b", "sleep 20", "as a sleep 30", "as b write /x 2", "read /x", "add 1"})
+			equal(t, "the original", p.result(a, "k"), []string{"", "", "original of callers/b", "", "", "", "1", "6"})
+			equal(t, "the copy", p.result(b, "k"), []string{"", "", "forked as callers/b", "", "", "", "2", "6"})
+			for range 3 {
+				p.want(a, "[6]", "add", 0)
+				p.want(b, "[6]", "add", 0)
+				time.Sleep(20 * time.Millisecond)
+			}
+			equal(t, "its file", p.steps(b, "read /x"), []string{"2"})
+			p.restart()
+			equal(t, "its file", p.steps(a, "read /x"), []string{"1"})
+		})
+	}
+}
