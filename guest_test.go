@@ -287,6 +287,8 @@ func TestGoProgramsCallOtherWorkers(t *testing.T) {
 		expect(t, name, said[name], want)
 	}
 	expect(t, "no worker", said["no worker"][0], true)
+	_, forked := u.invoke("forked")
+	expect(t, "fork", append(append(forked["elsewhere"], forked["fork"]...), forked["self"]...), []any{true, false, "tour/twin", nil, "w"})
 	for i, state := range []api.InvocationState{api.StateFinished, api.StateCanceled} {
 		v, err := u.p.Invocation(t.Context(), "counter", "a", said["keys"][i].(string), false)
 		if err != nil || v.State != state {
@@ -412,7 +414,7 @@ func TestCProgramsAreToldWhatThePlatformSays(t *testing.T) {
 		{"promises", "made 0 tour/w/ 0 0 https://bear.example/v1/webhooks/\npoll 0 0\nany 0 0\ncomplete 0\ncomplete 1 1\n" +
 			"any 0 1 1\nfail 0\nwait 0 0 yes\npoll 0 1 1 no\nwithdraw 0\nwait 1 1\n"},
 		{"workers", "invoke 0 [2]\ninvoke 1 1 1\nresult 0 [5]\npoll 0 1 [5]\nlater 0 0\ncancel 0\ncanceled 1 1\nspawn 0 1\nspawn 0 0\n" +
-			"status 0 counter/b 1 Idle nothing to do 0\nstatus 1 1\nworker counter/a Idle\nworker counter/b Idle\nlist 0 0\nchoose 1 1\n"},
+			"status 0 counter/b 1 Idle nothing to do 0\nstatus 1 1\nworker counter/a Idle\nworker counter/b Idle\nlist 0 0\nchoose 1 1\nchoose 1 1\nfork 1 1\nfork 0 0 tour/twin\n"},
 	} {
 		if _, got := call(c.function); got != c.want {
 			t.Errorf("%s: got\n%swant\n%s", c.function, got, c.want)

@@ -323,6 +323,17 @@ typedef struct {
 	};
 } waterbear_workers_result;
 
+typedef struct {
+	uint8_t failed;
+	union {
+		struct {
+			uint8_t copied; /* 1: this is the copy */
+			waterbear_text worker; /* the copy: component/name */
+		};
+		waterbear_error error;
+	};
+} waterbear_fork_result;
+
 WATERBEAR_IMPORT("workers", "invoke")
 void waterbear_invoke(const char *worker, size_t worker_length, const char *function, size_t function_length,
 	const char *args, size_t args_length, waterbear_call_result *result);
@@ -353,5 +364,7 @@ void waterbear_status(const char *worker, size_t worker_length, waterbear_status
 WATERBEAR_IMPORT("workers", "choose")
 void waterbear_choose(const char *interface, size_t interface_length, const char *worker, size_t worker_length,
 	waterbear_done_result *result);
+WATERBEAR_IMPORT("workers", "fork")
+void waterbear_fork(const char *worker, size_t worker_length, waterbear_fork_result *result);
 
 #endif

@@ -94,3 +94,5 @@ func workersList(string, string, unsafe.Pointer) { absent() }
 func workersStatus(string, unsafe.Pointer) { absent() }
 
 func workersChoose(string, string, unsafe.Pointer) { absent() }
+
+func workersFork(string, unsafe.Pointer) { absent() }

@@ -115,3 +115,6 @@ func workersStatus(worker string, result unsafe.Pointer)
 
 //go:wasmimport waterbear:durable/workers@0.1.0 choose
 func workersChoose(interfaceName, worker string, result unsafe.Pointer)
+
+//go:wasmimport waterbear:durable/workers@0.1.0 fork
+func workersFork(worker string, result unsafe.Pointer)

@@ -103,6 +103,20 @@ func Cancel(worker, key string) error {
 	return r.err()
 }
 
+// Fork makes a copy of this worker, which goes on from here as this one does, with the
+// same memory, files and history, in the same invocation: so Fork returns twice, in
+// the copy with copied set. The copy is named component/name, of the same component,
+// or by its name alone; Fork gives all of its name. Who waits for the invocation gets
+// what the original comes to.
+func Fork(worker string) (copied bool, name string, err error) {
+	var r callResult
+	workersFork(worker, unsafe.Pointer(&r))
+	if err := r.err(); err != nil {
+		return false, "", err
+	}
+	return r.a&0xff != 0, text{r.b, r.c}.take(), nil
+}
+
 // NewWorker is how a worker is made.
 type NewWorker struct {
 	Revision  uint64 // of its component; 0 for the newest

@@ -67,6 +67,14 @@ export interface Options {
 /** Makes a worker; false if one was made alike already. */
 export function spawn(worker: string, options?: Options): boolean;
 
+/**
+ * Makes a copy of this worker, which goes on from here as this one does, with the same
+ * memory, files and history, in the same invocation: so it returns twice, in the copy
+ * with `copied` set. The copy is named `component/name`, of the same component, or by its
+ * name alone. Who waits for the invocation gets what the original comes to.
+ */
+export function fork(worker: string): { copied: boolean; worker: string };
+
 /** A worker, as it was when it was looked at. */
 export interface Info {
 	worker: string;

@@ -48,6 +48,11 @@ export function spawn(worker, { revision = 0, args = [], env = [], ephemeral = f
 	return ask(() => host.spawn(worker, { revision: integer(revision), args, env, ephemeral, settings }));
 }
 
+export function fork(worker) {
+	const { tag, val } = ask(() => host.fork(worker));
+	return { copied: tag === "forked", worker: val };
+}
+
 const info = ({ worker, revision, status, reason, queue }) => ({
 	worker,
 	revision: Number(revision),

@@ -49,6 +49,7 @@ func TestTheCrateForRustDoesWhatItSays(t *testing.T) {
 		"spawn true false",
 		"list 3",
 		"status Idle",
+		`fork Side::Original("crate/twin")`,
 		"no function true",
 		`quote "a \"b\" \\ \u000a é"`,
 	}

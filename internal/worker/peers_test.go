@@ -276,3 +276,12 @@ func (p *platform) append(w id.Worker, body oplog.Body) {
 	must(p.t, writer.Commit(p.t.Context()))
 	must(p.t, c.Close())
 }
+
+// TestAChoiceWithoutALinkIsRefused, and does not fail the invocation.
+func TestAChoiceWithoutALinkIsRefused(t *testing.T) {
+	p := callers(t, nil)
+	p.gives(caller("a"), map[string]string{
+		"choose shop:pricing/api b":         "Failure::Invalid: callers calls the interface shop:pricing/api of another component, and nothing says of which…",
+		"choose shop:pricing/api callers/b": "chosen",
+	}, "choose shop:pricing/api b", "choose shop:pricing/api callers/b")
+}

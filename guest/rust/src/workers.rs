@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::bindings::waterbear::durable::workers as host;
 
-pub use host::{Error, Failure, Info, Options, Page};
+pub use host::{Error, Failure, Info, Options, Page, Side};
 
 /// Calls a function and waits for its result.
 pub fn invoke(worker: &str, function: &str, args: &str) -> Result<String, Error> {
@@ -66,6 +66,14 @@ impl Call {
 /// false.
 pub fn spawn(worker: &str, options: &Options) -> Result<bool, Error> {
     host::spawn(worker, options)
+}
+
+/// Makes a copy of this worker, which goes on from here as this one does, with the same
+/// memory, files and history, in the same invocation: so it returns twice. The copy is
+/// named `component/name`, of the same component, or by its name alone. Who waits for
+/// the invocation gets what the original comes to.
+pub fn fork(worker: &str) -> Result<Side, Error> {
+    host::fork(worker)
 }
 
 /// Lists the workers of a component, all if that is empty, up to 100 at a time.

@@ -193,4 +193,14 @@ void EXPORT(workers)(void) {
 	waterbear_choose(S("shop:pricing/api@1.0.0"), S("counter/a"), &done);
 	printf("choose %d %d\n", done.failed, done.error.kind == WATERBEAR_FAILURE_INVALID);
 	waterbear_free(done.error.message);
+	waterbear_choose(S("shop:pricing/api"), S("a"), &done);
+	printf("choose %d %d\n", done.failed, done.error.kind == WATERBEAR_FAILURE_INVALID);
+	waterbear_free(done.error.message);
+	waterbear_fork_result f;
+	waterbear_fork(S("counter/a"), &f);
+	printf("fork %d %d\n", f.failed, f.error.kind == WATERBEAR_FAILURE_INVALID);
+	waterbear_free(f.error.message);
+	waterbear_fork(S("tour/twin"), &f);
+	printf("fork %d %d %.*s\n", f.failed, f.copied, T(f.worker));
+	waterbear_free(f.worker);
 }

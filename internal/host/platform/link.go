@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -40,9 +39,12 @@ func foreignInterface() *component.HostInterface {
 func (s *System) foreign(name string, t *wit.Func, args []wit.Value) (wit.Value, error) {
 	of, function, _ := strings.Cut(name, "#")
 	of, _, _ = strings.Cut(of, "@")
-	worker, err := s.linked(of)
-	if err != nil {
+	worker, refused, err := s.linked(of)
+	switch {
+	case err != nil:
 		return nil, err
+	case refused != nil:
+		return nil, trap("%s", refused.Message)
 	}
 	text, err := wit.AppendArgsJSON(nil, t, args)
 	if err != nil {
@@ -64,29 +66,23 @@ func (s *System) foreign(name string, t *wit.Func, args []wit.Value) (wit.Value,
 	return v, nil
 }
 
-// linked is the worker that calls of an interface go to now.
-func (s *System) linked(name string) (string, error) {
+// linked is the worker that calls of an interface go to now, or why there is none.
+func (s *System) linked(name string) (string, *WorkerError, error) {
 	if worker, ok := s.links[name]; ok {
-		return worker, nil
+		return worker, nil, nil
 	}
 	workers, err := s.workers()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	r, err := durable.Run(s.Session, &linkFunc, name, func(_ context.Context, name string) (answer, error) {
 		worker, err := workers.Link(name)
 		return answered(worker, true, err)
 	})
-	if err == nil && r.err != nil {
-		err = &WorkerError{r.err.Kind, r.err.Message}
-	}
-	if seen := (*WorkerError)(nil); errors.As(err, &seen) {
-		return "", trap("%s", seen.Message)
-	}
-	if err == nil {
+	if err == nil && r.err == nil {
 		s.link(name, r.text)
 	}
-	return r.text, err
+	return r.text, r.err, err
 }
 
 // maxChosen bounds the interfaces for which an invocation has workers in mind.
@@ -107,9 +103,12 @@ func workerChoose(s *System, a []wit.Value) (wit.Value, error) {
 		return wit.Case{Index: 1, Payload: (&WorkerError{WorkerInvalid, fmt.Sprintf("%.100q is not the name of an interface without a version", name)}).value()}, nil
 	}
 	if !strings.Contains(worker, "/") {
-		linked, err := s.linked(name)
-		if err != nil {
+		linked, refused, err := s.linked(name)
+		switch {
+		case err != nil:
 			return nil, err
+		case refused != nil:
+			return answer{err: refused}.value(nil), nil
 		}
 		of, _, _ := strings.Cut(linked, "/")
 		worker = of + "/" + worker

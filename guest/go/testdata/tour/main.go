@@ -168,6 +168,17 @@ func workers() {
 	say("choose", waterbear.Choose("shop:pricing/api", "counter/a"), errors.Is(wrong, waterbear.InvalidArgument))
 }
 
+// forked forks its worker, and tells which of the two it is.
+//
+//go:wasmexport forked
+func forked() {
+	_, _, err := waterbear.Fork("counter/a")
+	say("elsewhere", errors.Is(err, waterbear.InvalidArgument))
+	copied, name, err := waterbear.Fork("twin")
+	say("fork", copied, name, err)
+	say("self", waterbear.Current().Name)
+}
+
 // burden lets the host give much while the collector runs at all times.
 //
 //go:wasmexport burden

@@ -129,6 +129,7 @@ fn step(words: &[&str]) -> String {
             }
             String::new()
         }
+        ["choose", interface, w] => workers::choose(interface, w).map_or_else(told, |()| "chosen".into()),
         ["who"] => context::current().name,
         ["key"] => context::idempotency_key(),
         ["write", path, text] => std::fs::write(path, text).map_or_else(|e| e.to_string(), |()| String::new()),

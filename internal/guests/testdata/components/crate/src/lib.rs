@@ -69,6 +69,7 @@ impl Guest for Tour {
             format!("spawn {} {}", workers::spawn(&spawned, &options).unwrap(), workers::spawn(&spawned, &options).unwrap()),
             format!("list {}", workers::list(&me.component, "").unwrap().workers.len()),
             format!("status {}", workers::status(&spawned).unwrap().status),
+            format!("fork {:?}", workers::fork("twin").unwrap()),
             format!("no function {}", workers::invoke(&other, "triple", "[]").unwrap_err().kind == Failure::NoFunction),
             format!("quote {}", workers::quote("a \"b\" \\ \n é")),
         ]
