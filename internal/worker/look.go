@@ -86,6 +86,7 @@ func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, la
 		program.Release()
 		return nil, err
 	}
+	b.own.Workers = peers{p.r, b}
 	p.r.body, b.owns = b, p.r.saved
 	if err := p.look(ctx); err != nil {
 		b.close()

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -284,4 +285,19 @@ func TestAChoiceWithoutALinkIsRefused(t *testing.T) {
 		"choose shop:pricing/api b":         "Failure::Invalid: callers calls the interface shop:pricing/api of another component, and nothing says of which…",
 		"choose shop:pricing/api callers/b": "chosen",
 	}, "choose shop:pricing/api b", "choose shop:pricing/api callers/b")
+}
+
+// TestFilesOfAWorkerThatCallsOthersAreSeen while it is in an invocation, and elsewhere
+// than where it runs.
+func TestFilesOfAWorkerThatCallsOthersAreSeen(t *testing.T) {
+	p := callers(t, nil)
+	a := caller("a")
+	p.async(a, "k", "steps", []string{"invoke callers/b add [1]", "write /x here", "sleep 600"})
+	p.eventually("the file is there", func() bool {
+		files, err := p.Files(t.Context(), a)
+		must(t, err)
+		content, err := fs.ReadFile(files, "x")
+		return err == nil && string(content) == "here"
+	})
+	p.result(a, "k")
 }
