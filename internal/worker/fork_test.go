@@ -240,6 +240,10 @@ func TestWhoCallsAWorkerThatForksIsToldOnce(t *testing.T) {
 // TestForkingWorkersThatAreEvicted, waiting on either side of the fork.
 func TestForkingWorkersThatAreEvicted(t *testing.T) {
 	for name, change := range map[string]func(*worker.Config){
+		"verified": func(c *worker.Config) {
+			verified(t, c)
+			leaving(c)
+		},
 		"imaged":   func(c *worker.Config) { leaving(c); wholeImages(c) },
 		"deltas":   func(c *worker.Config) { leaving(c); c.ImageAfter = 0 },
 		"replayed": func(c *worker.Config) { leaving(c); c.ImageAfter = -1 },
