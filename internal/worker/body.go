@@ -103,8 +103,7 @@ type bodyConfig struct {
 	fresh oplog.Index
 	// saved, if set, is where the worker's state comes from.
 	saved *saved
-	// forks are what replay comes to that made the worker a copy.
-	forks []oplog.ForkedAt
+	forks []oplog.ForkedAt // what replay comes to that made the worker a copy
 	// shells are where instances come from and go to, origins what they begin with.
 	shells  *shells
 	origins *origins
@@ -130,8 +129,7 @@ func (rt *Runtime) newBody(ctx context.Context, c bodyConfig) (*body, error) {
 		Session: b.session, Sched: rt.Sched, Events: b.events, Client: rt.HTTP, Policy: c.policy, Pace: b.meter.pace,
 	})
 	b.net = socket.New(socket.Config{Session: b.session, Sched: rt.Sched, Events: b.events, Network: rt.Sockets, Policy: c.sockets})
-	b.self = identity{create: c.create}
-	b.lineage = lineage{c.forks, person{c.session.Worker, seed}}
+	b.self, b.lineage = identity{create: c.create}, lineage{c.forks, person{c.session.Worker, seed}}
 	b.promises = promise.New(promise.Config{
 		Session: b.session, Events: b.events, Owner: c.owner, Others: c.others,
 	})
