@@ -2,13 +2,16 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,27 +60,17 @@ func TestGuideScripts(t *testing.T) {
 					return err
 				}
 			}
-			// The rest of the kit may have what builds it, which is large.
-			kit := filepath.Join(env.WorkDir, "examples", "kit")
-			if err := os.Mkdir(kit, 0o755); err != nil {
-				return err
-			}
-			shopDir := filepath.Join(env.WorkDir, "examples", "shop")
-			if err := os.Mkdir(shopDir, 0o755); err != nil {
-				return err
-			}
-			sagaDir, pollDir := filepath.Join(env.WorkDir, "examples", "saga"), filepath.Join(env.WorkDir, "examples", "poll")
-			if err := errors.Join(os.Mkdir(sagaDir, 0o755), os.Mkdir(pollDir, 0o755)); err != nil {
-				return err
-			}
-			for file, content := range map[string][]byte{
-				filepath.Join(kit, "rust.wasm"):        guests.Wasm(t, "kit/rust"),
-				filepath.Join(shopDir, "pricing.wasm"): guests.Wasm(t, "shop/pricing"),
-				filepath.Join(shopDir, "orders.wasm"):  guests.Wasm(t, "shop/orders"),
-				filepath.Join(sagaDir, "saga.wasm"):    guests.Wasm(t, "saga"),
-				filepath.Join(pollDir, "poll.wasm"):    guests.Wasm(t, "poll"),
+			// Of others there is much beside, which builds them.
+			for file, name := range map[string]string{
+				"kit/rust.wasm": "kit/rust", "shop/pricing.wasm": "shop/pricing", "shop/orders.wasm": "shop/orders",
+				"saga/saga.wasm": "saga", "poll/poll.wasm": "poll", "fetch/fetch.wasm": "fetch",
 			} {
-				if err := os.WriteFile(file, content, 0o644); err != nil {
+				file = filepath.Join(env.WorkDir, "examples", filepath.FromSlash(file))
+				err := os.MkdirAll(filepath.Dir(file), 0o755)
+				if err == nil {
+					err = os.WriteFile(file, guests.Wasm(t, name), 0o644)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -85,7 +78,7 @@ func TestGuideScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": startCmd, "signal": signalCmd, "ended": endedCmd, "await": awaitCmd, "serve": serveCmd,
-			"grab": grabCmd,
+			"grab": grabCmd, "remote": remoteCmd,
 		},
 	})
 }
@@ -105,7 +98,7 @@ var otherwise = map[string]bool{
 // type is what the scripts try, and that the program they are told to write and
 // what they are told to expect are the scripts' files.
 func TestEveryCommandOfTheGuideIsTried(t *testing.T) {
-	for name, least := range map[string]int{"getting-started": 20, "components": 15, "sockets": 5, "calling-workers": 10, "serving": 7, "routes": 15, "promises": 12, "durable": 14} {
+	for name, least := range map[string]int{"getting-started": 20, "components": 15, "sockets": 5, "calling-workers": 10, "serving": 7, "routes": 15, "promises": 12, "calls": 15, "durable": 14} {
 		t.Run(name, func(t *testing.T) { triedInGuide(t, name, least) })
 	}
 }
@@ -128,6 +121,34 @@ func grabCmd(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%q does not print %s: %v", args[2:], args[1], err)
 		}
 	}
+}
+
+// remoteCmd starts a server at $REMOTE that notes each request's body in a file, and
+// says what it has ordered; but never answers the first request with a body that
+// matches: remote FILE REGEXP
+func remoteCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: remote FILE REGEXP")
+	}
+	log, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	waits, seen := regexp.MustCompile(args[1]), sync.Map{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		_, known := seen.LoadOrStore(string(body), true)
+		fmt.Fprintf(log, "%s %s: %s\n", q.Method, q.URL.Path, body)
+		if !known && waits.Match(body) {
+			<-q.Context().Done()
+			return
+		}
+		fmt.Fprintf(w, "order of %s", body)
+	}))
+	ts.Setenv("REMOTE", s.URL)
+	ts.Defer(func() {
+		s.CloseClientConnections()
+		s.Close()
+		_ = log.Close()
+	})
 }
 
 // triedInGuide holds a page of the guide, with least commands or more, to the
@@ -154,7 +175,7 @@ func triedInGuide(t *testing.T, name string, least int) {
 			continue
 		}
 		commands++
-		if command = strings.NewReplacer(client.DefaultURL, "$"+serverVariable, "http://127.0.0.1:8080", "$ROUTES", "localhost:8090", "localhost:$SERVICES").Replace(command); !tried[command] && !otherwise[command] {
+		if command = strings.NewReplacer(client.DefaultURL, "$"+serverVariable, "http://127.0.0.1:8080", "$ROUTES", "http://127.0.0.1:9000", "$REMOTE", "localhost:8090", "localhost:$SERVICES").Replace(command); !tried[command] && !otherwise[command] {
 			t.Errorf("no script tries `%s`", command)
 		}
 	}
