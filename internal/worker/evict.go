@@ -68,13 +68,28 @@ const (
 // pressedPause is how long evictIdle rests while there are too many records.
 const pressedPause = 50 * time.Millisecond
 
-// relieve drops an eighth of the instances at rest, those that have rested
-// longest, and all that no worker has, because there is no memory left. It
-// reports whether there were any.
-func (ws *Workers) relieve() bool {
-	freed := ws.shells.empty()
+// relieve makes room because there is no memory left for r, by dropping instances
+// that no worker has and an eighth of those at rest, those that have rested longest.
+// Unless r is pressed, which is when that was not enough, those that r can take over
+// are kept: their memory is what it needs. relieve reports whether there were any.
+func (ws *Workers) relieve(ctx context.Context, r *resident, pressed bool) bool {
+	// One at a time: what the first has made room for is enough for many.
+	if ws.relief.acquire(ctx, nil) != nil {
+		return false
+	}
+	defer ws.relief.release()
+	r.mu.Lock()
+	revision := revisionKey{component: r.worker.Component, number: r.machine.life.Create.Revision}
+	r.mu.Unlock()
+	useful := func(s shell) bool {
+		return !pressed && s.program.Revision.Component == revision.component && s.program.Revision.Number == revision.number
+	}
+	if ws.shells.any(useful) {
+		return true
+	}
+	freed := ws.shells.empty(useful)
 	ws.mu.Lock()
-	n := (ws.idle.Len() + 7) / 8
+	n := min((ws.idle.Len()+7)/8, maxShells)
 	var oldest []*resident
 	for e := ws.idle.Front(); e != nil && len(oldest) < n; e = e.Next() {
 		oldest = append(oldest, e.Value.(*resident))
@@ -83,7 +98,7 @@ func (ws *Workers) relieve() bool {
 	for _, r := range oldest {
 		ws.evict(r)
 	}
-	return ws.shells.empty() || freed || len(oldest) > 0
+	return ws.shells.empty(useful) || freed || len(oldest) > 0
 }
 
 // evict drops an instance if it is at rest.

@@ -58,9 +58,10 @@ type resident struct {
 	bytes   uint64
 
 	// Of the driver while the machine is busy.
-	body  *body
-	meter *meter
-	slot  bool // it may compute
+	body    *body
+	meter   *meter
+	slot    bool // it may compute
+	pressed bool // it has found no memory, and others have made room for it
 	// cameBack is how long it took to have the instance where it is live.
 	cameBack time.Duration
 }
@@ -330,9 +331,11 @@ func (r *resident) driveOnce() (again bool) {
 	}
 	r.mu.Unlock()
 	out := r.job(ctx)
-	if errors.Is(out.fault, wasm.ErrMemoryExhausted) {
-		out.again = r.ws.relieve()
+	exhausted := errors.Is(out.fault, wasm.ErrMemoryExhausted)
+	if exhausted {
+		out.again = r.ws.relieve(ctx, r, r.pressed)
 	}
+	r.pressed = exhausted
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.computed += r.meter.used()

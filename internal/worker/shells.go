@@ -86,16 +86,32 @@ func (s *shells) put(given shell) {
 	}
 }
 
-// empty closes all instances. It reports whether there were any.
-func (s *shells) empty() bool {
+// any reports whether there is an instance of a kind.
+func (s *shells) any(kind func(shell) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.all, kind)
+}
+
+// empty closes all instances but those of a kind. It reports whether there were any.
+func (s *shells) empty(but func(shell) bool) bool {
 	s.mu.Lock()
 	all := s.all
 	s.all, s.bytes = nil, 0
-	s.mu.Unlock()
+	var out []shell
 	for _, one := range all {
+		if but(one) {
+			s.all = append(s.all, one)
+			s.bytes += one.bytes
+		} else {
+			out = append(out, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range out {
 		one.close()
 	}
-	return len(all) > 0
+	return len(out) > 0
 }
 
 // close closes all instances, and those that are put from now on.
@@ -103,7 +119,7 @@ func (s *shells) close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.empty()
+	s.empty(func(shell) bool { return false })
 }
 
 func (s shell) close() {

@@ -46,6 +46,29 @@ func TestWhoHasRestedLongestLeavesWhenMemoryRunsOut(t *testing.T) {
 	p.want(id.Worker{Component: "kit", Name: "w0"}, "[13]", "grow", 10)
 }
 
+// TestWhereMemoryRunsOutInstancesAreTakenOver lets workers of one program come to
+// where there is no memory for another instance, and then those of another program.
+func TestWhereMemoryRunsOutInstancesAreTakenOver(t *testing.T) {
+	p := setup{engine: wasm.Config{MaxMemory: 20 << 16}}.platform(t)
+	p.deploy("turns", guests.Wasm(t, "components/turns")) // a page for each
+	p.deploy("begins", guests.Wasm(t, "components/begins"))
+	turns := func(n int) id.Worker { return id.Worker{Component: "turns", Name: fmt.Sprint("w", n)} }
+	made := map[any]bool{}
+	for n := range 200 {
+		p.want(turns(n), "[1]", "add", 1)
+		for _, g := range p.Guests() {
+			made[g] = true
+		}
+	}
+	if len(made) != 20 {
+		t.Errorf("of 200 workers %d have had an instance made for them, want 20", len(made))
+	}
+	for n := range 30 {
+		p.want(id.Worker{Component: "begins", Name: fmt.Sprint("w", n)}, "[243201]", "look", 0)
+		p.want(turns(n), "[2]", "add", 1)
+	}
+}
+
 func TestComponentsThatTakeTurnsInOneInstanceShareNothing(t *testing.T) {
 	for _, c := range []struct {
 		images time.Duration

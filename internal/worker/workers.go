@@ -59,6 +59,7 @@ type Workers struct {
 	Config
 	slots   *slots  // to compute
 	bodies  *slots  // instances in memory
+	relief  *slots  // to make room where memory has run out
 	shells  shells  // instances without a worker
 	origins origins // what these begin with
 	drivers gate    // workers whose jobs are carried out
@@ -100,7 +101,7 @@ const wakers = 4
 // NewWorkers starts looking after what the agenda has.
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
-		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
+		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), relief: newSlots(c.Sched, 1), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
 		residents: map[id.Worker]*resident{}, idle: list.New(), lingering: lingerers{all: list.New()}, places: map[*resident]*list.Element{},
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}

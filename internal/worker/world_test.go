@@ -86,6 +86,19 @@ func (ws *Workers) Begins() (n int) {
 	return n
 }
 
+// Guests are the instances that workers have.
+func (ws *Workers) Guests() map[id.Worker]any {
+	guests := map[id.Worker]any{}
+	for _, r := range ws.all() {
+		r.mu.Lock()
+		if r.body != nil && r.body.guest != nil {
+			guests[r.worker] = r.body.guest
+		}
+		r.mu.Unlock()
+	}
+	return guests
+}
+
 // MaxShells is how many instances are kept that nobody uses.
 const MaxShells = maxShells
 
