@@ -9,6 +9,7 @@
 #	make bench BENCH=regexp   the benchmarks, in benchstat's format
 #	make sleepers SLEEPERS=n  start so many workers that sleep, and kill the server
 #	make peers ROUNDS=3       Waterbear beside other systems: see test/peers/README.md
+#	make picture              record the terminal of the README again
 #	make kit                  build the components that are too large to commit,
 #	                          with what `examples/setup.sh kit` installs
 
@@ -30,7 +31,7 @@ concurrent := ./internal/sched/... ./internal/storage/... ./internal/oplog/... .
 	./internal/vfs/... ./internal/wasm/... ./internal/worker/... ./internal/host/live ./internal/host/exchange ./internal/host/await ./internal/host/socket \
 	./internal/access/... ./internal/agenda/... ./internal/catalog/... ./internal/server/... ./client/...
 
-.PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers peers kit
+.PHONY: build install test lint fmt race ci crash sim year soak fuzz bench sleepers peers picture kit
 
 build:
 	go build -o build/waterbear ./cmd/waterbear
@@ -93,6 +94,9 @@ peers:
 
 sleepers:
 	go test ./test/bench -run='^$$' -bench=Sleepers -benchtime=1x -timeout=0 -sleepers=$(SLEEPERS)
+
+picture:
+	go run -C tools ./picture
 
 kit:
 	examples/kit/go/build.sh
