@@ -48,6 +48,16 @@ func (c *chunkReader) open(w id.Worker, sum uint32, next Index, chunk storage.Ch
 	return nil
 }
 
+// blankMark is in the place of entries of which nothing was ever written. No entry has
+// this length.
+const blankMark = 0
+
+// blank reports whether the chunk is in the place of such entries.
+func (c *chunkReader) blank() bool {
+	b := c.chunk.Bytes
+	return c.left > 0 && len(b) == chunkHeader+1 && b[chunkHeader] == blankMark
+}
+
 // next gives the content of the next entry and its index; ok is false at the
 // chunk's end. An error reports damage, and next goes on behind it: with the
 // following entry if the damaged one's length is true, else at the chunk's end,

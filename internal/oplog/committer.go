@@ -366,6 +366,7 @@ func (g *gathering) take(writers []*Writer) int {
 		}
 		chunk, rest, full := w.take(g.now)
 		if chunk.Count > 0 {
+			c.segment = append(c.segment, w.blanks(g.now)...)
 			c.segment = append(c.segment, chunk)
 			g.size += len(chunk.Bytes)
 		}

@@ -117,8 +117,11 @@ func (c *Cursor) load(ctx context.Context) error {
 	if err := c.chunk.open(c.worker, c.sum, c.next, chunk); err != nil {
 		return err
 	}
-	if chunk.Last() < c.next {
+	switch {
+	case chunk.Last() < c.next:
 		return missing(c.worker, c.next, c.last)
+	case c.chunk.blank():
+		return &TruncatedError{c.worker, c.next, min(chunk.Last(), c.last)}
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package oplog
 
-import "github.com/waterbear-run/waterbear/internal/id"
+import (
+	"github.com/waterbear-run/waterbear/internal/id"
+	"github.com/waterbear-run/waterbear/internal/storage"
+)
 
 // Forked says that this worker is a copy of another, which it was until here: the
 // entries before are that one's. From here on the two have nothing in common.
@@ -99,4 +102,20 @@ func Copied(e Entry, first *Create, waits map[Index]bool) Body {
 		}
 	}
 	return &Omitted{Kind: Name(e.Body)}
+}
+
+// Resting gives the life of a copy of l's worker as it is when entry covers was the last,
+// at rest, if nothing before that is in its oplog: it waits for the invocation that is
+// under way in l, which begins behind that and which blob open tells of.
+func (l *Life) Resting(copied id.Worker, first *Create, covers Index, open storage.Hash) *Life {
+	c := NewLife(copied)
+	c.Create, c.Epoch, c.Last, c.Changed = *first, first.Epoch, covers, l.Attempt.At
+	c.Initialized, c.Retained.Below, c.Retained.Open = l.Initialized, covers+1, open
+	if p := l.Find(l.Attempt.Accepted); p != nil {
+		c.Queue, c.Waiting = []*Pending{p}, 1
+		if p.Key != "" {
+			c.Keys[p.Key] = Key{Accepted: p.Index}
+		}
+	}
+	return c
 }

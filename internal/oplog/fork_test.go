@@ -99,7 +99,7 @@ func TestAWholeOplogIsDurableAtOnce(t *testing.T) {
 			return nil
 		}
 		c := newCommitter(t, s, logs)
-		w, other := c.NewWhole(alice), c.NewWriter(worker(1), 0)
+		w, other := c.NewWhole(alice, 0), c.NewWriter(worker(1), 0)
 		n := 0
 		for ; ; n++ {
 			_, err := w.Offer(&HostCall{Func: 1, Response: entryOf(MaxEntry / 2)})
@@ -126,4 +126,73 @@ func TestAWholeOplogIsDurableAtOnce(t *testing.T) {
 			t.Errorf("it is durable as %d chunks", len(chunks)-1)
 		}
 	})
+}
+
+// TestAWholeOplogCanBeginLater, with blanks that are as good as truncated.
+func TestAWholeOplogCanBeginLater(t *testing.T) {
+	logs := newHooked()
+	c := newCommitter(t, sched.NewGoroutines(), logs)
+	w := c.NewWhole(alice, 1<<33)
+	for range 2 {
+		if _, err := w.Offer(line(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustCommit(t, w)
+	if n := c.Flushes(); n != 1 {
+		t.Errorf("it took %d flushes", n)
+	}
+	look := func(what string) {
+		t.Helper()
+		var got []Index
+		for e, err := range Read(t.Context(), logs, alice, 1, 0) {
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			got = append(got, e.Index)
+		}
+		if !slices.Equal(got, []Index{1<<33 + 1, 1<<33 + 2}) {
+			t.Errorf("%s: read %v", what, got)
+		}
+		if e, err := NewCursor(logs, alice, 1<<33+1, 1<<33+2).Next(t.Context()); err != nil || e.Index != 1<<33+1 {
+			t.Errorf("%s: a cursor gives %v, %v", what, e, err)
+		}
+		for _, from := range []Index{1, 2, 1 << 33} {
+			if _, err := NewCursor(logs, alice, from, 1<<33+2).Next(t.Context()); !IsTruncated(err) {
+				t.Errorf("%s: from entry %d a cursor gives %v", what, from, err)
+			}
+		}
+		if _, err := ReadLife(t.Context(), logs, alice); !IsTruncated(err) {
+			t.Errorf("%s: its life is %v", what, err)
+		}
+		if _, err := ReadStatus(t.Context(), logs, alice); !IsTruncated(err) {
+			t.Errorf("%s: its status is %v", what, err)
+		}
+	}
+	look("blank")
+	if err := logs.Truncate(t.Context(), shard, c.Epoch(), alice, 1<<33+1); err != nil {
+		t.Fatal(err)
+	}
+	look("truncated")
+	if _, err := w.Offer(line(1)); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, w)
+	mustClose(t, c)
+}
+
+func TestTheLifeOfACopyThatBeginsLater(t *testing.T) {
+	origin := lifeOf(busy)
+	first := &Create{Program: hash(9), Epoch: 7}
+	l := origin.Resting(worker(1), first, 6, hash(5))
+	for i, body := range busy[6:] {
+		l.Apply(Entry{Index: Index(i + 7), Body: Copied(Entry{Index: Index(i + 7), Body: body}, first, origin.Waits())})
+	}
+	l.Apply(Entry{Index: 11, Body: &Forked{Origin: alice}})
+	if l.Worker != worker(1) || l.Create.Program != hash(9) || l.Begun != 7 || len(l.Queue) != 1 || l.Queue[0].Index != 6 || l.Waiting != 1 || l.Retained.Below != 7 || l.Retained.Open != hash(5) || !l.ForkedIn() {
+		t.Errorf("got %+v", l)
+	}
+	if want := map[string]Key{"second": {Accepted: 6}}; !maps.Equal(l.Keys, want) {
+		t.Errorf("the keys are %v, want %v", l.Keys, want)
+	}
 }

@@ -111,6 +111,10 @@ func (r *reading) read(chunk storage.Chunk) bool {
 		}
 		return r.report(err)
 	}
+	if r.chunk.blank() {
+		r.next = max(r.next, chunk.Last()+1) // as good as truncated
+		return true
+	}
 	for {
 		content, index, ok, err := r.chunk.next()
 		switch {

@@ -74,6 +74,9 @@ func ReadStatus(ctx context.Context, logs storage.Logs, w id.Worker) (*Status, e
 		}
 		s.Create, s.Epoch = *create, create.Epoch
 	}
+	if s.Epoch == 0 {
+		return nil, &TruncatedError{w, 1, 1} // as good as truncated
+	}
 	for size := uint64(tailEntries); ; size *= 4 {
 		from := uint64(1)
 		if last > size {

@@ -3,6 +3,7 @@ package oplog
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Writer struct {
 	worker id.Worker
 	sum    uint32 // workerSum of worker
 	whole  bool   // nothing is flushed before Commit, and all of it at once
+	absent Index  // before it there are so many entries of which nothing is written
 
 	committed atomic.Uint64                   // the last durable index
 	moved     atomic.Pointer[sched.Condition] // where followers wait, if there are any
@@ -63,11 +65,25 @@ func (c *Committer) NewWriter(worker id.Worker, last Index) *Writer {
 }
 
 // NewWhole opens the oplog of a new worker for what becomes durable as a whole: by
-// the first Commit, in one chunk. More than MaxWhole bytes are refused.
-func (c *Committer) NewWhole(worker id.Worker) *Writer {
-	w := c.NewWriter(worker, 0)
-	w.whole = true
+// the first Commit, in one chunk. More than MaxWhole bytes are refused. Its first
+// entry follows on so many that are as good as truncated: blank chunks stand for
+// them until they are.
+func (c *Committer) NewWhole(worker id.Worker, absent Index) *Writer {
+	w := c.NewWriter(worker, absent)
+	w.whole, w.absent = true, absent
 	return w
+}
+
+// blanks are the chunks for what is absent.
+func (w *Writer) blanks(now time.Time) (chunks []storage.Chunk) {
+	for first := Index(1); first <= w.absent; {
+		chunk := storage.Chunk{Worker: w.worker, First: first, Count: uint32(min(w.absent-first+1, math.MaxUint32)), Bytes: append(newChunk(), blankMark)}
+		putChunkHeader(chunk.Bytes, w.sum, first, now)
+		chunks = append(chunks, chunk)
+		first = chunk.Last() + 1
+	}
+	w.absent = 0
+	return chunks
 }
 
 // MaxWhole is how many bytes of entries NewWhole's writer takes. What else goes with
