@@ -114,7 +114,7 @@ func (r *resident) acceptedBefore(ctx context.Context, index oplog.Index) (c cal
 	err = r.steadily(func(kept *oplog.Retained) error {
 		records, err := r.ws.openRecords(ctx, kept)
 		if found := recordOf(records, index); found != nil {
-			c = call{accepted: index, function: found.Accepted.Function, args: found.Accepted.Args}
+			c = call{accepted: index, key: keyOf(&found.Accepted, index), function: found.Accepted.Function, args: found.Accepted.Args, body: found.Accepted.Body}
 		}
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -21,11 +22,26 @@ type forking struct {
 	ws     *Workers
 	origin id.Worker
 	target id.Worker
-	key    string               // of the program's call; "" if a person asks
-	last   oplog.Index          // the last entry that is copied
-	create oplog.Create         // the origin's
-	waits  map[oplog.Index]bool // invocations that stay with the origin
-	next   []oplog.Body         // what follows in the copy behind its Forked
+	last   oplog.Index   // the last entry that is copied
+	life   oplog.Life    // the origin's
+	at     *imaged       // its newest image, or nil
+	create oplog.Create  // the copy's
+	forked *oplog.Forked // what follows on the entries copied
+	next   []oplog.Body  // and on that
+}
+
+// fork begins to make a copy that has the origin's entries up to last. It is called with
+// r.mu held.
+func (r *resident) fork(target id.Worker, key string, last oplog.Index) *forking {
+	life := *r.machine.life
+	life.Undone, life.Deltas, life.Queue = slices.Clone(life.Undone), slices.Clone(life.Deltas), slices.Clone(life.Queue)
+	f := &forking{ws: r.ws, origin: r.worker, target: target, last: last, life: life, at: r.image, create: life.Create}
+	f.forked = &oplog.Forked{At: oplog.At(r.ws.Sched.Now()), Origin: r.worker, Seed: life.Create.Seed, Key: key}
+	// Nobody can guess it who does not know the origin's, and the same copy has the same.
+	sum := hmac.New(sha256.New, life.Create.Seed[:])
+	fmt.Fprintf(sum, "copy\x00%s\x00%s\x00%d", target, key, last)
+	f.create.Seed, f.create.Epoch = [32]byte(sum.Sum(nil)), r.ws.Committer.Epoch()
+	return f
 }
 
 // Fork implements platform.Workers.
@@ -41,11 +57,9 @@ func (p peers) Fork(ctx context.Context, c platform.Fork) (name string, err erro
 		return "", invalid("a worker cannot be forked while HTTP requests of it are under way: read their responses to the end, or drop them, before")
 	}
 	r.mu.Lock()
-	f := forking{
-		ws: r.ws, origin: r.worker, target: target, key: c.Key, last: c.At, create: r.machine.life.Create, waits: r.machine.life.Waits(),
-		next: []oplog.Body{&oplog.HostCallFinished{Started: c.At, Response: platform.InCopy(target.String())}},
-	}
+	f := r.fork(target, c.Key, c.At)
 	r.mu.Unlock()
+	f.next = []oplog.Body{&oplog.HostCallFinished{Started: c.At, Response: platform.InCopy(target.String())}}
 	err = p.apart(func() error { return told(f.make(ctx), false) })
 	return target.String(), err
 }
@@ -116,14 +130,21 @@ func (f *forking) claim(ctx context.Context) (leave func(), made bool, err error
 
 // isCopy reports whether a worker that was made so is the copy.
 func (f *forking) isCopy(fork *oplog.ForkedAt) bool {
-	return fork != nil && f.key != "" && fork.Origin == f.origin && fork.Key == f.key
+	return fork != nil && f.forked.Key != "" && fork.Origin == f.origin && fork.Key == f.forked.Key
 }
 
 // write makes the copy's oplog durable, all of it at once.
 func (f *forking) write(ctx context.Context) error {
 	ws := f.ws
-	w := ws.Committer.NewWhole(f.target)
-	if err := f.copy(ctx, w); err != nil {
+	base, err := f.makeBase(ctx)
+	var w *oplog.Writer
+	if err == nil {
+		w, err = f.copy(ctx, base)
+	}
+	if err != nil {
+		if base != nil {
+			_ = ws.deleteBlobs(context.WithoutCancel(ctx), base.blobs) // what is left of them takes room, and does no harm
+		}
 		return err
 	}
 	if len(f.next) > 0 {
@@ -136,53 +157,50 @@ func (f *forking) write(ctx context.Context) error {
 	return nil
 }
 
-// copy appends the origin's entries as the copy has them, and what makes it one.
-func (f *forking) copy(ctx context.Context, w *oplog.Writer) error {
-	now := oplog.At(f.ws.Sched.Now())
-	create := f.create
-	create.Seed = f.seed()
+// copy appends the origin's entries as the copy has them, those behind the base if
+// there is one, and what makes it a copy.
+func (f *forking) copy(ctx context.Context, base *copyBase) (*oplog.Writer, error) {
 	next := oplog.Index(1)
-	for e, err := range oplog.Read(ctx, f.ws.Store.Logs(), f.origin, 1, f.last) {
+	if base != nil {
+		next = base.image.Covers + 1
+	}
+	w, waits := f.ws.Committer.NewWhole(f.target, next-1), f.life.Waits()
+	for e, err := range oplog.Read(ctx, f.ws.Store.Logs(), f.origin, next, f.last) {
 		if err == nil && e.Index != next {
 			err = &oplog.TruncatedError{Worker: f.origin, From: next, To: e.Index - 1}
 		}
 		if oplog.IsTruncated(err) {
-			return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: its retention has truncated its oplog", f.origin))
+			return nil, api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: its oplog is truncated, and its state cannot be saved", f.origin))
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := f.offer(w, oplog.Copied(e, &create, f.waits)); err != nil {
-			return err
+		if err := f.offer(w, oplog.Copied(e, &f.create, waits)); err != nil {
+			return nil, err
 		}
 		next++
 	}
 	if next != f.last+1 {
-		return fmt.Errorf("copy the oplog of %s: %w", f.origin, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("copy the oplog of %s: %w", f.origin, io.ErrUnexpectedEOF)
 	}
-	forked := &oplog.Forked{At: now, Origin: f.origin, Seed: f.create.Seed, Key: f.key}
-	for _, body := range append([]oplog.Body{forked}, f.next...) {
+	tail := append([]oplog.Body{f.forked}, f.next...)
+	if base != nil {
+		tail = append(tail, base.image)
+	}
+	for _, body := range tail {
 		if err := f.offer(w, body); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return w, nil
 }
 
 func (f *forking) offer(w *oplog.Writer, body oplog.Body) error {
 	_, err := w.Offer(body)
 	if errors.Is(err, storage.ErrTooLarge) {
-		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: its oplog has more than %d MiB", f.origin, oplog.MaxWhole>>20))
+		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: what is to be copied of its oplog has more than %d MiB", f.origin, oplog.MaxWhole>>20))
 	}
 	return err
-}
-
-// seed is the key of the copy's random stream, which nobody can guess who does not
-// know the origin's. The same copy has the same.
-func (f *forking) seed() (seed [32]byte) {
-	sum := hmac.New(sha256.New, f.create.Seed[:])
-	fmt.Fprintf(sum, "copy\x00%s\x00%s\x00%d", f.target, f.key, f.last)
-	return [32]byte(sum.Sum(nil))
 }
 
 // lineage is as whom the program of a body acts: up to where its worker was forked, as

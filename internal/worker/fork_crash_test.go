@@ -45,7 +45,13 @@ func (p *platform) forkedOnce(others ...string) {
 func TestACopyIsMadeOnceWhereverItsWorkersDie(t *testing.T) {
 	for name, change := range map[string]func(*worker.Config){"in memory": nil, "out of memory": leaving} {
 		t.Run(name, func(t *testing.T) {
-			p := callers(t, change)
+			entries := func(c *worker.Config) { // a copy has all of its origin's
+				if change != nil {
+					change(c)
+				}
+				c.ImageAfter = -1
+			}
+			p := callers(t, entries)
 			a := caller("a")
 			p.want(a, "[5]", "add", 5)
 			p.async(a, "k", "steps", forkScript)
@@ -77,7 +83,7 @@ func TestACopyIsMadeOnceWhereverItsWorkersDie(t *testing.T) {
 					}
 					tried++
 					made := pair{kinds: kept, logs: p.store.Logs()}
-					q := made.resumed(t, change, [2]int{n, m})
+					q := made.resumed(t, entries, [2]int{n, m})
 					q.forkedOnce()
 					q.close()
 					if t.Failed() {

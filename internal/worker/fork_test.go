@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,14 +21,25 @@ func (p *platform) result(w id.Worker, key string) []string {
 	return p.given(v, err)
 }
 
-// kindsOf are the kinds of a worker's entries.
-func (p *platform) kindsOf(w id.Worker) (kinds []string) {
+// kindsOf are the kinds of a worker's entries, by their indexes.
+func (p *platform) kindsOf(w id.Worker) map[oplog.Index]string {
 	p.t.Helper()
+	kinds := map[oplog.Index]string{}
 	for e, err := range oplog.Read(p.t.Context(), p.store.Logs(), w, 1, 0) {
 		must(p.t, err)
-		kinds = append(kinds, oplog.Name(e.Body))
+		kinds[e.Index] = oplog.Name(e.Body)
 	}
 	return kinds
+}
+
+// at is the index of the first entry of a kind.
+func at(kinds map[oplog.Index]string, kind string) oplog.Index {
+	for _, i := range slices.Sorted(maps.Keys(kinds)) {
+		if kinds[i] == kind {
+			return i
+		}
+	}
+	return 0
 }
 
 func equal(t testing.TB, what string, got, want []string) {
@@ -61,49 +73,113 @@ func TestAForkedWorkerGoesOnTwice(t *testing.T) {
 	equal(t, "its file", p.steps(b, "read /x"), []string{"copy"})
 }
 
-// TestTheOplogOfACopy tells entry by entry what a copy has of its origin.
+// TestTheOplogOfACopy tells entry by entry what a copy has of its origin: all, or what
+// follows on its saved state.
 func TestTheOplogOfACopy(t *testing.T) {
-	p := callers(t, func(c *worker.Config) { c.ImageAfter = 0 }) // saved after each invocation
-	a, b := caller("a"), caller("b")
-	p.want(a, "[5]", "add", 5)
-	p.async(a, "waits", "add", 1)
-	p.ends(a, "waits", api.StateFinished, "[6]")
-	p.async(a, "k", "steps", []string{"sleep 300", "promise", "fork b"})
-	p.async(a, "later", "add", 1)
-	p.ends(a, "later", api.StateFinished, "[7]")
-	p.result(b, "k")
-	p.close()
-	mine, copied := p.kindsOf(a), p.kindsOf(b)
-	at := slices.Index(copied, "Forked")
-	if at < 0 {
-		t.Fatalf("the copy has %q", copied)
+	for name, imageAfter := range map[string]time.Duration{"whole": -1, "behind its saved state": 0} {
+		t.Run(name, func(t *testing.T) {
+			p := callers(t, func(c *worker.Config) { c.ImageAfter = imageAfter })
+			a, b := caller("a"), caller("b")
+			p.want(a, "[5]", "add", 5)
+			p.async(a, "waits", "add", 1)
+			p.ends(a, "waits", api.StateFinished, "[6]")
+			p.async(a, "k", "steps", []string{"sleep 300", "promise", "fork b"})
+			p.async(a, "later", "add", 1)
+			p.ends(a, "later", api.StateFinished, "[7]")
+			p.result(b, "k")
+			p.eventually("what is as good as truncated is", func() bool {
+				first, _, err := p.store.Logs().Bounds(t.Context(), b)
+				must(t, err)
+				return (first > 1) == (imageAfter >= 0)
+			})
+			mine, copied := p.kindsOf(a), p.kindsOf(b)
+			forked := at(copied, "Forked")
+			if mine[forked-1] != "HostCallStarted" || copied[forked+1] != "HostCallFinished" || (copied[forked+2] == "Image") != (imageAfter >= 0) {
+				t.Errorf("before the fork is %s, behind it %s and %s", mine[forked-1], copied[forked+1], copied[forked+2])
+			}
+			omitted, first := map[string]int{}, slices.Min(slices.Collect(maps.Keys(copied)))
+			for i := first; i < forked; i++ {
+				switch {
+				case copied[i] == "Omitted":
+					omitted[mine[i]]++
+				case copied[i] != mine[i]:
+					t.Errorf("entry %d is %s, and %s in the copy", i, mine[i], copied[i])
+				}
+			}
+			if want := map[string]int{"InvocationAccepted": 1, "PromiseCreated": 1}; !maps.Equal(omitted, want) {
+				t.Errorf("omitted are %v, want %v", omitted, want)
+			}
+			if first > 1 && mine[first] != "InvocationStarted" {
+				t.Errorf("it begins with entry %d, %s", first, mine[first])
+			}
+			_, err := p.Invocation(t.Context(), b, "later", false)
+			p.refused(err, api.CodeNoInvocation)
+			_, err = p.Invocation(t.Context(), b, "waits", false)
+			p.refused(err, api.CodeNoInvocation)
+			p.want(b, "[6]", "add", 0)
+		})
 	}
-	if mine[at-1] != "HostCallStarted" || copied[at+1] != "HostCallFinished" {
-		t.Errorf("before the fork is %s, behind it %s", mine[at-1], copied[at+1])
-	}
-	omitted := map[string]int{}
-	for i, kind := range copied[:at] {
-		switch {
-		case kind == "Omitted":
-			omitted[mine[i]]++
-		case kind != mine[i]:
-			t.Errorf("entry %d is %s, and %s in the copy", i+1, mine[i], kind)
+}
+
+// TestNeitherNeedsTheOther deletes the one and truncates the other, and looks what blobs
+// are left.
+func TestNeitherNeedsTheOther(t *testing.T) {
+	big := strings.Repeat("x", 40_000)
+	for name, way := range map[string]struct {
+		change func(*worker.Config)
+		keep   api.Retention
+	}{
+		"images":    {wholeImages, api.Retention{}},
+		"deltas":    {func(c *worker.Config) { c.ImageAfter = 0 }, api.Retention{}},
+		"truncated": {func(c *worker.Config) {}, api.Retention{Oplog: api.KeepInvocations(2), Results: api.KeepInvocations(2)}},
+	} {
+		for _, first := range []string{"a", "b"} {
+			t.Run(name+"/"+first+" goes first", func(t *testing.T) {
+				p := callers(t, func(c *worker.Config) {
+					way.change(c)
+					if way.keep != (api.Retention{}) {
+						keeping(way.keep)(c)
+					}
+				})
+				programs := p.blobs()
+				a, b := caller("a"), caller("b")
+				p.steps(a, "write /big "+big, "write /small 1")
+				for range 6 {
+					p.want(a, "[0]", "add", 0)
+				}
+				p.eventually("the origin is truncated, if it is to be", func() bool {
+					first, _, err := p.store.Logs().Bounds(t.Context(), a)
+					must(t, err)
+					return first > 1 || !way.keep.Oplog.Limited()
+				})
+				p.async(a, "k", "steps", []string{"write /other 1", "fork b", "add 1", "as b write /small 2"})
+				p.result(a, "k")
+				p.result(b, "k")
+				left := map[string]id.Worker{"a": b, "b": a}[first]
+				want := map[string]string{"a": "2", "b": "1"}[first]
+				must(t, p.Delete(t.Context(), caller(first)))
+				p.restart()
+				for range 5 {
+					equal(t, "its files", p.steps(left, "read /big", "read /small", "read /other", "add 0"), []string{big, want, "1", "1"})
+				}
+				p.restart()
+				equal(t, "its files", p.steps(left, "read /big", "read /small", "read /other", "add 0"), []string{big, want, "1", "1"})
+				p.eventually("no blob is there that nobody needs", func() bool {
+					needed := p.used(left)
+					for h := range p.blobs() {
+						if !needed[h] && !programs[h] {
+							return false
+						}
+					}
+					return true
+				})
+				must(t, p.Delete(t.Context(), left))
+				if blobs := p.blobs(); !maps.Equal(blobs, programs) {
+					t.Errorf("%d blobs are left, %d are programs", len(blobs), len(programs))
+				}
+			})
 		}
 	}
-	for _, kind := range []string{"InvocationAccepted", "PromiseCreated"} {
-		if omitted[kind] != 1 {
-			t.Errorf("%d %s are omitted: %v", omitted[kind], kind, omitted)
-		}
-	}
-	if omitted["Delta"]+omitted["Image"] == 0 {
-		t.Errorf("no saved state is omitted: %v", omitted)
-	}
-	p.open()
-	_, err := p.Invocation(t.Context(), b, "later", false)
-	p.refused(err, api.CodeNoInvocation)
-	_, err = p.Invocation(t.Context(), b, "waits", false)
-	p.refused(err, api.CodeNoInvocation)
-	p.want(b, "[6]", "add", 0)
 }
 
 func TestAForkThatCannotBe(t *testing.T) {
@@ -129,6 +205,26 @@ func TestAForkThatCannotBe(t *testing.T) {
 	if _, err := p.Worker(t.Context(), caller("b")); code(err) != api.CodeNoWorker {
 		t.Errorf("b is there: %v", err)
 	}
+}
+
+// TestAHistoryThatIsTooLongIsNotCopied, and nothing is left of it.
+func TestAHistoryThatIsTooLongIsNotCopied(t *testing.T) {
+	p := callers(t, func(c *worker.Config) {
+		c.ImageAfter = 0
+		c.Defaults.Limits.OplogRate = 1 << 30
+	})
+	a := caller("a")
+	p.want(a, "[5]", "add", 5)
+	script := slices.Repeat([]string{"large callers/z 500000"}, 33)
+	got := p.steps(a, append(script, "fork b", "add 1")...)
+	if !strings.HasPrefix(got[33], "Failure::TooLarge: callers/a cannot be copied: what is to be copied of its oplog has more than 15 MiB") || got[34] != "6" {
+		t.Errorf("got %q", got[33:])
+	}
+	if _, err := p.Worker(t.Context(), caller("b")); code(err) != api.CodeNoWorker {
+		t.Errorf("b is there: %v", err)
+	}
+	p.steps(a, "fork b", "add 1") // in another invocation it is short again
+	p.want(caller("b"), "[7]", "add", 0)
 }
 
 // TestForksOfAnAttemptAreBounded reaches the bound.

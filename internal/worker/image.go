@@ -228,7 +228,7 @@ func (r *resident) bodyOf(s *saved, c bodyConfig, p *replay) (*body, error) {
 	if s.covers > 1 {
 		r.mu.Lock()
 		for _, q := range r.machine.life.Queue {
-			p.calls[q.Index] = call{accepted: q.Index, function: q.Function, args: q.Args}
+			p.calls[q.Index] = call{accepted: q.Index, key: keyOf(q.InvocationAccepted, q.Index), function: q.Function, args: q.Args, body: q.Body}
 		}
 		r.mu.Unlock()
 		c.saved = s
@@ -279,27 +279,37 @@ func (b *body) takeImage(ctx context.Context, s *saved, covers oplog.Index, life
 	s.head.Packs, _ = b.packs.needed(b.files)
 	head := s.head
 	head.Life = life
-	var memories []image.Memory
-	if b.guest != nil {
-		head.Base = image.BaseOf(s.cores)
-		for i, core := range b.guest.cores() {
-			m := image.Memory{Bytes: core.Memory()}
-			err := s.states[i].Visit(func(at uint64, _ []byte) bool {
-				m.Changed = append(m.Changed, at)
-				return true
-			})
-			if err != nil {
-				return nil, err
-			}
-			memories = append(memories, m)
-			head.Cores = append(head.Cores, image.Core{Memory: uint64(len(m.Bytes)), Globals: core.Globals()})
-		}
+	memories, err := b.memories(s, &head)
+	if err != nil {
+		return nil, err
 	}
 	hash, size, err := b.rt.Store.Blobs().Put(ctx, image.New(&head, memories))
 	if err != nil {
 		return nil, err
 	}
 	return &oplog.Image{At: oplog.At(b.rt.Sched.Now()), Covers: covers, Blob: hash, Size: uint64(size)}, nil
+}
+
+// memories are those of the body's cores, for an image of the saved state s, which is
+// the body's; head is told of them.
+func (b *body) memories(s *saved, head *image.Head) (memories []image.Memory, err error) {
+	if b.guest == nil {
+		return nil, nil
+	}
+	head.Base = image.BaseOf(s.cores)
+	for i, core := range b.guest.cores() {
+		m := image.Memory{Bytes: core.Memory()}
+		err := s.states[i].Visit(func(at uint64, _ []byte) bool {
+			m.Changed = append(m.Changed, at)
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+		memories = append(memories, m)
+		head.Cores = append(head.Cores, image.Core{Memory: uint64(len(m.Bytes)), Globals: core.Globals()})
+	}
+	return memories, nil
 }
 
 // replaceImage records a new image, whose files are in packs, and deletes what

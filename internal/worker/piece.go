@@ -48,13 +48,18 @@ func (r *resident) newPiece() *piece {
 	}
 	life := r.machine.life
 	w := &piece{r: r, keep: r.settings().Retention, now: oplog.At(r.ws.Sched.Now()), going: p, kept: life.Retained}
-	sum := sha256.Sum256(append([]byte("archives of "), life.Create.Seed[:]...))
-	w.salt = [16]byte(sum[:])
+	w.salt = archiveSalt(&life.Create)
 	w.entry = oplog.Archived{
 		At: w.now, Below: max(w.kept.Below, 1), Ended: w.kept.EndedBelow, Open: w.kept.Open,
 		Results: oplog.Shelving{Forget: p.results}, Logs: oplog.Shelving{Forget: p.logs},
 	}
 	return w
+}
+
+// archiveSalt makes archives of a worker ones that no other has.
+func archiveSalt(c *oplog.Create) [16]byte {
+	sum := sha256.Sum256(append([]byte("archives of "), c.Seed[:]...))
+	return [16]byte(sum[:])
 }
 
 // carryOut archives the piece. At whatever step it ends early, what the oplog
