@@ -8,6 +8,7 @@ package blobstore
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -72,15 +73,19 @@ func componentPrefix(component string) string { return cellPrefix + component + 
 func containerCell(component, container string) string {
 	return componentPrefix(component) + "c/" + container
 }
+
 func objectPrefix(component string, of ID) string {
 	return componentPrefix(component) + "o/" + of.String() + "/"
 }
+
 func writingCell(component string, i ID) string {
 	return componentPrefix(component) + "u/" + i.String()
 }
+
 func chunkPrefix(component string, i ID) string {
 	return componentPrefix(component) + "d/" + i.String() + "/"
 }
+
 func chunkCell(component string, i ID, n uint64) string {
 	return fmt.Sprintf("%s%08x", chunkPrefix(component, i), n)
 }
@@ -108,12 +113,24 @@ type Containers struct {
 }
 
 // Error is why something cannot be done. The program may go on.
-type Error struct{ Reason string }
+type Error struct {
+	Reason  string
+	missing error // ErrNoContainer, ErrNoObject or nil
+}
+
+// What is not there.
+var (
+	ErrNoContainer = errors.New("there is no such container")
+	ErrNoObject    = errors.New("there is no such object")
+)
 
 // Error gives the reason.
 func (e *Error) Error() string { return e.Reason }
 
-func failf(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
+// Unwrap gives what is not there.
+func (e *Error) Unwrap() error { return e.missing }
+
+func failf(format string, args ...any) error { return &Error{Reason: fmt.Sprintf(format, args...)} }
 
 // place is where an object is; without an object, a container.
 type place struct{ container, object string }
@@ -187,8 +204,11 @@ func (c *Containers) stat(p place) (found, error) {
 	})
 }
 
-func noContainer(name string) error { return failf("there is no container %q", name) }
-func noObject(p place) error        { return failf("there is no object %s", p) }
+func noContainer(name string) error {
+	return &Error{fmt.Sprintf("there is no container %q", name), ErrNoContainer}
+}
+
+func noObject(p place) error { return &Error{fmt.Sprintf("there is no object %s", p), ErrNoObject} }
 
 // Names gives names of objects of a container in their order, those behind one: up
 // to limit and MaxNames, and whether there are more.

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/host/once"
@@ -480,6 +483,54 @@ func TestAComponentAndWhatWasDeletedLongAgoAreForgotten(t *testing.T) {
 	sweep(0, 4)
 	must(t, w.store.Forget(ctx, "shop"))
 	sweep(0, 0)
+}
+
+func TestWhoLooksAfterTheNodeSeesWhatProgramsDo(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	large := fill(2*ChunkSize+MaxTail+9, 4)
+	must(t, w.as("alice", func(c *Containers) error {
+		return errors.Join(c.Create("a"), c.Create("b"), c.Create("c"), c.Remove("b"), putObject(c, "a", "large", large), putObject(c, "a", "x", []byte("one")), c.Delete("a", "y"))
+	}))
+	all := func(list iter.Seq2[Entry, error]) (text string) {
+		for e, err := range list {
+			if text += fmt.Sprint(" ", e.Name, ":", e.Size); err != nil {
+				return err.Error()
+			}
+		}
+		return text
+	}
+	for got, want := range map[string]string{
+		all(w.store.Containers(ctx, "shop", "")):           " a:0 c:0",
+		all(w.store.Containers(ctx, "shop", "a")):          " c:0",
+		all(w.store.Objects(ctx, "shop", "a", "")):         fmt.Sprint(" large:", len(large), " x:3"),
+		all(w.store.Objects(ctx, "shop", "a", "large")):    " x:3",
+		all(w.store.Objects(ctx, "shop", "b", "")):         `there is no container "b"`,
+		all(w.store.Containers(ctx, "other", "")) + "none": "none",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	for name, want := range map[string][]byte{"large": large, "x": []byte("one")} {
+		e, r, err := w.store.OpenObject(ctx, "shop", "a", name)
+		must(t, err)
+		got, err := io.ReadAll(iotest.HalfReader(r))
+		if e.Name != name || e.Size != uint64(len(want)) || !e.Created.Equal(w.now) || !bytes.Equal(got, want) || err != nil {
+			t.Errorf("%s is %+v, %s %v", name, e, sum(got), err)
+		}
+	}
+	_, _, err := w.store.OpenObject(ctx, "shop", "a", "y")
+	wants(t, err, "no object")
+	_, _, err = w.store.OpenObject(ctx, "shop", "b", "y")
+	wants(t, err, "no container")
+	must(t, w.store.DeleteObject(ctx, "shop", "a", "x"))
+	wants(t, w.store.DeleteObject(ctx, "shop", "a", "x"), "no object")
+	must(t, w.store.RemoveContainer(ctx, "shop", "c"))
+	wants(t, w.store.RemoveContainer(ctx, "shop", "c"), "no container")
+	if got := all(w.store.Containers(ctx, "shop", "")) + all(w.store.Objects(ctx, "shop", "a", "")); got != fmt.Sprint(" a:0 large:", len(large)) {
+		t.Errorf("there is %s", got)
+	}
 }
 
 // Whoever gives chunks to an object while a sweep is about to remove them keeps them.

@@ -126,7 +126,7 @@ func (c *Containers) write(w change, tail []byte) (err error) {
 		return a.ofContainer(ctx)
 	})
 	if err == nil && o.failure != "" {
-		err = &Error{o.failure}
+		err = &Error{Reason: o.failure}
 	}
 	return err
 }

@@ -61,7 +61,7 @@ func (c *Containers) store(w *Writing, p []byte) (err error) {
 		return c.Store.put(ctx, c.Worker.Component, req, p)
 	})
 	if err == nil && o.failure != "" {
-		err = &Error{o.failure}
+		err = &Error{Reason: o.failure}
 	}
 	return err
 }
@@ -145,23 +145,26 @@ func (c *Containers) Open(container, name string, start, end uint64) (Reading, e
 	if start > end {
 		return Reading{}, failf("a part of an object begins at %d and ends before that, at %d", start, end)
 	}
-	o, err := durable.Run(c.Session, &open, opening{p, start, end}, c.open)
+	o, err := durable.Run(c.Session, &open, opening{p, start, end}, func(ctx context.Context, req opening) (opened, error) {
+		return c.Store.open(ctx, c.Worker.Component, req)
+	})
 	if err == nil && o.failure != "" {
-		err = &Error{o.failure}
+		err = &Error{Reason: o.failure}
 	}
 	return o.Reading, err
 }
 
-func (c *Containers) open(ctx context.Context, req opening) (opened, error) {
+// open finds the part of an object.
+func (s *Store) open(ctx context.Context, component string, req opening) (opened, error) {
 	fails := func(err error) (opened, error) { return opened{outcome: outcome{err.Error()}}, nil }
-	b, r, err := c.Store.box(ctx, c.Worker.Component, req.container)
+	b, r, err := s.box(ctx, component, req.container)
 	if err != nil {
 		return opened{}, err
 	}
 	if !r.Exists {
 		return fails(noContainer(req.container))
 	}
-	o, r, err := c.Store.object(ctx, objectPrefix(c.Worker.Component, b.id)+req.object)
+	o, r, err := s.object(ctx, objectPrefix(component, b.id)+req.object)
 	switch {
 	case err != nil:
 		return opened{}, err
@@ -170,17 +173,23 @@ func (c *Containers) open(ctx context.Context, req opening) (opened, error) {
 	case req.start > o.size:
 		return fails(failf("%s has %d bytes, and a part of it is to begin at %d", req.place, o.size, req.start))
 	}
-	part := Reading{At: req.start, End: o.size}
-	if req.end < o.size {
-		part.End = req.end + 1
+	return opened{Reading: o.part(req.start, req.end)}, nil
+}
+
+// part is what an object has from byte start, which is not behind its end, to byte
+// end.
+func (o *object) part(start, end uint64) Reading {
+	r := Reading{At: start, End: o.size}
+	if end < o.size {
+		r.End = end + 1
 	}
-	if chunked := o.chunked(); part.End > chunked {
-		part.Tail = o.tail[max(part.At, chunked)-chunked : part.End-chunked]
+	if chunked := o.chunked(); r.End > chunked {
+		r.Tail = o.tail[max(r.At, chunked)-chunked : r.End-chunked]
 	}
-	if part.inChunks() > 0 {
-		part.ID = o.id
+	if r.inChunks() > 0 {
+		r.ID = o.id
 	}
-	return opened{Reading: part}, nil
+	return r
 }
 
 // inChunks is how many of the bytes that are left are in chunks.
@@ -203,7 +212,7 @@ func (c *Containers) Read(r *Reading, limit int) ([]byte, error) {
 		return nil, err
 	}
 	if p.failure != "" {
-		return nil, &Error{p.failure}
+		return nil, &Error{Reason: p.failure}
 	}
 	r.At += uint64(len(p.bytes))
 	return bytes.Clone(p.bytes), nil

@@ -95,7 +95,7 @@ func (s *Store) removeAll(ctx context.Context, prefix string) error {
 // Sweep removes what was deleted, and can neither be read nor be in doubt any more.
 // Others go on meanwhile.
 func (s *Store) Sweep(ctx context.Context) error {
-	for component, err := range s.below(ctx, cellPrefix) {
+	for component, err := range once.Below(ctx, s.cells, cellPrefix, "") {
 		if err != nil {
 			return err
 		}
@@ -104,24 +104,6 @@ func (s *Store) Sweep(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// below yields what the cells below a prefix have behind it, up to a slash, each
-// once. None begins with a byte 255.
-func (s *Store) below(ctx context.Context, prefix string) func(yield func(string, error) bool) {
-	return func(yield func(string, error) bool) {
-		for behind, more := "", true; more; {
-			more = false
-			for cell, err := range s.cells.List(ctx, prefix, behind) {
-				name, _, _ := strings.Cut(strings.TrimPrefix(cell, prefix), "/")
-				behind, more = prefix+name+"/\xff", err == nil
-				if !yield(name, err) {
-					return
-				}
-				break
-			}
-		}
-	}
 }
 
 // sweep takes away a component's objects whose containers are gone, and chunks that
@@ -134,7 +116,7 @@ func (s *Store) sweep(ctx context.Context, component string) error {
 	}
 	// These first, for they are of containers that there are or were.
 	var contents []string
-	for content, err := range s.below(ctx, componentPrefix(component)+"o/") {
+	for content, err := range once.Below(ctx, s.cells, componentPrefix(component)+"o/", "") {
 		if err != nil {
 			return err
 		}

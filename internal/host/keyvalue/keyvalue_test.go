@@ -183,6 +183,47 @@ func TestAPageOfKeysReadsNothingBeforeIt(t *testing.T) {
 	}))
 }
 
+func TestWhoLooksAfterTheNodeSeesWhatProgramsDo(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	must(t, w.as("alice", func(b *Buckets) error {
+		return errors.Join(b.Set("b", "x/y", []byte("one")), b.Set("b", "z", nil), b.Set("", "k", nil), b.Set("gone", "k", nil), b.Delete("gone", "k"), b.Set("more", "k", nil))
+	}))
+	buckets := func(behind *string) (all []string) {
+		for name, err := range w.store.Buckets(ctx, "shop", behind) {
+			must(t, err)
+			all = append(all, name)
+		}
+		return all
+	}
+	none, b := "", "b"
+	if got := fmt.Sprintf("%q %q %q", buckets(nil), buckets(&none), buckets(&b)); got != `["" "b" "more"] ["b" "more"] ["more"]` {
+		t.Errorf("the buckets are %s", got)
+	}
+	entries := func(behind string) (all []string) {
+		for e, err := range w.store.Entries(ctx, "shop", "b", behind) {
+			must(t, err)
+			all = append(all, fmt.Sprint(e.Key, " ", e.Size, " ", e.Written.Equal(w.now)))
+		}
+		return all
+	}
+	if got := fmt.Sprintf("%q %q", entries(""), entries("x/y")); got != `["x/y 3 true" "z 0 true"] ["z 0 true"]` {
+		t.Errorf("the keys are %s", got)
+	}
+	v, there, err := w.store.Value(ctx, "shop", "b", "x/y")
+	if string(v) != "one" || !there || err != nil {
+		t.Errorf("the value is %q %v %v", v, there, err)
+	}
+	for _, want := range []bool{true, false} {
+		if there, err := w.store.Delete(ctx, "shop", "b", "x/y"); there != want || err != nil {
+			t.Errorf("deleted: %v %v", there, err)
+		}
+	}
+	if _, there, err := w.store.Value(ctx, "shop", "b", "x/y"); there || err != nil {
+		t.Errorf("it is there: %v %v", there, err)
+	}
+}
+
 // A process ends before or behind each write; its worker goes on in another, which
 // somebody else has written before or not.
 func TestEachWriteTakesEffectOnce(t *testing.T) {

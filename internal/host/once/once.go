@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
@@ -144,6 +145,28 @@ func Existing(ctx context.Context, cells storage.Cells, prefix, behind string) i
 		}
 	}
 }
+
+// Below yields what the cells below a prefix have behind it, up to a slash, each
+// once, from behind what Behind says on ("": all). What follows a slash never begins
+// with a byte 255, for it is text.
+func Below(ctx context.Context, cells storage.Cells, prefix, behind string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for more := true; more; {
+			more = false
+			for cell, err := range cells.List(ctx, prefix, behind) {
+				name, _, _ := strings.Cut(strings.TrimPrefix(cell, prefix), "/")
+				behind, more = Behind(prefix, name), err == nil
+				if !yield(name, err) {
+					return
+				}
+				break
+			}
+		}
+	}
+}
+
+// Behind is behind all cells below a prefix that have name between it and a slash.
+func Behind(prefix, name string) string { return prefix + name + "/\xff" }
 
 // Remove takes a cell away, whatever it has.
 func Remove(ctx context.Context, cells storage.Cells, cell string) error {
