@@ -2,7 +2,9 @@ package waterbear_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -124,6 +126,95 @@ func TestManyKeysAreListedInPages(t *testing.T) {
 	// The first draft's cursor counts: this is behind one key.
 	if page := strings.Split(got[3], ","); len(page) != 999 || !strings.HasPrefix(got[3], "2 k0001,") || !strings.HasSuffix(got[3], "k0999 Some(1000)") {
 		t.Errorf("the first draft gives %d keys, %q…", len(page), got[3][:20])
+	}
+}
+
+// TestWhatProgramsShareIsSeenInPages looks at buckets and containers as whoever looks
+// after a node does.
+func TestWhatProgramsShareIsSeenInPages(t *testing.T) {
+	node := openPlatform(t, t.TempDir())
+	defer node.Close()
+	deployKept(t, node, "shop")
+	deployBlobs(t, node, "album")
+	p, ctx := node.Platform(), t.Context()
+	steps(t, node, "shop", "alice", "cart", "set-many a 1 b/c 22 d 333", "set e x", "delete e")
+	steps(t, node, "shop", "alice", "", "set k v")
+	steps(t, node, "shop", "alice", "more", "set k v")
+	steps(t, node, "album", "alice", "photos", "create", "put a one", "put b/c ", "fill d 300000")
+	steps(t, node, "album", "alice", "empty", "create")
+	code := func(err error) api.Code {
+		var problem *api.Problem
+		if !errors.As(err, &problem) {
+			t.Errorf("got %v, want a problem", err)
+			return ""
+		}
+		return problem.Code
+	}
+	var got []string
+	for cursor := "-"; cursor != ""; {
+		page, err := p.Buckets(ctx, "shop", strings.TrimPrefix(cursor, "-"), 1)
+		if err != nil || len(page.Items) != 1 {
+			t.Fatalf("%+v %v", page, err)
+		}
+		got, cursor = append(got, page.Items[0].Name), page.Next
+	}
+	for cursor := "-"; cursor != ""; {
+		page, err := p.Keys(ctx, "shop", "cart", strings.TrimPrefix(cursor, "-"), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page.Items {
+			got = append(got, fmt.Sprint(v.Key, "=", v.Size))
+		}
+		cursor = page.Next
+	}
+	for cursor := "-"; cursor != ""; {
+		page, err := p.Containers(ctx, "album", strings.TrimPrefix(cursor, "-"), 1)
+		if err != nil || len(page.Items) != 1 {
+			t.Fatalf("%+v %v", page, err)
+		}
+		got, cursor = append(got, page.Items[0].Name), page.Next
+	}
+	for cursor := "-"; cursor != ""; {
+		page, err := p.Objects(ctx, "album", "photos", strings.TrimPrefix(cursor, "-"), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Items {
+			got = append(got, fmt.Sprint(o.Name, "=", o.Size))
+		}
+		cursor = page.Next
+	}
+	if want := []string{"", "cart", "more", "a=1", "b/c=2", "d=3", "empty", "photos", "a=3", "b/c=0", "d=300000"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	o, content, err := p.Object(ctx, "album", "photos", "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(content); err != nil || uint64(len(b)) != o.Size || b[1] != 7 {
+		t.Errorf("the object has %d bytes, %v", len(b), err)
+	}
+	if v, err := p.Value(ctx, "shop", "cart", "d"); string(v) != "333" || err != nil {
+		t.Errorf("the value is %q %v", v, err)
+	}
+	// What is deleted is gone for programs.
+	if err := errors.Join(p.DeleteValue(ctx, "shop", "cart", "d"), p.DeleteObject(ctx, "album", "photos", "d"), p.DeleteContainer(ctx, "album", "empty")); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(steps(t, node, "shop", "bob", "cart", "get d"), steps(t, node, "album", "bob", "photos", "has d"), steps(t, node, "album", "bob", "empty", "exists")); got != "[-] [false] [false]" {
+		t.Errorf("a program sees %s", got)
+	}
+	_, keysErr := p.Keys(ctx, "shop", "cart", "nonsense!", 1)
+	_, objectsErr := p.Objects(ctx, "album", "empty", "", 1)
+	_, _, objectErr := p.Object(ctx, "album", "photos", "d")
+	_, valueErr := p.Value(ctx, "shop", "cart", "d")
+	_, bucketsErr := p.Buckets(ctx, "nothing", "", 1)
+	for i, want := range []api.Code{api.CodeInvalid, api.CodeNoContainer, api.CodeNoObject, api.CodeNoKey, api.CodeNoComponent, api.CodeNoKey, api.CodeNoObject, api.CodeNoContainer} {
+		errs := []error{keysErr, objectsErr, objectErr, valueErr, bucketsErr, p.DeleteValue(ctx, "shop", "cart", "d"), p.DeleteObject(ctx, "album", "photos", "d"), p.DeleteContainer(ctx, "album", "empty")}
+		if got := code(errs[i]); got != want {
+			t.Errorf("refusal %d is %s, want %s", i, got, want)
+		}
 	}
 }
 

@@ -45,6 +45,9 @@ const (
 	CodeNoPromise        Code = "no-promise"    // no promise has this name, or no more
 	CodeExpired          Code = "expired"       // it was there, and retention has let go of it
 	CodeNoFile           Code = "no-file"
+	CodeNoKey            Code = "no-key" // of a bucket
+	CodeNoContainer      Code = "no-container"
+	CodeNoObject         Code = "no-object"
 	CodeNoToken          Code = "no-token"
 	CodeUnknownRoute     Code = "unknown-route"  // no route of a worker has this name
 	CodeRouteConflict    Code = "route-conflict" // two routes are for the same requests
@@ -93,6 +96,9 @@ var problems = map[Code]struct {
 	CodeNoPromise:        {http.StatusNotFound, "No such promise"},
 	CodeExpired:          {http.StatusGone, "It is older than what is kept"},
 	CodeNoFile:           {http.StatusNotFound, "No such file"},
+	CodeNoKey:            {http.StatusNotFound, "No such key"},
+	CodeNoContainer:      {http.StatusNotFound, "No such container"},
+	CodeNoObject:         {http.StatusNotFound, "No such object"},
 	CodeNoToken:          {http.StatusNotFound, "No such token"},
 	CodeUnknownRoute:     {http.StatusNotFound, "No such route"},
 	CodeRouteConflict:    {http.StatusConflict, "The routes overlap"},

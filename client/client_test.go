@@ -288,6 +288,16 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		"POST /v1/workers/shop/alice/promises/p/fail": func() error {
 			return second(c.SettlePromise(ctx, "shop", "alice", "p", api.Settlement{Failed: true, Value: []byte("no")}))
 		},
+		"GET /v1/components/shop/buckets?limit=1000":                        func() error { return second(c.Buckets(ctx, "shop")) },
+		"GET /v1/components/shop/buckets/keys?bucket=a%2Fb&limit=1000":      func() error { return second(c.Keys(ctx, "shop", "a/b")) },
+		"GET /v1/components/shop/buckets/keys?limit=1000":                   func() error { return second(c.Keys(ctx, "shop", "")) },
+		"GET /v1/components/shop/buckets/value?bucket=b&key=%26k":           func() error { return second(c.Value(ctx, "shop", "b", "&k")) },
+		"DELETE /v1/components/shop/buckets/value?key=k":                    func() error { return c.DeleteValue(ctx, "shop", "", "k") },
+		"GET /v1/components/shop/containers?limit=1000":                     func() error { return second(c.Containers(ctx, "shop")) },
+		"DELETE /v1/components/shop/containers?container=..":                func() error { return c.DeleteContainer(ctx, "shop", "..") },
+		"GET /v1/components/shop/containers/objects?container=c&limit=1000": func() error { return second(c.Objects(ctx, "shop", "c")) },
+		"GET /v1/components/shop/containers/object?container=c&name=a%2Fb":  func() error { return readClose(c.Object(ctx, "shop", "c", "a/b")) },
+		"DELETE /v1/components/shop/containers/object?container=c&name=o":   func() error { return c.DeleteObject(ctx, "shop", "c", "o") },
 		"GET /v1/tokens":             func() error { return second(c.Tokens(ctx)) },
 		"POST /v1/tokens":            func() error { return second(c.CreateToken(ctx, api.NewToken{Name: "ci"})) },
 		"DELETE /v1/tokens/ci":       func() error { return c.DeleteToken(ctx, "ci") },

@@ -128,11 +128,16 @@ func (c *Client) DeleteComponent(ctx context.Context, component string) error {
 
 // list reads a list that is short enough to be had as a whole.
 func list[T any](ctx context.Context, c *Client, parts ...string) ([]T, error) {
+	return listOf[T](ctx, c, url.Values{}, parts...)
+}
+
+// listOf is list with a query, to which it adds where a page begins.
+func listOf[T any](ctx context.Context, c *Client, query url.Values, parts ...string) ([]T, error) {
 	at, err := c.path(parts...)
 	if err != nil {
 		return nil, err
 	}
-	r := request{method: http.MethodGet, url: at}
+	r := request{method: http.MethodGet, url: at, query: query}
 	var all []T
 	for {
 		var page api.Page[T]
@@ -148,7 +153,7 @@ func list[T any](ctx context.Context, c *Client, parts ...string) ([]T, error) {
 		case len(all) > maxListed:
 			return nil, c.nonsense("a list of more than %d items", maxListed)
 		}
-		r.query = url.Values{"cursor": {page.Next}}
+		query.Set("cursor", page.Next)
 	}
 }
 

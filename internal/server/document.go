@@ -42,6 +42,7 @@ func (s *Server) register() {
 	s.addInvocations()
 	s.addAnswers()
 	s.addPromises()
+	s.addShared()
 	s.addEntries()
 	s.addCalls()
 	s.addFiles()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -17,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing/iotest"
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
@@ -41,6 +43,8 @@ type node struct {
 type component struct {
 	api.Component
 	revisions []api.Revision // the newest first
+	noValue   bool
+	noObject  bool
 }
 
 type instance struct {
@@ -603,6 +607,103 @@ func (n *node) ResolveCall(ctx context.Context, of, name string, index uint64, _
 		w.resolved = true
 		return nil
 	})
+}
+
+// What is shared is one bucket, "b", and one container, "box", of each component that
+// is there: a value and an object, both called x, until they are deleted.
+func (n *node) sharing(of string, do func(c *component) error) error {
+	return n.change(func() error {
+		c := n.components[of]
+		if c == nil {
+			return noComponent(of)
+		}
+		return do(c)
+	})
+}
+
+func (n *node) Buckets(_ context.Context, of, cursor string, limit int) (p api.Page[api.Bucket], err error) {
+	err = n.sharing(of, func(*component) error {
+		p.Items = []api.Bucket{{Name: fmt.Sprint("b", cursor, limit)}}
+		return nil
+	})
+	return p, err
+}
+
+func (n *node) Keys(_ context.Context, of, bucket, cursor string, limit int) (p api.Page[api.Value], err error) {
+	err = n.sharing(of, func(*component) error {
+		p = api.Page[api.Value]{Items: []api.Value{{Key: fmt.Sprint(bucket, cursor, limit), Size: 3, Written: epoch}}, Next: "next"}
+		return nil
+	})
+	return p, err
+}
+
+func (n *node) Value(_ context.Context, of, bucket, key string) (v []byte, err error) {
+	err = n.sharing(of, func(c *component) error {
+		if bucket+key != "bx" || c.noValue {
+			return api.NewProblem(api.CodeNoKey, "there is no key "+key)
+		}
+		v = []byte("one")
+		return nil
+	})
+	return v, err
+}
+
+func (n *node) DeleteValue(ctx context.Context, of, bucket, key string) error {
+	if _, err := n.Value(ctx, of, bucket, key); err != nil {
+		return err
+	}
+	return n.sharing(of, func(c *component) error { c.noValue = true; return nil })
+}
+
+func (n *node) Containers(_ context.Context, of, cursor string, limit int) (p api.Page[api.Container], err error) {
+	err = n.sharing(of, func(*component) error {
+		p.Items = []api.Container{{Name: fmt.Sprint("box", cursor, limit), Created: epoch}}
+		return nil
+	})
+	return p, err
+}
+
+func (n *node) DeleteContainer(_ context.Context, of, container string) error {
+	return n.sharing(of, func(*component) error { return isBox(container) })
+}
+
+func isBox(container string) error {
+	if container != "box" {
+		return api.NewProblem(api.CodeNoContainer, "there is no container "+container)
+	}
+	return nil
+}
+
+func (n *node) Objects(_ context.Context, of, container, cursor string, limit int) (p api.Page[api.Object], err error) {
+	err = n.sharing(of, func(*component) error {
+		p.Items = []api.Object{{Name: fmt.Sprint("x", cursor, limit), Size: 3, Created: epoch}}
+		return isBox(container)
+	})
+	return p, err
+}
+
+func (n *node) Object(_ context.Context, of, container, name string) (o api.Object, r io.Reader, err error) {
+	err = n.sharing(of, func(c *component) error {
+		if err := isBox(container); err != nil {
+			return err
+		}
+		o, r = api.Object{Name: name, Size: 3, Created: epoch}, strings.NewReader("two")
+		switch {
+		case name == "broken":
+			o.Size, r = 1<<20, io.MultiReader(strings.NewReader(strings.Repeat("x", 1<<18)), iotest.ErrReader(errors.New("the disk broke")))
+		case name != "x" || c.noObject:
+			return api.NewProblem(api.CodeNoObject, "there is no object "+name)
+		}
+		return nil
+	})
+	return o, r, err
+}
+
+func (n *node) DeleteObject(ctx context.Context, of, container, name string) error {
+	if _, _, err := n.Object(ctx, of, container, name); err != nil {
+		return err
+	}
+	return n.sharing(of, func(c *component) error { c.noObject = true; return nil })
 }
 
 func (n *node) Files(_ context.Context, of, name string) (list []api.File, err error) {

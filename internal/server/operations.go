@@ -95,6 +95,46 @@ var operations = byID(append(answers(),
 		about: "What is left out gets the platform's default.",
 	},
 	operation{
+		id: "list-buckets", method: "GET", path: componentPath + "/buckets", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "List the buckets of a component that have keys", codes: []api.Code{api.CodeNoComponent, api.CodeDamaged},
+	},
+	operation{
+		id: "list-keys", method: "GET", path: componentPath + "/buckets/keys", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "List the keys of a bucket, in order", codes: []api.Code{api.CodeNoComponent, api.CodeDamaged},
+		about: "A bucket that is not there has none.",
+	},
+	operation{
+		id: "get-value", method: "GET", path: componentPath + "/buckets/value", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "Get the value of a key", codes: []api.Code{api.CodeNoComponent, api.CodeNoKey, api.CodeDamaged},
+		media: map[string]string{mediaBytes: "The value, in which secrets are not shown"},
+	},
+	operation{
+		id: "delete-value", method: "DELETE", path: componentPath + "/buckets/value", needs: need{access.DeleteWorkers, oneComponent},
+		summary: "Delete a key and its value", codes: []api.Code{api.CodeNoComponent, api.CodeNoKey, api.CodeDiskFull, api.CodeDamaged},
+	},
+	operation{
+		id: "list-containers", method: "GET", path: componentPath + "/containers", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "List the containers of a component, by name", codes: []api.Code{api.CodeNoComponent, api.CodeDamaged},
+	},
+	operation{
+		id: "delete-container", method: "DELETE", path: componentPath + "/containers", needs: need{access.DeleteWorkers, oneComponent},
+		summary: "Delete a container with all objects in it", codes: []api.Code{api.CodeNoComponent, api.CodeNoContainer, api.CodeDiskFull, api.CodeDamaged},
+	},
+	operation{
+		id: "list-objects", method: "GET", path: componentPath + "/containers/objects", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "List the objects of a container, by name", codes: []api.Code{api.CodeNoComponent, api.CodeNoContainer, api.CodeDamaged},
+	},
+	operation{
+		id: "get-object", method: "GET", long: true, path: componentPath + "/containers/object", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "Get an object", codes: []api.Code{api.CodeNoComponent, api.CodeNoContainer, api.CodeNoObject, api.CodeDamaged},
+		about: "As its programs have written it. The connection breaks off if it cannot be given whole.",
+		media: map[string]string{mediaBytes: "The object"},
+	},
+	operation{
+		id: "delete-object", method: "DELETE", path: componentPath + "/containers/object", needs: need{access.DeleteWorkers, oneComponent},
+		summary: "Delete an object", codes: []api.Code{api.CodeNoComponent, api.CodeNoContainer, api.CodeNoObject, api.CodeDiskFull, api.CodeDamaged},
+	},
+	operation{
 		id: "list-workers", method: "GET", path: "/v1/workers", needs: need{access.LookAtWorkers, listed},
 		summary: "List workers", about: "Those that the token may look at. A page may have fewer than limit, even none, and still a next: it is the last one if next is absent.",
 	},

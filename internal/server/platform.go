@@ -71,6 +71,19 @@ type Platform interface {
 	// it is given.
 	Webhook(hook string) (component, name, promise string, ok bool)
 
+	// Buckets, Keys, Containers and Objects list up to limit items behind cursor ("":
+	// from the first): what the programs of a component share.
+	Buckets(ctx context.Context, component, cursor string, limit int) (api.Page[api.Bucket], error)
+	Keys(ctx context.Context, component, bucket, cursor string, limit int) (api.Page[api.Value], error)
+	Value(ctx context.Context, component, bucket, key string) ([]byte, error)
+	DeleteValue(ctx context.Context, component, bucket, key string) error
+	Containers(ctx context.Context, component, cursor string, limit int) (api.Page[api.Container], error)
+	Objects(ctx context.Context, component, container, cursor string, limit int) (api.Page[api.Object], error)
+	// Object opens an object, which has so many bytes as it says.
+	Object(ctx context.Context, component, container, name string) (api.Object, io.Reader, error)
+	DeleteObject(ctx context.Context, component, container, name string) error
+	DeleteContainer(ctx context.Context, component, container string) error
+
 	// Logs and Oplog yield committed entries alone. After a problem of CodeDamaged
 	// or CodeExpired the consumer may go on: it concerns the entries it names.
 	Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error]
