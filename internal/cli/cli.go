@@ -168,7 +168,7 @@ each with any number of workers whose functions are invoked ("server", "deploy",
 		a.runCommand(), a.demoCommand(),
 		a.psCommand(), a.logsCommand(), a.oplogCommand(), a.inspectCommand(), a.cpCommand(), a.rmCommand(),
 		a.deployCommand(), a.componentsCommand(), a.componentCommand(), a.invokeCommand(), a.resultCommand(), a.cancelCommand(),
-		a.workerCommand(), a.callsCommand(), a.promiseCommand(), a.routeCommand(), a.tokenCommand(),
+		a.workerCommand(), a.callsCommand(), a.promiseCommand(), a.bucketCommand(), a.containerCommand(), a.routeCommand(), a.tokenCommand(),
 		a.versionCommand(),
 	)
 	return root
