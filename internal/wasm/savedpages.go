@@ -67,7 +67,9 @@ func (s *Saved) read(pages func(func(page uint32) bool), visit func(page uint32,
 // more than one.
 func (s *Saved) write(runs []Run) error {
 	const none = ^uint64(0)
-	buf, at := make([]byte, PageSize), none
+	lent := s.states().pages.Get().(*[PageSize]byte)
+	defer s.states().pages.Put(lent)
+	buf, at := lent[:], none
 	for _, r := range runs {
 		for offset, p := r.Offset, r.Bytes; len(p) > 0; {
 			if page := offset / PageSize; page != at {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ type stateDisk interface {
 type states struct {
 	slab   *slab
 	budget *memoryBudget // what no file has room for counts as memory
+	pages  sync.Pool     // of *[PageSize]byte, in which one is put together
 	open   func() (stateDisk, error)
 	large  int          // the most pages of a small state
 	most   int64        // files of large states
@@ -43,7 +45,7 @@ type states struct {
 
 // openStates keeps states in files that open makes.
 func openStates(open func() (stateDisk, error), budget *memoryBudget) *states {
-	x := &states{slab: openSlab(open), budget: budget, open: open, large: largePages}
+	x := &states{slab: openSlab(open), budget: budget, open: open, large: largePages, pages: sync.Pool{New: func() any { return new([PageSize]byte) }}}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		x.most = int64(min(limit.Cur/4, maxStateFiles))
