@@ -105,12 +105,16 @@ func Copied(e Entry, first *Create, waits map[Index]bool) Body {
 }
 
 // Resting gives the life of a copy of l's worker as it is when entry covers was the last,
-// at rest, if nothing before that is in its oplog: it waits for the invocation that is
-// under way in l, which begins behind that and which blob open tells of.
+// at rest, if nothing before that is in its oplog. If an invocation is under way in l, it
+// begins behind that, waits for its turn, and blob open tells of it.
 func (l *Life) Resting(copied id.Worker, first *Create, covers Index, open storage.Hash) *Life {
 	c := NewLife(copied)
-	c.Create, c.Epoch, c.Last, c.Changed = *first, first.Epoch, covers, l.Attempt.At
+	c.Create, c.Epoch, c.Last, c.Changed = *first, first.Epoch, covers, l.Changed
 	c.Initialized, c.Retained.Below, c.Retained.Open = l.Initialized, covers+1, open
+	if l.Begun == 0 {
+		return c
+	}
+	c.Changed = l.Attempt.At
 	if p := l.Find(l.Attempt.Accepted); p != nil {
 		c.Queue, c.Waiting = []*Pending{p}, 1
 		if p.Key != "" {

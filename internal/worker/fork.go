@@ -64,6 +64,41 @@ func (p peers) Fork(ctx context.Context, c platform.Fork) (name string, err erro
 	return target.String(), err
 }
 
+// Fork makes a copy of a worker that is in no invocation, with all that it has come to.
+// It gives the copy's whole name.
+func (ws *Workers) Fork(ctx context.Context, w id.Worker, name string) (id.Worker, error) {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return w, err
+	}
+	defer ws.release(r)
+	target, err := r.forkTarget(name)
+	if refused := (*platform.WorkerError)(nil); errors.As(err, &refused) {
+		return w, api.NewProblem(api.CodeInvalid, refused.Message)
+	}
+	r.mu.Lock()
+	life, why := r.machine.life, ""
+	switch {
+	case life.Create.Ephemeral:
+		why = "it is ephemeral, and has no state"
+	case life.Begun != 0:
+		why = "it is in an invocation: wait for its end, or let the program fork itself"
+	case life.Exited != nil:
+		why = "its program has ended"
+	case life.Stuck != nil:
+		why = "it cannot go on itself: " + life.Stuck.Reason
+	}
+	f := r.fork(target, "", r.writer.Last())
+	r.mu.Unlock()
+	if why != "" {
+		return w, api.NewProblem(api.CodeWorkerBusy, fmt.Sprintf("%s cannot be copied: %s", w, why))
+	}
+	if err := r.commit(ctx); err != nil {
+		return w, err
+	}
+	return target, f.make(ctx)
+}
+
 // forkTarget reads the name of a copy.
 func (r *resident) forkTarget(name string) (id.Worker, error) {
 	if !strings.Contains(name, "/") {

@@ -362,3 +362,67 @@ func TestForkingWorkersThatAreEvicted(t *testing.T) {
 		})
 	}
 }
+
+// TestAWorkerAtRestIsCopied by a person, whatever is kept of it.
+func TestAWorkerAtRestIsCopied(t *testing.T) {
+	for name, change := range map[string]func(*worker.Config){
+		"imaged":    wholeImages,
+		"deltas":    func(c *worker.Config) { c.ImageAfter = 0 },
+		"replayed":  func(c *worker.Config) { c.ImageAfter = -1 },
+		"truncated": keeping(api.Retention{Oplog: api.KeepInvocations(2), Results: api.KeepInvocations(2)}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := callers(t, change)
+			a, b, c := caller("a"), caller("b"), caller("c")
+			p.steps(a, "write /x 1")
+			for range 5 {
+				p.want(a, "[0]", "add", 0)
+			}
+			p.want(a, "[5]", "add", 5)
+			v, err := p.Invoke(t.Context(), a, api.Call{Function: "add", Args: json.RawMessage("[1]"), Key: "later", Due: time.Now().Add(time.Hour)})
+			must(t, err)
+			if v.State != api.StateScheduled {
+				t.Fatalf("it is %s", v.State)
+			}
+			made, err := p.Fork(t.Context(), a, "b")
+			must(t, err)
+			if made != b {
+				t.Errorf("the copy is %s", made)
+			}
+			p.want(a, "[6]", "add", 1)
+			p.want(b, "[15]", "add", 10)
+			p.steps(b, "write /x 2")
+			_, err = p.Invocation(t.Context(), b, "later", false)
+			p.refused(err, api.CodeNoInvocation)
+			_, err = p.Fork(t.Context(), b, "c")
+			must(t, err)
+			must(t, p.Delete(t.Context(), b))
+			p.restart()
+			p.want(c, "[15]", "add", 0)
+			p.want(a, "[6]", "add", 0)
+			equal(t, "its file", p.steps(c, "read /x"), []string{"2"})
+			equal(t, "its file", p.steps(a, "read /x"), []string{"1"})
+		})
+	}
+}
+
+func TestAWorkerThatCannotBeCopied(t *testing.T) {
+	p := callers(t, nil)
+	a := caller("a")
+	_, err := p.Fork(t.Context(), a, "b")
+	p.refused(err, api.CodeNoWorker)
+	p.want(a, "[5]", "add", 5)
+	for name, want := range map[string]api.Code{"a": api.CodeWorkerExists, "kit/b": api.CodeInvalid, "": api.CodeInvalid, "x y": api.CodeInvalid} {
+		_, err := p.Fork(t.Context(), a, name)
+		if code(err) != want {
+			t.Errorf("as %q: got %v, want %s", name, err, want)
+		}
+	}
+	p.async(a, "k", "nap", 60_000)
+	p.becomes(a, api.Suspended)
+	_, err = p.Fork(t.Context(), a, "b")
+	p.refused(err, api.CodeWorkerBusy)
+	p.create(caller("e"), api.NewWorker{Ephemeral: true})
+	_, err = p.Fork(t.Context(), caller("e"), "b")
+	p.refused(err, api.CodeWorkerBusy)
+}

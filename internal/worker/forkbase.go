@@ -21,19 +21,23 @@ type copyBase struct {
 // makeBase makes a copy's image, if its origin has a saved state. One that has none is
 // quickly replayed from its beginning, or cannot be had otherwise.
 func (f *forking) makeBase(ctx context.Context) (*copyBase, error) {
-	if f.life.Begun == 0 || f.at == nil && len(f.life.Deltas) == 0 {
+	if f.at == nil && len(f.life.Deltas) == 0 {
 		return nil, nil
 	}
-	underWay := f.life.Find(f.life.Attempt.Accepted)
-	if underWay == nil || underWay.Body != 0 {
-		return nil, nil // its body is in the entries before
+	covers := f.last
+	var underWay *oplog.Pending
+	if f.life.Begun != 0 {
+		covers = f.life.Begun - 1
+		underWay = f.life.Find(f.life.Attempt.Accepted)
+		if underWay == nil || underWay.Body != 0 {
+			return nil, nil // its body is in the entries before
+		}
 	}
 	ws := f.ws
 	if err := ws.slots.acquire(ctx, nil); err != nil {
 		return nil, err
 	}
 	defer ws.slots.release()
-	covers := f.life.Begun - 1
 	// Its files are the copy's, and what it has done the origin's.
 	life := f.life
 	life.Create = f.create
@@ -54,16 +58,17 @@ func (f *forking) makeBase(ctx context.Context) (*copyBase, error) {
 		return nil, err
 	}
 	made := &copyBase{}
-	open, err := f.keepOpen(ctx, made, underWay, covers)
-	if err != nil {
-		return made, err
+	var open storage.Hash
+	if underWay != nil {
+		if open, err = f.keepOpen(ctx, made, underWay, covers); err != nil {
+			return made, err
+		}
 	}
 	head := s.head
 	head.Life = oplog.AppendLife(nil, f.life.Resting(f.target, &f.create, covers, open))
-	if head.Files, err = made.repackFiles(b.packs, s.head.Files); err != nil {
+	if head.Files, head.Packs, err = made.repackFiles(b.packs, s.head.Files); err != nil {
 		return made, err
 	}
-	head.Packs = slices.Clone(made.blobs[1:])
 	memories, err := b.memories(s, &head)
 	if err != nil {
 		return made, err
@@ -94,8 +99,8 @@ func (f *forking) keepOpen(ctx context.Context, m *copyBase, p *oplog.Pending, c
 
 // repackFiles keeps the content of files that the origin has in blobs of its own, or in its
 // deltas, in the copy's own blobs.
-func (m *copyBase) repackFiles(packs *ownPacks, manifest []byte) ([]byte, error) {
-	return filesystem.Repack(manifest, func(sum filesystem.Sum) (filesystem.Sum, error) {
+func (m *copyBase) repackFiles(packs *ownPacks, manifest []byte) (repacked []byte, kept []storage.Hash, err error) {
+	repacked, err = filesystem.Repack(manifest, func(sum filesystem.Sum) (filesystem.Sum, error) {
 		if !packs.own[sum] {
 			return sum, nil // every worker may have it
 		}
@@ -105,8 +110,9 @@ func (m *copyBase) repackFiles(packs *ownPacks, manifest []byte) ([]byte, error)
 		}
 		mine, err := packs.store(content)
 		if err == nil {
-			m.blobs = append(m.blobs, storage.Hash(mine))
+			m.blobs, kept = append(m.blobs, storage.Hash(mine)), append(kept, storage.Hash(mine))
 		}
 		return mine, err
 	})
+	return repacked, kept, err
 }
