@@ -168,6 +168,19 @@ func (p *Platform) Call(ctx context.Context, component, name string, index uint6
 	return list[0], p.redactCalls(ctx, component, list)
 }
 
+// CallStack gives where in the program an external call was made: it runs the worker
+// again, beside whatever that does, from what was saved of it last before the call.
+func (p *Platform) CallStack(ctx context.Context, component, name string, index uint64) (api.CallStack, error) {
+	if _, err := p.Call(ctx, component, name, index); err != nil {
+		return api.CallStack{}, err
+	}
+	stack, err := p.workers.Stack(ctx, id.Worker{Component: component, Name: name}, index)
+	if err != nil {
+		return api.CallStack{}, unreadable(err)
+	}
+	return api.CallStack{Functions: append([]string{}, stack...)}, nil // null is no list
+}
+
 // noCall says why there is no call to be told of.
 func (p *Platform) noCall(ctx context.Context, w id.Worker, index uint64) error {
 	if first, _, err := p.node.store.Logs().Bounds(ctx, w); err != nil || index < first {

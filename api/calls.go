@@ -49,6 +49,11 @@ type ExternalCall struct {
 	Resolved       *CallResolution `json:"resolved,omitempty" doc:"What a person has said last"`
 }
 
+// CallStack is where in the program an external call was made.
+type CallStack struct {
+	Functions []string `json:"functions" doc:"Of the program, that were being called when it made the call, innermost first; one that has no name in the program is $ and its number"`
+}
+
 // CallRepeat is that a call was performed again.
 type CallRepeat struct {
 	At      time.Time `json:"at"`

@@ -78,6 +78,14 @@ func (c *Client) Call(ctx context.Context, component, worker string, index uint6
 	return found, err
 }
 
+// CallStack gives where in the program an external call was made: the functions that
+// were being called, innermost first. The server runs the program again up to there.
+func (c *Client) CallStack(ctx context.Context, component, worker string, index uint64) (api.CallStack, error) {
+	var found api.CallStack
+	err := c.call(ctx, http.MethodGet, nil, &found, "workers", component, worker, "calls", strconv.FormatUint(index, 10), "stack")
+	return found, err
+}
+
 // ResolveCall says what becomes of a call that is held. To say the same again before
 // the worker has gone on changes nothing.
 func (c *Client) ResolveCall(ctx context.Context, component, worker string, index uint64, r api.Resolve) error {

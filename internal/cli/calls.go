@@ -175,7 +175,7 @@ func parseCall(cmd *cobra.Command, args []string) (w workerRef, index uint64, er
 }
 
 func (a *app) callsShowCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, stack bool
 	cmd := &cobra.Command{
 		Use:   "show [flags] COMPONENT/WORKER INDEX",
 		Short: "Show all that is known of a call",
@@ -183,29 +183,48 @@ func (a *app) callsShowCommand() *cobra.Command {
 asked and answered, without secrets, where in the program, each time that it was
 sent again and why, and what a person has said of it.
 
+--stack adds the functions of the program that were being called, innermost
+first: the program is run again up to the call, which takes about as long as it
+had computed in that invocation.
+
 --json prints one object: what "waterbear calls --json" does, and requestDetail,
-responseDetail, repeats, held and resolved.`,
-		Example: `  waterbear calls show shop/alice 17`,
-		Args:    oneCall(),
+responseDetail, repeats, held and resolved, and with --stack functions.`,
+		Example: `  waterbear calls show shop/alice 17
+  waterbear calls show --stack shop/alice 17`,
+		Args: oneCall(),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&stack, "stack", false, "show the functions that were being called, too")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, r *remote, c *client.Client) error {
 		w, index, err := parseCall(cmd, args)
 		if err != nil {
 			return err
 		}
-		v, err := c.Call(cmd.Context(), w.component, w.name, index)
-		switch {
-		case err != nil:
+		var v shownCall
+		if v.ExternalCall, err = c.Call(cmd.Context(), w.component, w.name, index); err != nil {
 			return err
-		case asJSON:
+		}
+		if stack {
+			where, err := c.CallStack(cmd.Context(), w.component, w.name, index)
+			if err != nil {
+				return err
+			}
+			v.CallStack = &where
+		}
+		if asJSON {
 			return writeJSON(a.stdout, v)
 		}
 		return a.printCall(r, v)
 	})
 }
 
-func (a *app) printCall(r *remote, v api.ExternalCall) error {
+// shownCall is a call, and where in the program it was made if that is asked for.
+type shownCall struct {
+	api.ExternalCall
+	*api.CallStack
+}
+
+func (a *app) printCall(r *remote, v shownCall) error {
 	paint := a.styleFor(a.stdout)
 	t := a.fields()
 	t.add("Call", fmt.Sprintf("%s of %s, entry %s", printable(v.Function), printable(v.Worker), commas(v.Index)))
@@ -238,6 +257,16 @@ func (a *app) printCall(r *remote, v api.ExternalCall) error {
 			in += ", which failed: for the worker's state it has not happened"
 		}
 		t.add("In", in)
+	}
+	if v.CallStack != nil {
+		names := []string{}
+		for _, name := range v.Functions {
+			names = append(names, printable(name))
+		}
+		if len(names) == 0 {
+			names = []string{"(none: the program was not in a function)"}
+		}
+		t.addLines("Stack", names)
 	}
 	if v.Held != nil {
 		t.add("Held", "since "+a.when(*v.Held))

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ type Config struct {
 	Cursor *oplog.Cursor
 	// Writer records what comes after them; nil for a session that only replays.
 	Writer *oplog.Writer
+	// AtEnd is what ends a session that only replays, where its oplog ends; nil:
+	// ErrEndOfLog.
+	AtEnd error
 	// Skip are the spans that replay leaves out, in order.
 	Skip []oplog.Span
 	// Unrecorded says that calls are performed and not recorded, for workers
@@ -140,7 +144,7 @@ func (s *Session) passes(entry *oplog.Entry) bool {
 
 func (s *Session) goLive() error {
 	if s.Writer == nil {
-		return s.fail(ErrEndOfLog)
+		return s.fail(cmp.Or(s.AtEnd, ErrEndOfLog))
 	}
 	s.live, s.entry = true, nil
 	if s.Live != nil {

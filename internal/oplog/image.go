@@ -181,10 +181,10 @@ func (l *Life) forkFields(c *coder) {
 	}
 }
 
-// Continue applies the entries behind those that l has. If some of these are
-// not there any more it is a *TruncatedError.
-func (l *Life) Continue(ctx context.Context, logs storage.Logs) error {
-	for entry, err := range Read(ctx, logs, l.Worker, l.Last+1, 0) {
+// Continue applies the entries behind those that l has, up to entry to; 0 stands for
+// the end. If some of these are not there any more it is a *TruncatedError.
+func (l *Life) Continue(ctx context.Context, logs storage.Logs, to Index) error {
+	for entry, err := range Read(ctx, logs, l.Worker, l.Last+1, to) {
 		if err == nil && entry.Index != l.Last+1 {
 			err = &TruncatedError{l.Worker, l.Last + 1, entry.Index - 1}
 		}

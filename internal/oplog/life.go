@@ -80,7 +80,7 @@ func NewLife(w id.Worker) *Life {
 // whose Last is 0; one that is truncated, a *TruncatedError.
 func ReadLife(ctx context.Context, logs storage.Logs, w id.Worker) (*Life, error) {
 	l := NewLife(w)
-	return l, l.Continue(ctx, logs)
+	return l, l.Continue(ctx, logs, 0)
 }
 
 // Apply adds the next entry. The life keeps its body.

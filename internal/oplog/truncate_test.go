@@ -66,7 +66,7 @@ func TestALifeGoesOnOnlyWhereItsEntriesAre(t *testing.T) {
 	for last := range Index(9) {
 		l := NewLife(alice)
 		l.Last = last
-		err := l.Continue(t.Context(), logs)
+		err := l.Continue(t.Context(), logs, 0)
 		var truncated *TruncatedError
 		if last < 3 && (!errors.As(err, &truncated) || *truncated != (TruncatedError{alice, last + 1, 3})) || last >= 3 && (err != nil || l.Last != 9) {
 			t.Errorf("from entry %d on: got %v and the last entry %d", last, err, l.Last)

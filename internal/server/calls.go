@@ -19,6 +19,10 @@ func (s *Server) addCalls() {
 		v, err := s.config.Platform.Call(ctx, in.Component, in.Worker, in.Index)
 		return &body[api.ExternalCall]{v}, err
 	})
+	add(s, "get-call-stack", func(ctx context.Context, _ *exchange, in *OfCall) (*body[api.CallStack], error) {
+		v, err := s.config.Platform.CallStack(ctx, in.Component, in.Worker, in.Index)
+		return &body[api.CallStack]{v}, err
+	})
 	add(s, "resolve-call", func(ctx context.Context, _ *exchange, in *struct {
 		OfCall
 		Body api.Resolve

@@ -242,6 +242,12 @@ var operations = byID(append(answers(),
 		summary: "Get an external call of a worker", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoCall, api.CodeExpired, api.CodeDamaged},
 	},
 	operation{
+		id: "get-call-stack", method: "GET", path: workerPath + "/calls/{index}/stack", needs: need{access.LookAtWorkers, oneComponent},
+		summary: "Get where in the program an external call was made",
+		about:   "The program is run again up to the call, beside whatever the worker does, which takes about as long as it had computed in that invocation.",
+		codes:   []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeNoCall, api.CodeExpired, api.CodeDamaged, api.CodeOverloaded},
+	},
+	operation{
 		id: "resolve-call", method: "POST", path: workerPath + "/calls/{index}/resolve", needs: need{access.ControlWorkers, oneComponent},
 		summary: "Say what becomes of a call that is held", body: mediaJSON,
 		about: "It is durable when it is answered, and takes effect once.",

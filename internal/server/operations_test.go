@@ -85,6 +85,7 @@ var samples = map[string]sample{
 	"get-oplog":         {path: alice + "/oplog?from=1&to=100&search=x", status: 200, kinds: []string{"invoke", "read"}},
 	"list-calls":        {path: "/v1/calls?component=shop&worker=alice&state=held&reads=true&limit=5", status: 200, kinds: []string{"invoke", "read"}},
 	"get-call":          {path: alice + "/calls/7", status: 200, kinds: []string{"invoke", "read"}},
+	"get-call-stack":    {path: alice + "/calls/7/stack", status: 200, kinds: []string{"invoke", "read"}},
 	"resolve-call":      {path: alice + "/calls/7/resolve", body: `{"how":"done","response":{"status":200,"body":"ok"}}`, status: 204, kinds: []string{"invoke"}},
 	"list-files":        {path: alice + "/files", status: 200, kinds: []string{"invoke", "read"}},
 	"get-file":          {path: alice + "/files/hello.txt", status: 200, kinds: []string{"invoke", "read"}},

@@ -89,10 +89,11 @@ type Platform interface {
 	Logs(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.LogChunk, error]
 	Oplog(ctx context.Context, component, name string, r api.Range) iter.Seq2[api.Entry, error]
 	// Calls lists up to limit external calls behind cursor, as Workers does. Call
-	// tells all of one, and ResolveCall takes what a person says of one that is
-	// held.
+	// tells all of one, CallStack where in the program it was made, and ResolveCall
+	// takes what a person says of one that is held.
 	Calls(ctx context.Context, f api.CallFilter, cursor string, limit int) (api.CallPage, error)
 	Call(ctx context.Context, component, name string, index uint64) (api.ExternalCall, error)
+	CallStack(ctx context.Context, component, name string, index uint64) (api.CallStack, error)
 	ResolveCall(ctx context.Context, component, name string, index uint64, r api.Resolve) error
 	// Files lists all files of a worker, by path. File opens one.
 	Files(ctx context.Context, component, name string) ([]api.File, error)

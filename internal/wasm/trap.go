@@ -40,6 +40,21 @@ func (e *HostError) Error() string {
 // Unwrap is what the function panicked with.
 func (e *HostError) Unwrap() error { return e.Cause }
 
+// Traced is an error with which a host function ends a call of the guest to see
+// where it was made.
+type Traced struct {
+	Err error
+	// Stack names the guest's functions, innermost first, up to the 30 innermost ones
+	// of each instance that the call leads through.
+	Stack []string
+}
+
+// Error is that of the error below.
+func (t *Traced) Error() string { return t.Err.Error() }
+
+// Unwrap is the error below.
+func (t *Traced) Unwrap() error { return t.Err }
+
 // failure turns what wazero returned into what Call promises.
 func (in *Instance) failure(err error) error {
 	var a *abortion
@@ -49,6 +64,10 @@ func (in *Instance) failure(err error) error {
 			if t.Stack == nil {
 				t.Stack = in.stackIn(err)
 			}
+		}
+		var traced *Traced
+		if errors.As(a.err, &traced) {
+			traced.Stack = append(traced.Stack, in.stackIn(err)...)
 		}
 		return a.err
 	}
@@ -115,22 +134,26 @@ func (in *Instance) stackIn(err error) []string {
 			continue
 		}
 		module, name := in.moduleOf(m[1])
-		if ours := strings.HasPrefix(name, "waterbear"); !ours {
-			names = append(names, module.sourceName(printable(name)))
+		if ours := module == nil || strings.HasPrefix(name, "waterbear"); !ours {
+			names = append(names, module.sourceName(printable(rustName(name))))
 		}
 	}
 	return names
 }
 
 // moduleOf tells the module from the function in a name of wazero's. Of linked
-// modules that have the same name it takes the first.
+// modules that have the same name it takes the first. It is nil for a function of the
+// host.
 func (in *Instance) moduleOf(name string) (*Module, string) {
 	for _, other := range in.instances {
 		if rest, ok := strings.CutPrefix(name, other.module.compiled.Name()+"."); ok {
 			return other.module, rest
 		}
 	}
-	return in.module, strings.TrimPrefix(name, in.module.compiled.Name()+".")
+	if rest, ok := strings.CutPrefix(name, in.module.compiled.Name()+"."); ok {
+		return in.module, rest
+	}
+	return nil, name
 }
 
 // sourceName is the name in the module's source of a function that is named in

@@ -54,7 +54,7 @@ func (r *resident) saveBeside(p *prepared) {
 		if err != nil {
 			return err
 		}
-		b, err := r.ws.rebuild(ctx, life, at, p.covers)
+		b, err := r.ws.rebuild(ctx, life, at, p.covers, nil)
 		if err != nil {
 			return err
 		}

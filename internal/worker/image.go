@@ -97,8 +97,13 @@ func (rt *Runtime) openImage(ctx context.Context, e *oplog.Image) (*image.Reader
 // before on where there is one that can be used; 0 stands for the end. note says
 // why an image was left out.
 func (ws *Workers) readLife(ctx context.Context, w id.Worker, before oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
+	return ws.readLifeTo(ctx, w, before, 0)
+}
+
+// readLifeTo is readLife of a life up to entry to; 0 stands for the end.
+func (ws *Workers) readLifeTo(ctx context.Context, w id.Worker, before, to oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
 	for range 4 {
-		life, at, note, err = ws.readLifeOnce(ctx, w, before)
+		life, at, note, err = ws.readLifeOnce(ctx, w, before, to)
 		if !oplog.IsTruncated(err) {
 			break
 		}
@@ -107,7 +112,7 @@ func (ws *Workers) readLife(ctx context.Context, w id.Worker, before oplog.Index
 	return life, at, note, err
 }
 
-func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
+func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before, to oplog.Index) (life *oplog.Life, at *imaged, note string, err error) {
 	for newest := before == 0; ; newest = false {
 		e, index, err := oplog.FindImage(ctx, ws.Store.Logs(), w, before)
 		if err != nil {
@@ -118,7 +123,7 @@ func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.I
 		}
 		life, err := ws.lifeOf(ctx, w, e)
 		if err == nil {
-			if err = life.Continue(ctx, ws.Store.Logs()); err != nil {
+			if err = life.Continue(ctx, ws.Store.Logs(), to); err != nil {
 				return nil, nil, "", err
 			}
 			return life, &imaged{e, index}, note, nil
@@ -131,7 +136,8 @@ func (ws *Workers) readLifeOnce(ctx context.Context, w id.Worker, before oplog.I
 		}
 		before = index
 	}
-	life, err = oplog.ReadLife(ctx, ws.Store.Logs(), w)
+	life = oplog.NewLife(w)
+	err = life.Continue(ctx, ws.Store.Logs(), to)
 	var truncated *oplog.TruncatedError
 	if errors.As(err, &truncated) {
 		err = beyond(w, truncated, note)

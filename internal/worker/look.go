@@ -10,6 +10,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/wasm"
 )
 
 // Files gives a worker's files as they are now; those of one that is in an
@@ -34,12 +35,8 @@ func (ws *Workers) Files(ctx context.Context, w id.Worker) (fs.ReadLinkFS, error
 }
 
 // replayFiles runs a worker's oplog up to last, writing nothing, for its files.
-func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Index) (fs.ReadLinkFS, error) {
-	if err := ws.slots.acquire(ctx, nil); err != nil {
-		return nil, err
-	}
-	defer ws.slots.release()
-	for {
+func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Index) (files fs.ReadLinkFS, err error) {
+	err = ws.replayed(ctx, w, func() (at *imaged, err error) {
 		life, at, _, err := ws.readLife(ctx, w, 0)
 		if err != nil {
 			return nil, err
@@ -47,25 +44,73 @@ func (ws *Workers) replayFiles(ctx context.Context, w id.Worker, last oplog.Inde
 		if life.Create.Ephemeral {
 			at, last = nil, 1 // it begins anew each time
 		}
-		b, err := ws.rebuild(ctx, life, at, last)
+		b, err := ws.rebuild(ctx, life, at, last, nil)
 		if err == nil {
 			defer b.close()
-			return b.files.View(), nil
+			files = b.files.View()
 		}
-		if at == nil || ctx.Err() != nil || !unusable(err) && !oplog.IsTruncated(err) {
-			return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+		return at, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replay %s for its files: %w", w, err)
+	}
+	return files, nil
+}
+
+// Stack gives the functions of a worker's program that were being called when it
+// made the call whose intent is entry index, innermost first: the program is run
+// again up to there, beside whatever else the worker does, and writing nothing.
+func (ws *Workers) Stack(ctx context.Context, w id.Worker, index oplog.Index) ([]string, error) {
+	r, err := ws.openExisting(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	defer ws.release(r)
+	if err := r.commit(ctx); err != nil {
+		return nil, err
+	}
+	var end *wasm.Traced
+	err = ws.replayed(ctx, w, func() (at *imaged, err error) {
+		// As the worker was before the entry: what was undone later was not then.
+		life, at, _, err := ws.readLifeTo(ctx, w, index, index-1)
+		if err != nil {
+			return nil, err
 		}
-		// What there was may have gone meanwhile, for something newer.
+		end = &wasm.Traced{Err: durable.ErrEndOfLog}
+		b, err := ws.rebuild(ctx, life, at, index-1, end)
+		if err == nil {
+			b.close()
+		}
+		return at, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replay %s up to entry %d: %w", w, index, err)
+	}
+	return end.Stack, nil
+}
+
+// replayed replays a worker while it has room to. The image that replay has begun at
+// may have gone meanwhile, for something newer: then it begins anew.
+func (ws *Workers) replayed(ctx context.Context, w id.Worker, replay func() (*imaged, error)) error {
+	if err := ws.slots.acquire(ctx, nil); err != nil {
+		return err
+	}
+	defer ws.slots.release()
+	for {
+		at, err := replay()
+		if err == nil || at == nil || ctx.Err() != nil || !unusable(err) && !oplog.IsTruncated(err) {
+			return err
+		}
 		if _, newest, findErr := oplog.FindImage(ctx, ws.Store.Logs(), w, 0); findErr != nil || newest == at.index {
-			return nil, fmt.Errorf("replay %s for its files: %w", w, errors.Join(err, findErr))
+			return errors.Join(err, findErr)
 		}
 	}
 }
 
 // rebuild makes a worker's state as of entry last, beside the worker itself and
-// writing nothing: from an image, or from its beginning if at is nil. The
-// caller closes it.
-func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, last oplog.Index) (*body, error) {
+// writing nothing: from an image, or from its beginning if at is nil. end, if it is
+// not nil, is durable.ErrEndOfLog as the program meets it. The caller closes it.
+func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, last oplog.Index, end error) (*body, error) {
 	w := life.Worker
 	program, err := ws.Catalog.Acquire(ctx, w.Component, life.Create.Revision)
 	if err != nil {
@@ -78,7 +123,7 @@ func (ws *Workers) rebuild(ctx context.Context, life *oplog.Life, at *imaged, la
 	b, err := p.r.newBody(ctx, bodyConfig{
 		program: program, create: &life.Create, meter: newMeter(ws.Sched, api.Limits{}),
 		session: durable.Config{
-			Worker: w, Skip: life.Undone, Passed: p.pass, Cursor: oplog.NewCursor(ws.Store.Logs(), w, 2, last),
+			Worker: w, Skip: life.Undone, AtEnd: end, Passed: p.pass, Cursor: oplog.NewCursor(ws.Store.Logs(), w, 2, last),
 		},
 	}, p)
 	if err != nil {

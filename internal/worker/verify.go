@@ -36,7 +36,7 @@ func (r *resident) verify(ctx context.Context, covers oplog.Index) error {
 	}
 	whole := *life
 	whole.Deltas = nil
-	other, err := r.ws.rebuild(ctx, &whole, nil, covers)
+	other, err := r.ws.rebuild(ctx, &whole, nil, covers, nil)
 	if err != nil {
 		return err
 	}
