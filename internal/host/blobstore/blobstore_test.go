@@ -582,6 +582,36 @@ func TestASweepThatEndsAnywhereHarmsNothing(t *testing.T) {
 	}
 }
 
+// What is damaged keeps the chunks of its component, for it may be what needs them.
+func TestDamageKeepsWhatItsComponentHas(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	for _, component := range []string{"damaged", "shop"} {
+		w.component = component
+		must(t, w.as("alice", func(c *Containers) error {
+			return errors.Join(c.Create("a"), putObject(c, "a", "x", fill(ChunkSize, 1)), putObject(c, "a", "y", fill(ChunkSize, 2)), c.Delete("a", "x"))
+		}))
+	}
+	for cell, err := range w.disk.Cells().List(ctx, "blobstore/damaged/o/", "") {
+		must(t, err)
+		if strings.HasSuffix(cell, "/y") {
+			_, version, err := w.disk.Cells().Get(ctx, cell)
+			must(t, err)
+			_, err = w.disk.Cells().Put(ctx, cell, version, []byte{0})
+			must(t, err)
+		}
+	}
+	for range 2 {
+		w.now = w.now.Add(Keep + time.Second)
+		if err := w.store.Sweep(ctx); err == nil || !strings.Contains(err.Error(), "of damaged") || strings.Contains(err.Error(), "of shop") {
+			t.Errorf("the sweep ended with %v", err)
+		}
+	}
+	if d, s := w.cellsBelow("damaged/d/"), w.cellsBelow("shop/d/"); d != 2 || s != 1 {
+		t.Errorf("there are %d chunks of the damaged and %d of the other, want 2 and 1", d, s)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add((&object{1, content{ID{1}, 5, []byte("abc")}}).append(nil))
 	f.Add(box{1, ID{2}}.append(nil))

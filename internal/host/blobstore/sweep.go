@@ -93,17 +93,20 @@ func (s *Store) removeAll(ctx context.Context, prefix string) error {
 }
 
 // Sweep removes what was deleted, and can neither be read nor be in doubt any more.
-// Others go on meanwhile.
-func (s *Store) Sweep(ctx context.Context) error {
+// Others go on meanwhile. Damage keeps what its component has, and nothing of others.
+func (s *Store) Sweep(ctx context.Context) (damage error) {
 	for component, err := range once.Below(ctx, s.cells, cellPrefix, "") {
 		if err != nil {
 			return err
 		}
 		if err := s.sweep(ctx, component); err != nil {
-			return fmt.Errorf("sweep the containers of %s: %w", component, err)
+			damage = errors.Join(damage, fmt.Errorf("sweep the containers of %s: %w", component, err))
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
-	return nil
+	return damage
 }
 
 // sweep takes away a component's objects whose containers are gone, and chunks that

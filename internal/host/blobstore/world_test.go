@@ -27,6 +27,8 @@ type world struct {
 	store *Store
 	now   time.Time
 	drawn uint64
+
+	component string // that as speaks of
 }
 
 // dying are cells whose user's process may end before or behind a write.
@@ -67,7 +69,7 @@ func (c *dying) Delete(ctx context.Context, key string, expected uint64) error {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, disk: memory.New(), now: time.Unix(1000, 0)}
+	w := &world{t: t, disk: memory.New(), now: time.Unix(1000, 0), component: "shop"}
 	w.cells = &dying{Cells: w.disk.Cells()}
 	w.store = NewStore(w.cells, func() time.Time { return w.now }, func(p []byte) error {
 		w.drawn++
@@ -89,7 +91,7 @@ func must(t testing.TB, err error) {
 // behind the last commit are lost.
 func (w *world) as(name string, program func(c *Containers) error) error {
 	w.t.Helper()
-	worker := id.Worker{Component: "shop", Name: name}
+	worker := id.Worker{Component: w.component, Name: name}
 	_, last, err := w.disk.Logs().Bounds(context.Background(), worker)
 	must(w.t, err)
 	k, err := oplog.NewCommitter(context.Background(), sched.NewGoroutines(), w.disk.Logs(), 0)
