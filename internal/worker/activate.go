@@ -59,7 +59,7 @@ func (r *resident) embody(ctx context.Context, a call) (*replay, error) {
 	r.mu.Lock()
 	create := r.machine.life.Create
 	blank := r.blank || a.ephemeral
-	r.blank = false
+	r.blank, r.returned = false, r.returned || !blank
 	p := &replay{r: r, calls: map[oplog.Index]call{}}
 	skip := slices.Clone(r.machine.life.Undone)
 	last := r.writer.Last()

@@ -52,6 +52,34 @@ func (p *platform) finishes(name, key string) {
 	}
 }
 
+// TestAWorkerThatMayNeverComeBackIsNotSaved: one that leaves for the first time
+// after next to nothing. Computing takes long now and then on a machine that is
+// busy, so it is most of them that are not.
+func TestAWorkerThatMayNeverComeBackIsNotSaved(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.IdleAfter, c.ImageAfter = 5*time.Millisecond, time.Hour })
+	const n = 20
+	round := func(of, function string, args ...any) (saved uint64) {
+		before := p.Stats().Images + p.Stats().Deltas
+		for i := range n {
+			_, err := p.invoke(named(fmt.Sprint(of, i)), function, args...)
+			must(t, err)
+		}
+		p.eventually("they have left", func() bool { return p.Stats().Instances == 0 })
+		return p.Stats().Images + p.Stats().Deltas - before
+	}
+	if saved := round("w", "inc", 1); saved > n/2 {
+		t.Errorf("%d of %d were saved when they left for the first time", saved, n)
+	}
+	if saved := round("w", "inc", 1); saved < n {
+		t.Errorf("%d of %d were saved when they left again", saved, n)
+	}
+	if saved := round("dear", "steps", 2000); saved < n {
+		t.Errorf("%d of %d were saved whose replay is dear", saved, n)
+	}
+	p.restart()
+	p.want(named("w7"), "[3]", "inc", 1)
+}
+
 func TestWorkersWithNothingToDoLeaveMemory(t *testing.T) {
 	p := newPlatform(t, func(c *worker.Config) { c.IdleAfter = 20 * time.Millisecond })
 	p.want(shop, "[1]", "inc", 1)

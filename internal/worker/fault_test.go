@@ -209,15 +209,22 @@ func TestANodeWhoseImageWaitsForAFullDiskStops(t *testing.T) {
 	call := func(w id.Worker, n int, then func() error) {
 		saved := images() + p.Stats().Deltas
 		p.want(w, "[0]", "fill", 3000+n)
-		p.want(w, fmt.Sprintf("[%d]", n), "inc", 1)
+		p.want(w, fmt.Sprintf("[%d]", 2000+n), "inc", 1)
 		tricks.set(then, nil)
 		p.eventually("its state is saved", func() bool { return images()+p.Stats().Deltas > saved })
 	}
+	begin := func(w id.Worker) {
+		_, err := p.invoke(w, "steps", 2000) // dear enough to be saved
+		must(t, err)
+		p.eventually("it has left", func() bool { return p.Stats().Instances == 0 })
+	}
+	begin(named("first"))
 	calls := 0 // until there is a second image
 	for images() < 2 {
 		calls++
 		call(named("first"), calls, nil)
 	}
+	begin(shop)
 	for n := range calls - 1 {
 		call(shop, n+1, nil)
 	}
@@ -245,7 +252,7 @@ func TestANodeWhoseImageWaitsForAFullDiskStops(t *testing.T) {
 	must(t, p.catalog.Close())
 	tricks.set(nil, nil)
 	p.open()
-	p.want(shop, fmt.Sprintf("[%d]", calls), "get")
+	p.want(shop, fmt.Sprintf("[%d]", 2000+calls), "get")
 }
 
 func TestNoAnswerIsGivenBeforeItIsDurable(t *testing.T) {

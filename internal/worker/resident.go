@@ -48,6 +48,7 @@ type resident struct {
 	never    bool          // on the agenda, as one that waits for a person
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
+	returned bool          // an instance of it was made again
 	uploads  []oplog.Index // bodies of requests on their way in, by their first pieces
 	awaited  []string      // the promises that its program waits for in memory
 	hurried  bool          // which it is to do no longer

@@ -68,6 +68,9 @@ func (r *resident) savingDue(leaving bool) saving {
 	if last <= max(covered, r.tried) {
 		return saveNothing // nothing has happened since
 	}
+	if leaving && after > 0 && !r.returned && r.replayCost() < worthwhile*deltaCost && !r.wantsImage() {
+		return saveNothing // it may never come back
+	}
 	if !leaving && !r.tooDear(after) && !r.tooOld() && !r.wantsImage() {
 		return saveNothing
 	}
