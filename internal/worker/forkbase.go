@@ -42,7 +42,7 @@ func (f *forking) makeBase(ctx context.Context) (*copyBase, error) {
 	life := f.life
 	life.Create = f.create
 	life.Forks = append(slices.Clone(life.Forks), oplog.ForkedAt{Index: f.last + 1, Forked: *f.forked})
-	b, err := ws.rebuild(ctx, &life, f.at, covers)
+	b, err := ws.rebuild(ctx, &life, f.at, covers, nil)
 	if err != nil {
 		if ctx.Err() == nil && !isFault(err) {
 			err = nil // the origin will find out when it is rebuilt itself
