@@ -216,17 +216,20 @@ func TestWhatIsReadStaysAsItWas(t *testing.T) {
 func TestWhatIsNotFinishedIsNeverSeenAndGoes(t *testing.T) {
 	w := newWorld(t)
 	var slow Writing
-	must(t, w.as("alice", func(c *Containers) error {
+	begins := func(c *Containers) error {
+		slow = Writing{}
 		must(t, c.Create("a"))
 		must(t, putObject(c, "a", "x", []byte("old")))
 		must(t, c.Write(&slow, fill(ChunkSize+1, 0)))
 		checkObject(t, c, "a", "x", []byte("old"))
 		return nil
-	}))
+	}
+	must(t, w.as("alice", begins))
 	must(t, w.store.Sweep(context.Background()))
 	w.now = w.now.Add(Keep)
 	must(t, w.store.Sweep(context.Background()))
-	must(t, w.as("bob", func(c *Containers) error { // it is still there, as it is written to now and then
+	must(t, w.as("alice", func(c *Containers) error { // it is still there, as it is written to now and then
+		must(t, begins(c))
 		must(t, c.Write(&slow, fill(ChunkSize, 0)))
 		return nil
 	}))
@@ -260,6 +263,38 @@ func TestAChunkThatNobodyKnowsOfIsReplaced(t *testing.T) {
 		must(t, w.as("alice", func(c *Containers) error { return putObject(c, "a", "x", want) }))
 		must(t, w.as("zoe2", func(c *Containers) error { checkObject(t, c, "a", "x", want); return nil }))
 	}
+}
+
+// A worker that was another one, whose value was open, goes on with values of its
+// own: the other goes on with that.
+func TestTwoWorkersDoNotWriteOneValue(t *testing.T) {
+	w := newWorld(t)
+	var v Writing
+	begins := func(c *Containers) error {
+		v = Writing{}
+		must(t, c.Create("a"))
+		return c.Write(&v, fill(ChunkSize+1, 1))
+	}
+	must(t, w.as("alice", begins))
+	other := Writing{v.ID, v.Chunks, slices.Clone(v.Rest)}
+	must(t, w.as("bob", func(c *Containers) error {
+		wants(t, c.Write(&other, fill(ChunkSize, 2)), "begun by the worker alice")
+		return nil
+	}))
+	must(t, w.as("alicia", func(c *Containers) error { // what has no more chunks is whole
+		must(t, c.Finish(&Writing{v.ID, v.Chunks, slices.Clone(v.Rest)}, "a", "theirs"))
+		return nil
+	}))
+	hers := append(fill(ChunkSize+1, 1), fill(ChunkSize, 3)...)
+	must(t, w.as("alice", func(c *Containers) error {
+		must(t, begins(c))
+		return errors.Join(c.Write(&v, hers[ChunkSize+1:]), c.Finish(&v, "a", "hers"))
+	}))
+	must(t, w.as("eve", func(c *Containers) error {
+		checkObject(t, c, "a", "theirs", fill(ChunkSize+1, 1))
+		checkObject(t, c, "a", "hers", hers)
+		return nil
+	}))
 }
 
 // step is a write, and what there is behind it, as texts show it.

@@ -279,7 +279,7 @@ func (a *attempt) contents(ctx context.Context) (c content, writes uint64, why s
 	}
 	if c.chunked() > 0 {
 		var there bool
-		if there, err = a.store.touch(ctx, a.component, c.id, false); !there {
+		if _, there, err = a.store.touch(ctx, a.component, c.id); !there {
 			why = lost
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
@@ -58,7 +59,7 @@ func (c *Containers) store(w *Writing, p []byte) (err error) {
 		if err := c.charge(ctx, len(p)); err != nil {
 			return outcome{}, err
 		}
-		return c.Store.put(ctx, c.Worker.Component, req, p)
+		return c.Store.put(ctx, c.Worker, req, p)
 	})
 	if err == nil && o.failure != "" {
 		err = &Error{Reason: o.failure}
@@ -84,15 +85,21 @@ func (c *Containers) charge(ctx context.Context, n int) error {
 
 // put keeps a chunk; another one may be in its place, of a process that ended before
 // it was recorded.
-func (s *Store) put(ctx context.Context, component string, at chunk, p []byte) (outcome, error) {
-	there, err := s.touch(ctx, component, at.id, at.number == 0)
-	if err != nil {
+func (s *Store) put(ctx context.Context, w id.Worker, at chunk, p []byte) (outcome, error) {
+	begins := ""
+	if at.number == 0 {
+		begins = w.Name
+	}
+	by, there, err := s.touched(ctx, w.Component, at.id, begins)
+	switch {
+	case err != nil:
 		return outcome{}, err
-	}
-	if !there {
+	case !there:
 		return outcome{lost}, nil
+	case by != w.Name:
+		return outcome{"this value was begun by the worker " + by + ", which this one was then: it has to be written anew"}, nil
 	}
-	cell := chunkCell(component, at.id, at.number)
+	cell := chunkCell(w.Component, at.id, at.number)
 	for {
 		_, version, err := s.cells.Get(ctx, cell)
 		if err != nil && version == 0 && !errors.Is(err, storage.ErrNotFound) {
@@ -242,7 +249,7 @@ func (c *Containers) read(ctx context.Context, req reading) (piece, error) {
 
 // chunk reads a chunk of an object, or nothing if it is not there any more.
 func (s *Store) chunk(ctx context.Context, component string, i ID, n uint64) ([]byte, error) {
-	if there, err := s.touch(ctx, component, i, false); err != nil || !there {
+	if _, there, err := s.touch(ctx, component, i); err != nil || !there {
 		return nil, err
 	}
 	cell := chunkCell(component, i, n)

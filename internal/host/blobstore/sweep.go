@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/waterbear-run/waterbear/internal/durable"
 	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -18,6 +17,7 @@ import (
 type mark struct {
 	dead  bool       // they are being removed, and nobody can read or add any
 	since oplog.Time // when a sweep found that no object has them; 0: none has
+	by    string     // the worker that has begun them, and adds to them
 }
 
 const markFormat = 1
@@ -27,13 +27,13 @@ func (m mark) append(b []byte) []byte {
 	if m.dead {
 		b[len(b)-1] = 1
 	}
-	return binary.AppendUvarint(b, uint64(m.since))
+	return append(binary.AppendUvarint(b, uint64(m.since)), m.by...)
 }
 
 func decodeMark(b []byte) (m mark, err error) {
-	d := durable.Decoder{Rest: b}
+	d := newDecoder(b)
 	format := d.Uint()
-	m = mark{d.Bool(), oplog.Time(d.Uint())}
+	m = mark{d.Bool(), oplog.Time(d.Uint()), string(d.rest())}
 	if format != markFormat || !d.Whole() {
 		return mark{}, errDamaged
 	}
@@ -55,22 +55,30 @@ func (s *Store) mark(ctx context.Context, cell string) (m mark, version uint64, 
 	return m, version, err
 }
 
-// touch keeps chunks from being swept for a while, and says whether they are there.
-// If they are about to be, and it is to begin, they are.
-func (s *Store) touch(ctx context.Context, component string, i ID, begin bool) (there bool, err error) {
+// touch keeps chunks from being swept for a while, and says whether they are there,
+// and who has begun them.
+func (s *Store) touch(ctx context.Context, component string, i ID) (by string, there bool, err error) {
+	return s.touched(ctx, component, i, "")
+}
+
+// touched is touch, for a worker that begins them now if they are not there.
+func (s *Store) touched(ctx context.Context, component string, i ID, begins string) (by string, there bool, err error) {
 	cell := writingCell(component, i)
 	for {
 		m, version, err := s.mark(ctx, cell)
 		switch {
 		case err != nil:
-			return false, err
-		case m.dead || version == 0 && !begin:
-			return false, nil
+			return "", false, err
+		case m.dead || version == 0 && begins == "":
+			return "", false, nil
 		case version != 0 && m.since == 0:
-			return true, nil
+			return m.by, true, nil
+		case version == 0:
+			m.by = begins
 		}
-		if _, err = s.cells.Put(ctx, cell, version, mark{}.append(nil)); !errors.Is(err, storage.ErrConflict) {
-			return err == nil, err
+		m.since = 0
+		if _, err = s.cells.Put(ctx, cell, version, m.append(nil)); !errors.Is(err, storage.ErrConflict) {
+			return m.by, err == nil, err
 		}
 	}
 }
@@ -232,7 +240,7 @@ func (s *Store) use(ctx context.Context, prefix string, used map[ID]bool) error 
 // long enough, and takes the mark away from those that one has.
 func (s *Store) settle(ctx context.Context, component string, i ID, m marked, used bool) (err error) {
 	cell := writingCell(component, i)
-	next := mark{}
+	next := mark{by: m.by}
 	switch {
 	case m.dead:
 		return s.bury(ctx, component, i, m.version)
