@@ -234,17 +234,21 @@ func (n *Node) rebuildAgenda(ctx context.Context, a *agenda.Agenda) error {
 const housekeepEvery = 10 * time.Second
 
 // tidyEvery is how often buckets are looked through for what can be forgotten, and
-// sweepEvery how often containers are.
+// sweepEvery how often containers are; both once when a node has been open for
+// settling.
 const (
 	tidyEvery  = 24 * time.Hour
 	sweepEvery = 6 * time.Hour
+	settling   = 10 * time.Minute
 )
 
 // keepHouse lets the store tidy up now and then. A disk that is full or broken
 // shows where something is to be kept; here it only waits.
 func (n *Node) keepHouse(ctx context.Context) {
 	h, ok := n.store.(storage.Housekeeper)
-	tidied, swept := n.sched.Now(), n.sched.Now()
+	// A node that is opened anew before all of that time has passed looks, too.
+	began := n.sched.Now().Add(settling)
+	tidied, swept := began.Add(-tidyEvery), began.Add(-sweepEvery)
 	for ok && n.sched.Sleep(ctx, housekeepEvery) == nil {
 		if now := n.sched.Now(); now.Sub(tidied) > tidyEvery {
 			tidied = now
