@@ -24,7 +24,7 @@ type script struct {
 func (s *script) start(name string) *exec.Cmd {
 	cmd := exec.Command(waterbear, "run", "--quiet", "--state", s.state, "--name", name,
 		"--env", "PYTHONHOME=/usr", "--env", "PYTHONDONTWRITEBYTECODE=1", "--dir", filepath.Join(s.dir, "lib")+"::/usr/lib",
-		"--dir", filepath.Join(s.state, "scripts")+"::/scripts", filepath.Join(s.dir, "python.wasm"), "/scripts/crawl.py", "40", "10")
+		"--dir", filepath.Join(s.state, "scripts")+"::/scripts", filepath.Join(s.dir, "python.wasm"), "/scripts/crawl.py", "15", "10")
 	cmd.Stderr = new(bytes.Buffer)
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
