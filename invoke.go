@@ -81,6 +81,19 @@ func (p *Platform) DeleteWorker(ctx context.Context, component, name string) err
 	return p.act(component, name, func(w id.Worker) error { return p.workers.Delete(ctx, w) })
 }
 
+// Fork makes a copy of a worker that is in no invocation, under a name in the same
+// component, and gives the copy.
+func (p *Platform) Fork(ctx context.Context, component, name, copied string) (v api.WorkerDetail, err error) {
+	w, err := workerOf(component, name)
+	if err == nil {
+		w, err = p.workers.Fork(ctx, w, copied)
+	}
+	if err != nil {
+		return v, err
+	}
+	return p.workers.Worker(ctx, w)
+}
+
 // Interrupt stops a worker until Resume. It returns when the worker stands
 // still.
 func (p *Platform) Interrupt(ctx context.Context, component, name, reason string) error {

@@ -183,6 +183,10 @@ func text(b oplog.Body) string {
 		return fmt.Sprintf("of %d, until a person says what has become of it", b.Started)
 	case *oplog.CallResolved:
 		return fmt.Sprintf("of %d, %s", b.Started, b.How)
+	case *oplog.Forked:
+		return "a copy of " + b.Origin.String() + " from here on"
+	case *oplog.Omitted:
+		return b.Kind + " of the origin alone"
 	case *oplog.HostCallRepeated:
 		return fmt.Sprintf("of %d, attempt %d at %s: %s", b.Started, b.Attempt, b.Until.Time().Format(time.RFC3339), b.Reason)
 	}

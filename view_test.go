@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/waterbear-run/waterbear/internal/guests"
+	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
@@ -63,6 +64,11 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			&oplog.Interrupted{At: 1e9, Reason: "interrupted"},
 			`{"at":"1970-01-01T00:00:01Z","reason":"interrupted"}`, `interrupted`,
 		},
+		{
+			&oplog.Forked{At: 1e9, Origin: id.Worker{Component: "shop", Name: "alice"}, Seed: [32]byte{7}, Key: "k"},
+			`{"at":"1970-01-01T00:00:01Z","origin":{"Component":"shop","Name":"alice"},"key":"k"}`, `a copy of shop/alice from here on`,
+		},
+		{&oplog.Omitted{Kind: "Image"}, `{"kind":"Image"}`, `Image of the origin alone`},
 		{&oplog.Recovered{At: 1e9, Epoch: 3}, `{"at":"1970-01-01T00:00:01Z","epoch":3}`, `by owner 3`},
 		{
 			&oplog.HostCallRepeated{At: 1e9, Started: 3, Attempt: 2, Until: 2e9, Reason: "status 503"},
@@ -123,8 +129,8 @@ func TestEveryKindOfEntryHasItsJSONAndItsLine(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s\ngot  %s\nwant %s", got.Kind, got.Body, e.json, got.Text, e.line)
 		}
 	}
-	if len(kinds) != 17 {
-		t.Errorf("saw the kinds %v, want all 17", kinds)
+	if len(kinds) != 19 {
+		t.Errorf("saw the kinds %v, want all 19", kinds)
 	}
 }
 

@@ -231,6 +231,7 @@ type Worker struct {
 type WorkerDetail struct {
 	Worker
 	Settings Settings     `json:"settings" doc:"What holds for it, defaults included"`
+	Origin   string       `json:"origin,omitempty" doc:"The worker that it is a copy of"`
 	First    uint64       `json:"first" doc:"The oldest oplog entry that is kept"`
 	Bytes    uint64       `json:"bytes" doc:"Of its oplog, as far as it is kept"`
 	Archived *Archived    `json:"archived,omitempty" doc:"What is kept of the entries before"`

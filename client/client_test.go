@@ -274,6 +274,7 @@ func TestTheRestIsSentAsTheContractHasIt(t *testing.T) {
 		"PUT /v1/workers/shop/alice":                    func() error { return second(c.CreateWorker(ctx, "shop", "alice", api.NewWorker{})) },
 		"GET /v1/workers/shop/alice":                    func() error { return second(c.Worker(ctx, "shop", "alice")) },
 		"DELETE /v1/workers/shop/alice":                 func() error { return c.DeleteWorker(ctx, "shop", "alice") },
+		"POST /v1/workers/shop/alice/fork":              func() error { return second(c.Fork(ctx, "shop", "alice", "bob")) },
 		"POST /v1/workers/shop/alice/interrupt":         func() error { return c.Interrupt(ctx, "shop", "alice", "lunch") },
 		"POST /v1/workers/shop/alice/resume":            func() error { return c.Resume(ctx, "shop", "alice") },
 		"POST /v1/workers/shop/alice/retry":             func() error { return c.Retry(ctx, "shop", "alice") },

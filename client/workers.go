@@ -35,6 +35,17 @@ func (c *Client) DeleteWorker(ctx context.Context, component, worker string) err
 	return c.call(ctx, http.MethodDelete, nil, nil, "workers", component, worker)
 }
 
+// Fork makes a copy of a worker that is in no invocation, under a name in the same
+// component, and gives the copy.
+func (c *Client) Fork(ctx context.Context, component, worker, name string) (api.WorkerDetail, error) {
+	body := struct {
+		Name string `json:"name"`
+	}{name}
+	var made api.WorkerDetail
+	err := c.call(ctx, http.MethodPost, body, &made, "workers", component, worker, "fork")
+	return made, err
+}
+
 // Interrupt stops a worker until Resume. The reason, which may be empty, is
 // shown to people.
 func (c *Client) Interrupt(ctx context.Context, component, worker, reason string) error {

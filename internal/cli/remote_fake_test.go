@@ -257,6 +257,9 @@ func (s *remoteServer) rest() {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}
+	s.HandleFunc("POST /v1/workers/{c}/{w}/fork", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 201, api.WorkerDetail{Worker: api.Worker{Component: r.PathValue("c"), Name: "twin"}})
+	})
 	s.HandleFunc("POST /v1/workers/{c}/{w}/interrupt", act)
 	s.HandleFunc("POST /v1/workers/{c}/{w}/resume", act)
 	s.HandleFunc("POST /v1/workers/{c}/{w}/retry", act)

@@ -179,6 +179,11 @@ func TestWhatIsDoneToWorkersIsDoneToEach(t *testing.T) {
 		s.typeTo("worker", verb).want(t, 2, "", "wants workers")
 		s.typeTo("worker", verb, "shop/bob", "alice").want(t, 2, "", "alice names no worker")
 	}
+	s.typeTo("worker", "fork", "shop/bob", "twin").want(t, 0, "", "")
+	if want := `POST /v1/workers/shop/bob/fork {"name":"twin"}`; s.lastAsked()+" "+s.body != want {
+		t.Errorf("asked %s with %s, want %s", s.lastAsked(), s.body, want)
+	}
+	s.typeTo("worker", "fork", "shop/bob").want(t, 2, "", "wants one worker")
 	s.typeTo("worker", "interrupt", "--reason", "lunch", "shop/bob").want(t, 0, "", "")
 	if want := `{"reason":"lunch"}`; s.body != want {
 		t.Errorf("sent %s, want %s", s.body, want)

@@ -25,7 +25,7 @@ What "waterbear run" made in a state directory of this machine is none of these:
   waterbear worker interrupt --reason "under repair" shop/alice`,
 		a.workerListCommand(), a.workerCreateCommand(), a.workerGetCommand(), a.workerLogsCommand(), a.workerOplogCommand(),
 		a.workerFilesCommand(), a.workerCatCommand(), a.workerExportCommand(),
-		a.workerInterruptCommand(), a.workerResumeCommand(), a.workerRetryCommand(), a.workerDeleteCommand())
+		a.workerForkCommand(), a.workerInterruptCommand(), a.workerResumeCommand(), a.workerRetryCommand(), a.workerDeleteCommand())
 }
 
 // listFlags are the flags of worker list.
@@ -216,6 +216,25 @@ func (a *app) onWorkers(cmd *cobra.Command, do func(ctx context.Context, c *clie
 			workers[arg] = w
 		}
 		return r.each(args, asJSON, "worker", func(arg string) error { return do(cmd.Context(), c, workers[arg]) })
+	})
+}
+
+func (a *app) workerForkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fork [flags] COMPONENT/WORKER NAME",
+		Short: "Make a copy of a worker",
+		Long: `Make a copy of a worker, under another name in the same component. The copy has
+the same memory, files and history, and from then on the two have nothing in
+common. The worker must be in no invocation; those that wait stay its own.`,
+		Example: `  waterbear worker fork shop/alice alice-to-try-things`,
+		Args:    exactly(2, "one worker, as COMPONENT/WORKER, and the name of the copy"),
+	}
+	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, _ *remote, c *client.Client) error {
+		w, err := parseWorker(cmd, args[0])
+		if err == nil {
+			_, err = c.Fork(cmd.Context(), w.component, w.name, args[1])
+		}
+		return err
 	})
 }
 

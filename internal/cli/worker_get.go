@@ -59,6 +59,9 @@ func (a *app) printWorkerDetail(w api.WorkerDetail) error {
 		t.add("Held", fmt.Sprintf("waterbear calls show %s/%s %d", printable(w.Component), printable(w.Name), call))
 	}
 	t.add("Revision", revisionText(w.Revision))
+	if w.Origin != "" {
+		t.add("Copy of", w.Origin)
+	}
 	if w.Ephemeral {
 		t.add("Ephemeral", "each invocation has a fresh instance")
 	}

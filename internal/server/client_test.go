@@ -70,6 +70,10 @@ func TestTheGoClientSpeaksThisInterface(t *testing.T) {
 	if i, err := c.Cancel(ctx, "shop", "bob", scheduled.Key); err != nil || i.State != api.StateCanceled {
 		t.Errorf("cancel: got %+v, %v", i, err)
 	}
+	if w, err := c.Fork(ctx, "shop", "bob", "twin"); err != nil || w.Name != "twin" {
+		t.Errorf("fork: got %+v, %v", w, err)
+	}
+	check("delete", c.DeleteWorker(ctx, "shop", "twin"))
 	check("interrupt", c.Interrupt(ctx, "shop", "bob", "lunch"))
 	check("resume", c.Resume(ctx, "shop", "bob"))
 	check("retry", c.Retry(ctx, "shop", "bob"))

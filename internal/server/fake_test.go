@@ -296,6 +296,19 @@ func (n *node) DeleteWorker(_ context.Context, of, name string) error {
 	return n.worker(of, name, func(*instance) error { delete(n.workers, of+"/"+name); return nil })
 }
 
+func (n *node) Fork(_ context.Context, of, name, copied string) (d api.WorkerDetail, err error) {
+	err = n.worker(of, name, func(w *instance) error {
+		if copied == "" {
+			return api.NewProblem(api.CodeInvalid, "the copy has no name")
+		}
+		c := *w
+		c.Name = copied
+		n.workers[of+"/"+copied], d = &c, c.WorkerDetail
+		return nil
+	})
+	return d, err
+}
+
 func (n *node) Interrupt(_ context.Context, of, name, reason string) error {
 	return n.worker(of, name, func(w *instance) error { w.Status, w.Reason = api.Interrupted, reason; return nil })
 }

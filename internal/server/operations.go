@@ -154,6 +154,13 @@ var operations = byID(append(answers(),
 		summary: "Delete a worker and all that is stored of it", codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerBusy, api.CodeDiskFull},
 	},
 	operation{
+		id: "fork-worker", method: "POST", path: workerPath + "/fork", needs: need{access.CreateWorkers, oneComponent},
+		summary: "Make a copy of a worker", body: mediaJSON,
+		about: "The copy has the same memory, files and history. The worker must be in no invocation; those that wait stay its own.",
+		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerExists, api.CodeWorkerBusy, api.CodeDiskFull, api.CodeDamaged},
+		also:  map[int]string{201: "It was made"},
+	},
+	operation{
 		id: "interrupt-worker", method: "POST", path: workerPath + "/interrupt", needs: need{access.ControlWorkers, oneComponent},
 		summary: "Stop a worker until it is resumed", body: mediaJSON,
 		codes: []api.Code{api.CodeNoComponent, api.CodeNoWorker, api.CodeWorkerFailed, api.CodeWorkerExited, api.CodeDiskFull},

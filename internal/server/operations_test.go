@@ -64,6 +64,7 @@ var samples = map[string]sample{
 	"create-worker":     {path: "/v1/workers/shop/bob", body: `{"args":["a"],"env":["K=V"],"settings":{"retry":{"attempts":3,"initial":"1s"}}}`, status: 201, kinds: []string{"invoke"}},
 	"get-worker":        {path: alice, status: 200, kinds: []string{"invoke", "read"}},
 	"delete-worker":     {path: alice, status: 204, kinds: []string{"deploy"}},
+	"fork-worker":       {path: alice + "/fork", body: `{"name":"twin"}`, status: 201, kinds: []string{"invoke"}},
 	"interrupt-worker":  {path: alice + "/interrupt", body: `{"reason":"lunch"}`, status: 204, kinds: []string{"invoke"}},
 	"resume-worker":     {path: alice + "/resume", status: 204, kinds: []string{"invoke"}},
 	"retry-worker":      {path: alice + "/retry", status: 204, kinds: []string{"invoke"}},

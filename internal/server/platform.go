@@ -40,6 +40,8 @@ type Platform interface {
 	// page may have fewer, even none, and still a Next: looking costs time too.
 	Workers(ctx context.Context, f api.WorkerFilter, cursor string, limit int) (api.Page[api.Worker], error)
 	DeleteWorker(ctx context.Context, component, name string) error
+	// Fork makes a copy of a worker that is in no invocation, and gives it.
+	Fork(ctx context.Context, component, name, copied string) (api.WorkerDetail, error)
 	// Interrupt stops a worker until Resume. Retry lets a Failed or Retrying
 	// worker try again at once.
 	Interrupt(ctx context.Context, component, name, reason string) error

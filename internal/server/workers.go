@@ -39,6 +39,14 @@ func (s *Server) addWorkers() {
 	add(s, "delete-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
 		return nil, s.config.Platform.DeleteWorker(ctx, in.Component, in.Worker)
 	})
+	add(s, "fork-worker", func(ctx context.Context, _ *exchange, in *struct {
+		OfWorker
+		Body *copying
+	},
+	) (*created[api.WorkerDetail], error) {
+		w, err := s.config.Platform.Fork(ctx, in.Component, in.Worker, orZero(in.Body).Name)
+		return &created[api.WorkerDetail]{http.StatusCreated, w}, err
+	})
 	add(s, "interrupt-worker", func(ctx context.Context, _ *exchange, in *struct {
 		OfWorker
 		Body *interruption
@@ -52,6 +60,11 @@ func (s *Server) addWorkers() {
 	add(s, "retry-worker", func(ctx context.Context, _ *exchange, in *OfWorker) (*none, error) {
 		return nil, s.config.Platform.Retry(ctx, in.Component, in.Worker)
 	})
+}
+
+// copying is the body of a fork.
+type copying struct {
+	Name string `json:"name" doc:"Name of the copy"`
 }
 
 // interruption is the body of an interrupt.

@@ -102,6 +102,9 @@ func (ws *Workers) Worker(ctx context.Context, w id.Worker) (api.WorkerDetail, e
 	defer r.mu.Unlock()
 	life := r.machine.life
 	v.Worker = ws.view(&life.Status, r)
+	if life.Fork != nil {
+		v.Origin = life.Fork.Origin.String()
+	}
 	v.Settings = r.settings().Settings
 	v.Settings.Images.After = api.Duration(r.imageAfter())
 	v.Settings.Limits.Memory, v.Settings.Limits.Storage, v.Settings.Limits.Files = life.Create.Memory, life.Create.Storage, life.Create.Files

@@ -400,6 +400,9 @@ func TestAWorkerAtRestIsCopied(t *testing.T) {
 			p.restart()
 			p.want(c, "[15]", "add", 0)
 			p.want(a, "[6]", "add", 0)
+			if v, err := p.Worker(t.Context(), c); err != nil || v.Origin != "callers/b" {
+				t.Errorf("c is a copy of %q, %v", v.Origin, err)
+			}
 			equal(t, "its file", p.steps(c, "read /x"), []string{"2"})
 			equal(t, "its file", p.steps(a, "read /x"), []string{"1"})
 		})
