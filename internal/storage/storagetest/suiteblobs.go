@@ -241,8 +241,13 @@ func cellsAreListedByPrefix(_ *testing.T, f *fixture) {
 			equal(f, "cells below "+prefix, strings.Join(got, " "), want)
 		}
 		for _, c := range []struct{ prefix, after, want string }{
-			{"a", "a", "a/1 a/2 a0"}, {"a", "a/10", "a/2 a0"}, {"a/", "a", "a/1 a/2"}, {"a/", "a/2", ""}, {"a/", "b", ""},
-			{"many/", "many/297", "many/298 many/299"}, {"", "many/299", "\xff\xff"},
+			{"a", "a", "a/1 a/2 a0"},
+			{"a", "a/10", "a/2 a0"},
+			{"a/", "a", "a/1 a/2"},
+			{"a/", "a/2", ""},
+			{"a/", "b", ""},
+			{"many/", "many/297", "many/298 many/299"},
+			{"", "many/299", "\xff\xff"},
 		} {
 			var got []string
 			for key, err := range f.store.Cells().List(ctx, c.prefix, c.after) {
