@@ -95,6 +95,8 @@ type Config struct {
 	Session *durable.Session
 	Store   *Store // nil: there are none
 	Worker  id.Worker
+	// Life tells the worker from others that had or will have its name.
+	Life string
 	// Pace, if set, waits until so many bytes can be recorded.
 	Pace func(ctx context.Context, bytes int) error
 	// Forgets says that calls are not recorded: nothing is known of writes that
@@ -269,5 +271,5 @@ func (c *Containers) writer(index oplog.Index) once.Writer {
 	if c.Forgets {
 		return once.Writer{}
 	}
-	return once.Writer{Worker: c.Worker.Name, Index: index}
+	return once.Writer{Worker: c.Worker.Name + c.Life, Index: index}
 }

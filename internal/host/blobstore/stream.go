@@ -97,7 +97,7 @@ func (s *Store) put(ctx context.Context, w id.Worker, at chunk, p []byte) (outco
 	case !there:
 		return outcome{lost}, nil
 	case by != w.Name:
-		return outcome{"this value was begun by the worker " + by + ", which this one was then: it has to be written anew"}, nil
+		return outcome{"this value was begun by the worker " + by + ", of which this one is a fork: it has to be written anew"}, nil
 	}
 	cell := chunkCell(w.Component, at.id, at.number)
 	for {

@@ -28,7 +28,7 @@ type world struct {
 	now   time.Time
 	drawn uint64
 
-	component string // that as speaks of
+	component, life string // of the workers that as lets run
 }
 
 // dying are cells whose user's process may end before or behind a write.
@@ -99,7 +99,7 @@ func (w *world) as(name string, program func(c *Containers) error) error {
 	s := durable.NewSession(context.Background(), durable.Config{
 		Worker: worker, Cursor: oplog.NewCursor(w.disk.Logs(), worker, 1, last), Writer: k.NewWriter(worker, last),
 	})
-	err = program(&Containers{Config: Config{Session: s, Store: w.store, Worker: worker}})
+	err = program(&Containers{Config: Config{Session: s, Store: w.store, Worker: worker, Life: w.life}})
 	if !errors.Is(err, errDied) {
 		must(w.t, s.Writer.Commit(context.Background()))
 	}

@@ -42,6 +42,8 @@ type Config struct {
 	Session *durable.Session
 	Store   *Store // nil: there are none
 	Worker  id.Worker
+	// Life tells the worker from others that had or will have its name.
+	Life string
 	// Forgets says that calls are not recorded: nothing is known of writes that
 	// were under way when the process ended.
 	Forgets bool
@@ -219,7 +221,7 @@ func (b *Buckets) writer(index oplog.Index) once.Writer {
 	if b.Forgets {
 		return once.Writer{}
 	}
-	return once.Writer{Worker: b.Worker.Name, Index: index}
+	return once.Writer{Worker: b.Worker.Name + b.Life, Index: index}
 }
 
 // Forget forgets all that a component has kept.

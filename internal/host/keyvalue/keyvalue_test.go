@@ -26,6 +26,7 @@ type world struct {
 	cells *dying
 	store *Store
 	now   time.Time
+	life  string // of the workers that as lets run
 }
 
 // dying are cells whose user's process may end before or behind a write.
@@ -88,7 +89,7 @@ func (w *world) as(name string, program func(b *Buckets) error) error {
 	s := durable.NewSession(context.Background(), durable.Config{
 		Worker: worker, Cursor: oplog.NewCursor(w.disk.Logs(), worker, 1, last), Writer: c.NewWriter(worker, last),
 	})
-	err = program(&Buckets{Config{Session: s, Store: w.store, Worker: worker}})
+	err = program(&Buckets{Config{Session: s, Store: w.store, Worker: worker, Life: w.life}})
 	must(w.t, s.Writer.Commit(context.Background()))
 	must(w.t, c.Close())
 	return err
@@ -271,6 +272,33 @@ func TestEachWriteTakesEffectOnce(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// again makes a worker anew.
+func (w *world) again(name string) {
+	w.t.Helper()
+	ctx, worker := context.Background(), id.Worker{Component: "shop", Name: name}
+	epoch, err := w.disk.Logs().Epoch(ctx, 0)
+	must(w.t, err)
+	must(w.t, w.disk.Logs().Delete(ctx, 0, epoch, worker))
+	w.life += "'"
+}
+
+// A worker that is deleted and made anew writes by entries that have the same indexes
+// as those of the one before.
+func TestAWriteIsNotTakenForThatOfAWorkerBefore(t *testing.T) {
+	w := newWorld(t)
+	add := func(b *Buckets) error { _, err := b.Increment("b", "n", 5); return err }
+	must(t, w.as("alice", add))
+	w.again("alice")
+	w.cells.before = 1
+	if err := w.as("alice", add); !errors.Is(err, errDied) {
+		t.Fatal(err)
+	}
+	must(t, w.as("alice", add))
+	if got := w.value("n"); got != "10" {
+		t.Errorf("the sum is %s, want 10", got)
 	}
 }
 

@@ -40,7 +40,7 @@ type Record struct {
 // Writer is one write of a worker: by the entry of its intent. The zero value is
 // one that is not remembered.
 type Writer struct {
-	Worker string
+	Worker string // and its life: a worker that is made anew begins again with its entries
 	Index  oplog.Index
 }
 
