@@ -145,6 +145,28 @@ func TestSecretsAreNotShown(t *testing.T) {
 	c.close()
 }
 
+// Programs may keep a secret where others of the component find it.
+func TestSecretsInBucketsAreNotShown(t *testing.T) {
+	c := newConfigured(t)
+	defer c.close()
+	c.invoke(api.Call{Function: "get", Args: json.RawMessage(`[["token"], 0]`)})
+	deployKept(t, c.node, "shop")
+	steps(t, c.node, "shop", "bob", "cart", "set hunter2 it-is-hunter2")
+	steps(t, c.node, "shop", "bob", "of-hunter2", "set k v")
+	p, ctx := c.node.Platform(), t.Context()
+	buckets, err := p.Buckets(ctx, "shop", "", 10)
+	if err != nil || len(buckets.Items) != 2 || buckets.Items[1].Name != "of-[secret]" {
+		t.Errorf("the buckets are %+v, %v", buckets, err)
+	}
+	keys, err := p.Keys(ctx, "shop", "cart", "", 10)
+	if err != nil || len(keys.Items) != 1 || keys.Items[0].Key != "[secret]" {
+		t.Errorf("the keys are %+v, %v", keys, err)
+	}
+	if v, err := p.Value(ctx, "shop", "cart", "hunter2"); string(v) != "it-is-[secret]" || err != nil {
+		t.Errorf("the value is %q, %v", v, err)
+	}
+}
+
 // Other programs of the component may send a secret, and be given it.
 func TestSecretsOfPromisesAndCallsAreNotShown(t *testing.T) {
 	c := newConfigured(t)
