@@ -124,7 +124,7 @@ func (d *diary) complete(ctx context.Context, logs storage.Logs) error {
 	if len(d.last.queue) > 0 {
 		return fmt.Errorf("%d invocations have not ended", len(d.last.queue))
 	}
-	var free oplog.Time // since when nothing goes on
+	var free oplog.Time          // since when nothing goes on
 	var begun, asleep oplog.Time // of a nap; they differ if a crash was between them
 	for e, err := range oplog.Read(ctx, logs, d.worker, 1, 0) {
 		if err != nil {

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,12 +35,13 @@ func what(e oplog.Entry) string {
 // history tells what the oplog of a worker has.
 func (p *platform) history(w id.Worker) string {
 	p.t.Helper()
-	said := fmt.Sprintf("%s:\n", w)
+	var said strings.Builder
+	said.WriteString(fmt.Sprintf("%s:\n", w))
 	for e, err := range oplog.Read(p.t.Context(), p.store.Logs(), w, 1, 0) {
 		must(p.t, err)
-		said += what(e)
+		said.WriteString(what(e))
 	}
-	return said
+	return said.String()
 }
 
 // TestNobodyCanTellWhereComponentsBegin has workers of components make the same
@@ -100,15 +102,15 @@ func TestNobodyCanTellWhereComponentsBegin(t *testing.T) {
 					t.Errorf("it was ever known what it begins as: %t", ever)
 				}
 				p.restart()
-				got := ""
+				var got strings.Builder
 				for _, w := range workers {
-					got += p.history(w)
+					got.WriteString(p.history(w))
 				}
 				if want == "" {
-					want = got
+					want = got.String()
 				}
-				if got != want {
-					t.Errorf("the oplogs differ:\n%s\nwant\n%s", got, want)
+				if got.String() != want {
+					t.Errorf("the oplogs differ:\n%s\nwant\n%s", got.String(), want)
 				}
 			})
 		}
