@@ -42,7 +42,7 @@ func TestMemoryBeginsWithItsBaseImage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const size = 64 << 12
 			var budget memoryBudget
-			m, other := reserve(4*size, b, &budget), reserve(4*size, b, &budget)
+			m, other := reserve(4*size, b, &budget, nil), reserve(4*size, b, &budget, nil)
 			defer m.Free()
 			defer other.Free()
 			for range 2 {

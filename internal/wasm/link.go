@@ -173,7 +173,7 @@ func (in *Instance) instantiate(most uint64) (err error) {
 	e := in.engine
 	in.setup = experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(
 		func(_, declared uint64) experimental.LinearMemory {
-			in.memory = reserve(min(declared, most, in.memoryLimit()), in.module.base, &e.memory)
+			in.memory = reserve(min(declared, most, in.memoryLimit()), in.module.base, &e.memory, e.tracking.tracker)
 			in.memory.sum = in.memorySum()
 			return in.memory
 		}))

@@ -52,16 +52,18 @@ type linearMemory struct {
 	// shown makes the next Reallocate give the memory as it is.
 	shown   bool
 	refused bool // it was to become longer than the limit
-	// clean tells that there are no pages of its own.
+	// clean tells that it has what it shows.
 	clean bool
-	watch *watch
+	// tracker finds pages of its own, nil if nothing does.
+	tracker pageTracker
+	watch   *watch
 	// broken tells that what the memory shows is unknown.
 	broken bool
 }
 
 // reserve makes an empty memory that may grow to most bytes.
-func reserve(most uint64, base *baseImage, budget *memoryBudget) *linearMemory {
-	m := &linearMemory{limit: most, base: base, budget: budget, watch: &watch{}}
+func reserve(most uint64, base *baseImage, budget *memoryBudget, tracker pageTracker) *linearMemory {
+	m := &linearMemory{limit: most, base: base, budget: budget, tracker: tracker, watch: &watch{}}
 	if most == 0 {
 		return m
 	}
@@ -153,7 +155,7 @@ func (m *linearMemory) usable() error {
 var errBroken = errors.New("the instance has lost its memory and is to be closed")
 
 // become makes the memory one of size bytes that shows f or, if that is nil, b,
-// and has no pages of its own. After an error it cannot be used any more.
+// and has nothing of its own. After an error it cannot be used any more.
 func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 	if size > m.size && !m.budget.take(size-m.size) {
 		return fmt.Errorf("make a memory of %d bytes one of %d: %w", m.size, size, ErrMemoryExhausted)
@@ -177,7 +179,7 @@ func (m *linearMemory) become(size uint64, b *baseImage, f *stateFile) error {
 func (m *linearMemory) remap(size uint64, b *baseImage, f *stateFile) (err error) {
 	// Of what is watched each page faults by itself: that is mapped anew.
 	if f == nil && m.file == nil && m.base == b && m.size > 0 && m.watch.watched == 0 {
-		kept := m.clean
+		kept := m.clean || m.reset()
 		if !kept {
 			kept, err = m.discard()
 		}
@@ -200,6 +202,40 @@ func (m *linearMemory) remap(size uint64, b *baseImage, f *stateFile) (err error
 		err = unix.Mprotect(m.reserved[size:m.size], unix.PROT_NONE)
 	}
 	return err
+}
+
+// Where a memory is small and has few pages of its own, these are kept and given
+// the content of the base: the guest that comes next would fault in the same again.
+const (
+	resetMemory = 4 << 20 // in a larger one they take too long to find
+	resetPages  = 16
+)
+
+// reset makes a memory that shows its base what that is, if that is little work, and
+// tells whether it is.
+func (m *linearMemory) reset() bool {
+	if m.tracker == nil || m.size > resetMemory {
+		return false
+	}
+	memory := m.reserved[:m.size]
+	pages := make([]uint64, 0, resetPages)
+	few := true
+	err := m.tracker.written(memory, m.base.from, m.base.to, func(from, to uint64) bool {
+		for ; from < to; from += PageSize {
+			if few = len(pages) < resetPages; !few {
+				return false
+			}
+			pages = append(pages, from)
+		}
+		return true
+	})
+	if err != nil || !few {
+		return false
+	}
+	for _, at := range pages {
+		copy(memory[at:], m.base.page(at))
+	}
+	return true
 }
 
 // open makes the first size bytes accessible, and no others.

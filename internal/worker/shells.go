@@ -7,8 +7,8 @@ import (
 	"github.com/waterbear-run/waterbear/internal/catalog"
 )
 
-// What is kept of instances that nobody uses. Each holds some addresses, next to
-// no memory of its guest, and what the engine has of it.
+// What is kept of instances that nobody uses. Each holds some addresses, at most a
+// few pages of memory for its guest, and what the engine has of it.
 const (
 	// maxShells bounds their number, maxShellBytes what the engine has of all.
 	maxShells     = 64
