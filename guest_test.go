@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -335,6 +337,37 @@ func TestTheReminderWaitsForAnAnswerAndGivesUp(t *testing.T) {
 	v, err = p.Invoke(t.Context(), "counter", "reminders", api.Call{Function: "get"})
 	if err != nil || string(v.Result) != "[1]" {
 		t.Errorf("the answers are %+v, %v", v, err)
+	}
+}
+
+func TestBranchesTellWhatTheyComeTo(t *testing.T) {
+	node := openPlatform(t, t.TempDir())
+	defer node.Close()
+	p := node.Platform()
+	if _, err := p.Deploy(t.Context(), "branches", guests.GoLibrary(t, "examples/branches"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for search := 1; search <= 2; search++ {
+		key := fmt.Sprint("search ", search)
+		best, err := p.Invoke(t.Context(), "branches", "tour", api.Call{Function: "shortest", Args: json.RawMessage("[4]"), Key: key})
+		if err != nil || best.State != api.StateFinished {
+			t.Fatalf("got %+v, %v", best, err)
+		}
+		lengths := map[string]bool{}
+		for i := range 4 {
+			v, err := p.Invocation(t.Context(), "branches", fmt.Sprintf("tour-%d-%d", search, i), key, true)
+			if err != nil || v.State != api.StateFinished {
+				t.Fatalf("branch %d: %+v, %v", i, v, err)
+			}
+			lengths[string(v.Result)] = true
+		}
+		if len(lengths) < 2 || !lengths[string(best.Result)] || string(best.Result) != slices.Min(slices.Collect(maps.Keys(lengths))) {
+			t.Errorf("the best is %s of %v", best.Result, lengths)
+		}
+	}
+	page, err := p.Workers(t.Context(), api.WorkerFilter{Component: "branches"}, "", 100)
+	if err != nil || len(page.Items) != 9 {
+		t.Errorf("there are %d workers, %v", len(page.Items), err)
 	}
 }
 

@@ -3,6 +3,8 @@ package worker_test
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,9 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
+	"github.com/waterbear-run/waterbear/internal/storage/local"
+	"github.com/waterbear-run/waterbear/internal/vfs"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
@@ -331,6 +336,35 @@ func TestWhoCallsAWorkerThatForksIsToldOnce(t *testing.T) {
 	equal(t, "the caller", got, []string{"started 0", `[["original of callers/b","a"]]`, `[["forked as callers/b","b"]]`})
 	p.want(a, "[1]", "add", 1)
 	p.want(b, "[2]", "add", 2)
+}
+
+// TestForkingWorkersOnADisk opens the store again, also without its index.
+func TestForkingWorkersOnADisk(t *testing.T) {
+	dir := t.TempDir()
+	p := callersOn(t, setup{
+		change: func(c *worker.Config) { c.ImageAfter = 0 },
+		open: func() storage.Store {
+			store, err := local.Open(t.Context(), vfs.OS(), dir, local.Options{})
+			must(t, err)
+			return store
+		},
+	})
+	a, b := caller("a"), caller("b")
+	p.want(a, "[5]", "add", 5)
+	p.async(a, "k", "steps", []string{"write /x 1", "fork b", "add 1", "as b write /x 2"})
+	p.result(a, "k")
+	p.result(b, "k")
+	for range 2 {
+		p.close()
+		must(t, p.store.Close())
+		must(t, os.RemoveAll(filepath.Join(dir, "index")))
+		p.open()
+		equal(t, "its file", p.steps(b, "read /x", "add 0"), []string{"2", "6"})
+		equal(t, "its file", p.steps(a, "read /x", "add 0"), []string{"1", "6"})
+	}
+	must(t, p.Delete(t.Context(), b))
+	p.steps(a, "fork b", "as b add 1")
+	p.want(b, "[7]", "add", 0)
 }
 
 // TestForkingWorkersThatAreEvicted, waiting on either side of the fork.
