@@ -204,6 +204,7 @@ func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *wat
 		stderr = log
 	}
 	serving.Public = routes.serving(c, log, p, stderr)
+	defer a.paceGarbage()()
 	return p.Serve(ctx, l, pair.tlsConfig(), serving)
 }
 
