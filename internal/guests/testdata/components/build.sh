@@ -16,6 +16,6 @@ mkdir -p "$out"
 for module in ../effects.wasm "$examples"/countdown/countdown.wasm "$examples"/ledger/ledger.wasm; do
 	"$examples/kit/node_modules/.bin/jco" new "$module" --wasi-command -o "$out/$(basename "$module")" >/dev/null
 done
-for crate in tour http forker keeper control callers configured kept blobs crate; do
+for crate in tour http forker keeper control callers configured kept blobs crate redis; do
 	"$examples/kit/cargo.sh" "$crate" "$out/$crate.wasm"
 done
