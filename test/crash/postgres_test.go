@@ -138,6 +138,26 @@ const (
 	tallyKills = 20
 )
 
+// progress is how much each of some clients has got done.
+type progress []atomic.Int64
+
+// every waits, at each so many steps, until all have got something done: programs
+// that try a number of times are not killed as often in one invocation.
+func (p progress) every(steps, i int, t *testing.T) {
+	t.Helper()
+	if i%steps != 0 {
+		return
+	}
+	for w := range p {
+		was := p[w].Load()
+		for began := time.Now(); p[w].Load() == was && !t.Failed(); time.Sleep(time.Millisecond) {
+			if time.Since(began) > patience {
+				t.Fatalf("client %d has got nothing done for %v", w, patience)
+			}
+		}
+	}
+}
+
 // TestAStockDatabaseDriverSurvivesKills has programs count keys in PostgreSQL by a
 // driver that knows nothing of us, kills the server twenty times, and the database
 // once, and looks: each key that was acknowledged was counted, once.
@@ -152,14 +172,14 @@ func TestAStockDatabaseDriverSurvivesKills(t *testing.T) {
 	database := fmt.Sprintf("host=localhost port=%d user=postgres", db.port)
 	var clients sync.WaitGroup
 	var stop atomic.Bool
-	var acknowledged [tallyWorkers]int
+	acknowledged := make(progress, tallyWorkers)
 	for w := range tallyWorkers {
 		clients.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
 			c := s.client()
 			for !stop.Load() && !t.Failed() {
-				key := fmt.Sprintf("w%d-%d", w, acknowledged[w]+1)
+				key := fmt.Sprintf("w%d-%d", w, acknowledged[w].Load()+1)
 				args, err := json.Marshal([]string{database, key})
 				if err != nil {
 					t.Error(err)
@@ -170,12 +190,13 @@ func TestAStockDatabaseDriverSurvivesKills(t *testing.T) {
 					t.Errorf("count %s: %s %s %+v, %v (seed %d)", key, inv.State, inv.Result, inv.Failure, err, *seed)
 					return
 				}
-				acknowledged[w]++
+				acknowledged[w].Add(1)
 			}
 		})
 	}
 	n := max(tallyKills, *kills)
 	for i := range n {
+		acknowledged.every(3, i, t)
 		time.Sleep(time.Duration(20+random.IntN(400)) * time.Millisecond)
 		s.kill()
 		if i == n/2 { // nobody of ours is there to see it
@@ -192,7 +213,8 @@ func TestAStockDatabaseDriverSurvivesKills(t *testing.T) {
 	}
 	all, connections := 0, 0
 	c := s.client()
-	for w, count := range acknowledged {
+	for w := range acknowledged {
+		count := int(acknowledged[w].Load())
 		all += count
 		if got := db.ask(fmt.Sprintf("SELECT count(*) FROM counted WHERE key LIKE 'w%d-%%'", w)); got != strconv.Itoa(count) {
 			t.Errorf("the database has %s keys of worker %d, and %d were acknowledged (seed %d)", got, w, count, *seed)
@@ -207,7 +229,7 @@ func TestAStockDatabaseDriverSurvivesKills(t *testing.T) {
 	if got := db.ask("SELECT n FROM total"); got != strconv.Itoa(all) {
 		t.Errorf("the total is %s, and %d keys were acknowledged (seed %d)", got, all, *seed)
 	}
-	if all < 2*n || connections < n {
+	if all < n || connections < n {
 		t.Errorf("%d keys over %d connections are too few to show anything (seed %d)", all, connections, *seed)
 	}
 	t.Logf("%d kills, %d keys over %d connections", n, all, connections)
