@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -462,4 +463,34 @@ func TestAWorkerThatCannotBeCopied(t *testing.T) {
 	p.create(caller("e"), api.NewWorker{Ephemeral: true})
 	_, err = p.Fork(t.Context(), caller("e"), "b")
 	p.refused(err, api.CodeWorkerBusy)
+}
+
+// TestOneOfManyGetsTheName lets many workers, and a client, make the same one at once.
+func TestOneOfManyGetsTheName(t *testing.T) {
+	p := callers(t, nil)
+	for round := range 10 {
+		x := caller(fmt.Sprint("x", round))
+		for i := range 8 {
+			p.async(caller(fmt.Sprint("w", i)), fmt.Sprint(round), "steps", []string{"add 1", "fork " + x.Name})
+		}
+		_, err := p.Create(t.Context(), x, api.NewWorker{})
+		made := 0
+		if err == nil {
+			made++
+		} else if code(err) != api.CodeWorkerExists && code(err) != api.CodeStopping {
+			t.Error(err)
+		}
+		for i := range 8 {
+			got := p.result(caller(fmt.Sprint("w", i)), fmt.Sprint(round))[1]
+			switch {
+			case got == "original of callers/"+x.Name:
+				made++
+			case !strings.HasPrefix(got, "Failure::Exists: "):
+				t.Errorf("w%d is told %q", i, got)
+			}
+		}
+		if made != 1 {
+			t.Errorf("%s was made %d times", x, made)
+		}
+	}
 }
