@@ -171,22 +171,10 @@ func (l *Life) keepPromises(b *InvocationFinished) {
 	})
 }
 
-// jumpPromises is called when an attempt is taken back to before entry from: what
-// it took and withdrew since it has not. What it made since is there for those who
-// were told of it; unless it makes it again, it goes when the attempt finishes.
-func (l *Life) jumpPromises(from Index) {
-	for _, p := range l.Promises {
-		for _, at := range []*Index{&p.Created, &p.Taken, &p.Withdrawn} {
-			if *at >= from {
-				*at = 0
-			}
-		}
-	}
-}
-
 // takeBackPromises is called when what an attempt did from an entry on is taken
-// back: what it took and withdrew there it has not. What it made is there to be
-// made again, if it is: who was told of a promise may settle it meanwhile.
+// back: what it took and withdrew there it has not. What it made there is there for
+// those who were told of it, who may settle it meanwhile; unless it is made again,
+// it goes when the attempt finishes.
 func (l *Life) takeBackPromises(from Index) {
 	for _, p := range l.Promises {
 		for _, at := range []*Index{&p.Created, &p.Taken, &p.Withdrawn} {

@@ -114,7 +114,6 @@ func (l *Life) applyRegions(e Entry) {
 			r.Effect = nil
 		}
 		l.Open = nil
-		l.jumpPromises(b.From)
 		l.TakeBack(Span{b.From, e.Index})
 	}
 }

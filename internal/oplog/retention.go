@@ -88,14 +88,15 @@ func hashes(c *coder, p *[]storage.Hash) {
 	list(c, p, len(storage.Hash{}), func(h *storage.Hash) { c.fixed(h[:]) })
 }
 
-// TruncatedError reports entries that retention has let go of.
+// TruncatedError reports entries that retention has let go of, or that a copy of a
+// worker was made without.
 type TruncatedError struct {
 	Worker   id.Worker
 	From, To Index
 }
 
 func (e *TruncatedError) Error() string {
-	return fmt.Sprintf("entries %d to %d of the oplog of %s were truncated by its retention", e.From, e.To, e.Worker)
+	return fmt.Sprintf("entries %d to %d of the oplog of %s are not there: its retention has truncated them, or it is a copy that was made without", e.From, e.To, e.Worker)
 }
 
 // IsTruncated reports whether err is a *TruncatedError.
