@@ -238,7 +238,8 @@ func TestTheLastFailureIsTheAnswer(t *testing.T) {
 	path := fmt.Sprint("/flaky?", soon(time.Hour))
 	a, err := p.request(web, "k", "GET", path, nil)
 	must(t, err)
-	if got, err := all(t.Context(), a); got != plain+"in any case\n" || !errors.Is(err, worker.ErrTakenBack) {
+	got, err := all(t.Context(), a)
+	if code(err) != api.CodeInvocationFailed && (got != plain+"in any case\n" || !errors.Is(err, worker.ErrTakenBack)) { // the last attempt may be quicker than who reads
 		t.Errorf("got %q, %v", got, err)
 	}
 	p.ends(web, "k", api.StateFailed, "")
