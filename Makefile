@@ -74,6 +74,7 @@ year:
 
 soak:
 	$(MAKE) crash KILLS=1000
+	go test ./internal/sim -run=Wherever -count=1 -timeout=0 -sim.stride=1
 	$(MAKE) sim SEEDS=20000
 	$(MAKE) year YEARS=100
 

@@ -3,7 +3,9 @@ package sim
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -371,19 +373,18 @@ func senders() map[string]sending {
 	return all
 }
 
+// stride is 1 where crashes are tried before every step. There are some 5,000.
+var stride = flag.Uint64("sim.stride", 5, "before every how many steps of an external call to crash")
+
 // TestCallsAreCountedAsPromisedWhereverAProcessDies kills a process before each of
 // its steps: before the intent, behind it, once the request has left, before the
 // outcome, behind it, in the middle of the body. What the remote was asked, over
 // all lives, is what policy and ledger say.
 func TestCallsAreCountedAsPromisedWhereverAProcessDies(t *testing.T) {
-	stride := uint64(1)
-	if testing.Short() {
-		stride = 13
-	}
 	for name, e := range senders() {
 		t.Run(name, func(t *testing.T) {
 			held, runs := 0, 0
-			for k := uint64(1); ; k += stride {
+			for k := 1 + rand.Uint64N(*stride); ; k += *stride {
 				one := e
 				one.crashes = []uint64{k}
 				if err := one.run(fetching(t)); err != nil {
@@ -423,13 +424,9 @@ func TestAPersonWhoLooksMakesItOnceWhereverTheNextProcessDies(t *testing.T) {
 			doubts = append(doubts, k)
 		}
 	}
-	stride := uint64(1)
-	if testing.Short() {
-		stride = 13
-	}
 	for _, k := range doubts {
 		held := 0
-		for j := uint64(1); ; j += stride {
+		for j := 1 + rand.Uint64N(*stride); ; j += *stride {
 			one := e
 			one.crashes = []uint64{k, j}
 			if err := one.run(fetching(t)); err != nil {
