@@ -139,7 +139,7 @@ func nameOf(entries []oplog.Body, n int) string {
 
 // TestWhoeverWaitsNeedsNoInstance lets workers wait for one that is busy for long.
 func TestWhoeverWaitsNeedsNoInstance(t *testing.T) {
-	n := 10_000
+	n := 2000
 	if testing.Short() {
 		n = 200
 	}
