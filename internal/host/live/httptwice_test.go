@@ -84,16 +84,19 @@ func headerOf(h exchange.Head, name string) string {
 }
 
 // givingUp is a server that answers the first request of a connection, and takes the
-// second and closes; or closes at once, so that the client has seen it.
-func givingUp(t *testing.T, atOnce bool) (s *httptest.Server, came *atomic.Int64) {
-	came = new(atomic.Int64)
+// second and closes; or closes at once. gone tells of each that it has closed.
+func givingUp(t *testing.T, atOnce bool) (s *httptest.Server, came *atomic.Int64, gone chan struct{}) {
+	came, gone = new(atomic.Int64), make(chan struct{}, 4)
 	return serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		came.Add(1)
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
-		defer c.Close()
+		defer func() {
+			_ = c.Close()
+			gone <- struct{}{}
+		}()
 		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
 		if atOnce {
 			return
@@ -101,7 +104,7 @@ func givingUp(t *testing.T, atOnce bool) (s *httptest.Server, came *atomic.Int64
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 			came.Add(1)
 		}
-	}), came
+	}), came, gone
 }
 
 // TestNoRequestIsSentAgainUntold has a server give up connections that are kept. A
@@ -114,7 +117,7 @@ func TestNoRequestIsSentAgainUntold(t *testing.T) {
 	} {
 		for _, atOnce := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, at once: %t", name, atOnce), func(t *testing.T) {
-				s, came := givingUp(t, atOnce)
+				s, came, gone := givingUp(t, atOnce)
 				c := newClient(t, "127.0.0.1")
 				to := get(s, "/")
 				r.Scheme, r.Authority, r.Path = to.Scheme, to.Authority, to.Path
@@ -129,6 +132,9 @@ func TestNoRequestIsSentAgainUntold(t *testing.T) {
 					}
 					if n := came.Load(); n != i+1 {
 						t.Errorf("%d requests came as %d", i+1, n)
+					}
+					if atOnce && !t.Failed() {
+						<-gone // before the next request could leave
 					}
 				}
 			})
