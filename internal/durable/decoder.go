@@ -1,6 +1,9 @@
 package durable
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Decoder takes values off recorded bytes. After a failure it gives zero values
 // alone, so who uses it asks once, at the end: Whole.
@@ -62,4 +65,13 @@ func (d *Decoder) Text() []byte { return d.Take(d.Count()) }
 // AppendText writes a text behind its length.
 func AppendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// ShowBytes is content of any length as people look at it.
+func ShowBytes(b []byte) string {
+	const most = 200
+	if len(b) > most {
+		return fmt.Sprintf("%q and %d bytes more", b[:most], len(b)-most)
+	}
+	return fmt.Sprintf("%q", b)
 }

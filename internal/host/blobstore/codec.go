@@ -266,7 +266,7 @@ func (o opened) show() string {
 	if o.failure != "" {
 		return o.failure
 	}
-	return fmt.Sprintf("%d bytes, ending with %s", o.Size(), showBytes(o.Tail))
+	return fmt.Sprintf("%d bytes, ending with %s", o.Size(), durable.ShowBytes(o.Tail))
 }
 
 // reading asks for bytes of chunks.
@@ -298,16 +298,7 @@ func (p piece) show() string {
 	if p.failure != "" {
 		return p.failure
 	}
-	return showBytes(p.bytes)
-}
-
-// showBytes is content as people look at it.
-func showBytes(b []byte) string {
-	const most = 200
-	if len(b) > most {
-		return fmt.Sprintf("%q and %d bytes more", b[:most], len(b)-most)
-	}
-	return fmt.Sprintf("%q", b)
+	return durable.ShowBytes(p.bytes)
 }
 
 // chunk is one that is stored, by its hash.

@@ -77,16 +77,7 @@ func showFound(f found) string {
 	if !f.exists {
 		return "nothing"
 	}
-	return showBytes(f.value)
-}
-
-// showBytes is a value as people look at it.
-func showBytes(b []byte) string {
-	const most = 200
-	if len(b) > most {
-		return fmt.Sprintf("%q and %d bytes more", b[:most], len(b)-most)
-	}
-	return fmt.Sprintf("%q", b)
+	return durable.ShowBytes(f.value)
 }
 
 func appendKeys(b []byte, list []string) []byte {
@@ -153,7 +144,7 @@ func showChange(c change) string {
 	text := actionNames[c.action] + " " + placeCodec.Show(c.place)
 	switch c.action {
 	case setting, swapping:
-		text += ": " + showBytes(c.value)
+		text += ": " + durable.ShowBytes(c.value)
 	case incrementing:
 		text += fmt.Sprintf(" by %d", c.delta)
 	}
