@@ -124,11 +124,7 @@ func TestResponsesOfAServerThatIsKilledComeWhole(t *testing.T) {
 		clients.Go(func() { a.client(i, random) })
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 600, random)
 	a.stop.Store(true)
 	clients.Wait()
 	t.Logf("%d kills, %d requests, %d responses broke off", n, len(a.answers), a.broken)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/guests"
@@ -42,11 +41,7 @@ func TestAFanOutOverKillsCallsEveryWorkerOnce(t *testing.T) {
 		begin(fmt.Sprintf("p%d", i), "pay", string(args))
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(400)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 400, random)
 	v, err := c.Await(ctx, "callers", "boss", "k")
 	if want := fmt.Sprintf(`[["%d"]]`, called); err != nil || string(v.Result) != want {
 		t.Fatalf("the boss was told %s, %v, want %s (seed %d)", v.Result, err, want, *seed)

@@ -170,11 +170,7 @@ func TestRoomsOfAServerThatIsKilledKeepEveryMessageOnceAndInOrder(t *testing.T) 
 		}
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 600, random)
 	c.silent.Store(true)
 	speakers.Wait()
 	all := 0

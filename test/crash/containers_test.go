@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/guests"
@@ -41,11 +40,7 @@ func TestContainersOfAServerThatIsKilledChangeOnce(t *testing.T) {
 		}
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(300)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 300, random)
 	for i := range albums {
 		name, worker := album(i)
 		v, err := c.Await(ctx, "album", worker, name)

@@ -251,11 +251,7 @@ func TestNobodyGetsTheAnswerOfAnotherOverKills(t *testing.T) {
 	p := &posters{t: t, server: s, remote: m}
 	p.start()
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 600, random)
 	p.stop.Store(true)
 	p.all.Wait()
 	ledger, keys, again := p.ledger(), map[string]string{}, 0
@@ -361,11 +357,7 @@ func TestWhatIsHeldOverKillsIsWhatAPersonSays(t *testing.T) {
 		}
 	})
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 600, random)
 	p.stop.Store(true)
 	p.all.Wait()
 	rest()

@@ -85,11 +85,7 @@ func TestClientsOfAServerThatIsKilledCannotTell(t *testing.T) {
 		l.clients.Go(func() { l.client(i, random) })
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		l.server.kill()
-		l.server.start()
-	}
+	l.server.restart(n, 600, random)
 	l.stop.Store(true)
 	l.clients.Wait()
 	if t.Failed() {

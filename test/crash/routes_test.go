@@ -123,11 +123,7 @@ func TestRoutesOfAServerThatIsKilledTakeEachKeyOnce(t *testing.T) {
 		s.all.Go(func() { s.talk(i, random) })
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(600)) * time.Millisecond)
-		server.kill()
-		server.start()
-	}
+	server.restart(n, 600, random)
 	s.stop.Store(true)
 	s.all.Wait()
 	again := s.again

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/guests"
@@ -37,11 +36,7 @@ func TestOrdersOfAServerThatIsKilledAreDeliveredOrUndone(t *testing.T) {
 		}
 	}
 	n := share(2)
-	for range n {
-		time.Sleep(time.Duration(20+random.IntN(400)) * time.Millisecond)
-		s.kill()
-		s.start()
-	}
+	s.restart(n, 400, random)
 	undone := 0
 	for i := range orders {
 		number := fmt.Sprint("o", i)

@@ -117,6 +117,15 @@ func (s *server) kill() {
 	}
 }
 
+// restart kills it n times and starts it again, within so many milliseconds each.
+func (s *server) restart(n, within int, random *rand.Rand) {
+	for range n {
+		time.Sleep(time.Duration(20+random.IntN(within)) * time.Millisecond)
+		s.kill()
+		s.start()
+	}
+}
+
 // killWhile kills it while act goes on, half the time soon and half the time
 // anywhere within so long, waits for act, which the lost connection ends, and
 // starts it again.
