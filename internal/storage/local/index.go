@@ -235,10 +235,10 @@ type lane struct {
 // first entry that there is. The caller closes the reader.
 func (x *index) read(w id.Worker, from uint64) (*reader, error) {
 	r, err := x.snapshot(w)
-	if err != nil {
-		return nil, err
+	if err != nil || r.empty() {
+		return r, err
 	}
-	return r.enter(max(from, r.below))
+	return r.enter(w, max(from, r.below))
 }
 
 // readAll begins there even if the log begins later.
@@ -247,7 +247,7 @@ func (x *index) readAll(w id.Worker, from uint64) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.enter(from)
+	return r.enter(w, from)
 }
 
 // snapshot takes all that there is of w at one moment: a state of one moment
@@ -273,15 +273,15 @@ func (x *index) snapshot(w id.Worker) (*reader, error) {
 			return nil, err
 		}
 	}
-	key := chunkPrefix(w)
-	for _, t := range r.tabs.tables {
-		r.lanes = append(r.lanes, &lane{cursor: t.Cursor(), prefix: key})
-	}
 	return r, nil
 }
 
 // enter stands on the first chunks that end at or behind entry from.
-func (r *reader) enter(from uint64) (*reader, error) {
+func (r *reader) enter(w id.Worker, from uint64) (*reader, error) {
+	key := chunkPrefix(w)
+	for _, t := range r.tabs.tables {
+		r.lanes = append(r.lanes, &lane{cursor: t.Cursor(), prefix: key})
+	}
 	for _, l := range r.lanes {
 		if err := l.enter(from, &r.workerState); err != nil {
 			r.close()
