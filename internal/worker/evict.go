@@ -89,11 +89,7 @@ func (ws *Workers) relieve(ctx context.Context, r *resident, pressed bool) bool 
 	}
 	freed := ws.shells.empty(useful)
 	ws.mu.Lock()
-	n := min((ws.idle.Len()+7)/8, maxShells)
-	var oldest []*resident
-	for e := ws.idle.Front(); e != nil && len(oldest) < n; e = e.Next() {
-		oldest = append(oldest, e.Value.(*resident))
-	}
+	oldest := ws.atRest.oldest(8, maxShells)
 	ws.mu.Unlock()
 	for _, r := range oldest {
 		ws.evict(r)
@@ -120,38 +116,40 @@ func (ws *Workers) evict(r *resident) {
 // room waits until there may be one instance more, and counts it.
 func (ws *Workers) room(ctx context.Context) error { return ws.bodies.acquire(ctx, ws.makeRoom) }
 
-// makeRoom drops instances at rest as long as somebody waits for their place. If
-// there are none it makes those leave that only wait.
+// makeRoom drops instances at rest that are too many, and others as long as somebody
+// waits for their place. If there are none it makes those leave that only wait.
 func (ws *Workers) makeRoom() {
-	for ws.bodies.waiting() > 0 {
+	for {
+		waiting := ws.bodies.waiting()
 		ws.mu.Lock()
-		oldest := ws.idle.Front()
+		next := ws.atRest.next(waiting > 0)
 		ws.mu.Unlock()
-		if oldest == nil {
-			ws.sendAway(-1, ws.bodies.waiting())
-			return
+		switch {
+		case next != nil:
+			ws.evict(next)
+			if waiting == 0 {
+				ws.forget(next) // as little as there is to it is soon read
+			}
+			continue
+		case waiting > 0:
+			ws.sendAway(-1, waiting)
 		}
-		ws.evict(oldest.Value.(*resident))
+		return
 	}
 }
 
-// rested notes that an instance has nothing to do, busy that it has again, and
-// dropped that it is gone. The first two are called with r.mu held.
+// rested notes that an instance has nothing to do, busy that it has again, if it had
+// nothing, and dropped that it is gone. The first two are called with r.mu held.
 func (ws *Workers) rested(r *resident) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if ws.places[r] == nil {
-		ws.places[r] = ws.idle.PushBack(r)
-	}
+	ws.atRest.add(r, r.slight() && !r.reused)
 }
 
-func (ws *Workers) busy(r *resident) {
+func (ws *Workers) busy(r *resident) (rested bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if e := ws.places[r]; e != nil {
-		ws.idle.Remove(e)
-		delete(ws.places, r)
-	}
+	return ws.atRest.remove(r)
 }
 
 func (ws *Workers) dropped(r *resident) {

@@ -80,6 +80,40 @@ func TestAWorkerThatMayNeverComeBackIsNotSaved(t *testing.T) {
 	p.want(named("w7"), "[3]", "inc", 1)
 }
 
+// TestWhoIsAskedOnceMakesRoomForWhoIsAskedAgain keeps one worker busy while many
+// others have one invocation each.
+func TestWhoIsAskedOnceMakesRoomForWhoIsAskedAgain(t *testing.T) {
+	p := newPlatform(t, func(c *worker.Config) { c.MaxInstances, c.IdleAfter, c.ImageAfter = 64, time.Hour, time.Hour })
+	const n = 50
+	round := func(of string, want int) (back uint64) {
+		t.Helper()
+		before := p.Stats().Recoveries
+		for i := range n {
+			p.want(named(fmt.Sprint(of, i)), fmt.Sprintf("[%d]", want), "inc", 1)
+		}
+		return p.Stats().Recoveries - before
+	}
+	p.want(named("busy"), "[1]", "inc", 1)
+	p.want(named("busy"), "[2]", "inc", 1)
+	round("w", 1)
+	before := p.Stats()
+	p.want(named("busy"), "[3]", "inc", 1)
+	if p.Stats().Recoveries != before.Recoveries {
+		t.Error("the worker that is asked again and again has left")
+	}
+	// Computing takes long now and then, and who has done much stays.
+	if back := round("w", 2); back < n/2 {
+		t.Errorf("%d of %d that were asked once had left", back, n)
+	}
+	if saved := before.Images + before.Deltas; saved > n/2 {
+		t.Errorf("%d of %d that were asked once were saved", saved, n)
+	}
+	round("x", 1)
+	if back := round("w", 3); back != 0 {
+		t.Errorf("%d of %d that were asked again had left as if they had not been", back, n)
+	}
+}
+
 func TestWorkersWithNothingToDoLeaveMemory(t *testing.T) {
 	p := newPlatform(t, func(c *worker.Config) { c.IdleAfter = 20 * time.Millisecond })
 	p.want(shop, "[1]", "inc", 1)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -108,9 +109,11 @@ func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker, at o
 	if err := checkNew(n); err != nil {
 		return nil, nil, err
 	}
-	own, err := json.Marshal(n.Settings)
-	if err != nil {
-		return nil, nil, err
+	own := plainSettings
+	if !reflect.ValueOf(n.Settings).IsZero() {
+		if own, err = json.Marshal(n.Settings); err != nil {
+			return nil, nil, err
+		}
 	}
 	limits := ws.settings(&n.Settings, ws.Catalog.Settings(w.Component)).Limits
 	c := &oplog.Create{
@@ -240,13 +243,20 @@ func (r *resident) alike(want *oplog.Create, n api.NewWorker) error {
 	return api.NewProblem(api.CodeWorkerExists, fmt.Sprintf("%s exists, and was created with other %s; use another name, or delete it first", r.worker, what))
 }
 
+// noSettings are those of every worker that has none of its own, plainSettings how
+// its first entry has them.
+var (
+	noSettings       api.Settings
+	plainSettings, _ = json.Marshal(noSettings) // of numbers and texts alone
+)
+
 // ownSettings reads the settings that a worker was created with.
-func ownSettings(text []byte) api.Settings {
+func ownSettings(text []byte) *api.Settings {
 	var s api.Settings
-	if len(text) > 0 && json.Unmarshal(text, &s) != nil {
-		return api.Settings{}
+	if len(text) == 0 || bytes.Equal(text, plainSettings) || json.Unmarshal(text, &s) != nil {
+		return &noSettings
 	}
-	return s
+	return &s
 }
 
 // settings are what holds for a worker: its own, else its component's, else the

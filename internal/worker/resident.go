@@ -49,6 +49,7 @@ type resident struct {
 	lastUsed time.Duration // when it last had something to do
 	blank    bool          // no instance of it has ever been
 	returned bool          // an instance of it was made again
+	reused   bool          // or had rested when there was more to do
 	uploads  []oplog.Index // bodies of requests on their way in, by their first pieces
 	awaited  []string      // the promises that its program waits for in memory
 	hurried  bool          // which it is to do no longer
@@ -125,8 +126,7 @@ func (r *resident) missed() bool {
 // r.mu held.
 func (r *resident) adopt(revision *api.Revision) {
 	c := &r.machine.life.Create
-	own := ownSettings(c.Settings)
-	r.own = &own
+	r.own = ownSettings(c.Settings)
 	r.revision = revision
 	settings := r.settings()
 	r.meter = newMeter(r.ws.Sched, settings.Limits)
@@ -302,7 +302,9 @@ func (r *resident) settleAll(err error) {
 
 // start gives the driver a job.
 func (r *resident) start() {
-	r.ws.busy(r)
+	if r.ws.busy(r) {
+		r.reused = true
+	}
 	if r.todo = true; r.driving {
 		return
 	}

@@ -68,7 +68,7 @@ func (r *resident) savingDue(leaving bool) saving {
 	if last <= max(covered, r.tried) {
 		return saveNothing // nothing has happened since
 	}
-	if leaving && after > 0 && !r.returned && r.replayCost() < worthwhile*deltaCost && !r.wantsImage() {
+	if leaving && after > 0 && r.slight() {
 		return saveNothing // it may never come back
 	}
 	if !leaving && !r.tooDear(after) && !r.tooOld() && !r.wantsImage() {
@@ -78,6 +78,12 @@ func (r *resident) savingDue(leaving bool) saving {
 		return saveImage
 	}
 	return saveDelta
+}
+
+// slight reports whether the worker has done next to nothing yet, without ever having
+// come back to do more. It is called with r.mu held.
+func (r *resident) slight() bool {
+	return !r.returned && r.replayCost() < worthwhile*deltaCost && !r.wantsImage()
 }
 
 // tooDear reports whether replay has become so dear that the state is to be

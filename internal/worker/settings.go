@@ -18,11 +18,41 @@ type merged struct {
 // settings are what holds for the worker now. They are not to be changed.
 func (r *resident) settings() *merged {
 	component, own := r.ws.Catalog.Settings(r.worker.Component), r.own
-	if m := r.merged.Load(); m != nil && m.component == component && m.own == own {
+	if m := r.merged.Load(); m.of(component, own) {
 		return m
 	}
-	m := &merged{component: component, own: own, Settings: r.ws.settings(own, component)}
-	m.http, m.net = httpPolicy(m.HTTP), socketPolicy(m.Net)
+	m := r.ws.merge(r.worker.Component, component, own)
 	r.merged.Store(m)
+	return m
+}
+
+func (m *merged) of(component, own *api.Settings) bool {
+	return m != nil && m.component == component && m.own == own
+}
+
+// maxCommon is how many components' settings are kept in mind.
+const maxCommon = 256
+
+// merge gives what holds for a worker of a component. The workers without settings
+// of their own share it.
+func (ws *Workers) merge(name string, component, own *api.Settings) *merged {
+	if own == &noSettings {
+		ws.mu.Lock()
+		m := ws.common[name]
+		ws.mu.Unlock()
+		if m.of(component, own) {
+			return m
+		}
+	}
+	m := &merged{component: component, own: own, Settings: ws.settings(own, component)}
+	m.http, m.net = httpPolicy(m.HTTP), socketPolicy(m.Net)
+	if own == &noSettings {
+		ws.mu.Lock()
+		defer ws.mu.Unlock()
+		if len(ws.common) >= maxCommon {
+			clear(ws.common)
+		}
+		ws.common[name] = m
+	}
 	return m
 }

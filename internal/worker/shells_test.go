@@ -49,7 +49,8 @@ func TestWhoHasRestedLongestLeavesWhenMemoryRunsOut(t *testing.T) {
 // TestWhereMemoryRunsOutInstancesAreTakenOver lets workers of one program come to
 // where there is no memory for another instance, and then those of another program.
 func TestWhereMemoryRunsOutInstancesAreTakenOver(t *testing.T) {
-	p := setup{engine: wasm.Config{MaxMemory: 20 << 16}}.platform(t)
+	most := func(c *worker.Config) { c.MaxInstances = 4096 } // so that it is memory that runs out
+	p := setup{change: most, engine: wasm.Config{MaxMemory: 20 << 16}}.platform(t)
 	p.deploy("turns", guests.Wasm(t, "components/turns")) // a page for each
 	p.deploy("begins", guests.Wasm(t, "components/begins"))
 	turns := func(n int) id.Worker { return id.Worker{Component: "turns", Name: fmt.Sprint("w", n)} }

@@ -75,8 +75,8 @@ type Workers struct {
 
 	mu        sync.Mutex
 	residents map[id.Worker]*resident
-	idle      *list.List // of *resident with an instance at rest, the longest first
-	places    map[*resident]*list.Element
+	atRest    resting
+	common    map[string]*merged // of workers without settings of their own, by component
 	revisions map[revisionKey]*api.Revision
 	lingering lingerers // whose instances wait for what may be long in coming
 	turns     uint64    // of those who wait for others: see awaited
@@ -102,7 +102,7 @@ const wakers = 4
 func NewWorkers(c Config) *Workers {
 	ws := &Workers{
 		Config: c, slots: newSlots(c.Sched, c.MaxRunning), bodies: newSlots(c.Sched, c.MaxInstances), relief: newSlots(c.Sched, 1), crew: newCrew(c.Sched), changed: c.Sched.NewCondition(),
-		residents: map[id.Worker]*resident{}, idle: list.New(), lingering: lingerers{all: list.New()}, places: map[*resident]*list.Element{},
+		residents: map[id.Worker]*resident{}, atRest: newResting(c.MaxInstances), common: map[string]*merged{}, lingering: lingerers{all: list.New()},
 		revisions: map[revisionKey]*api.Revision{}, components: newComponents(),
 	}
 	ws.drivers.changed, ws.keeper.changed = c.Sched.NewCondition(), c.Sched.NewCondition()
