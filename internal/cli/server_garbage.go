@@ -12,7 +12,7 @@ import (
 // time.
 const (
 	// spareGarbage is how many bytes of it a busy server may have in any case.
-	spareGarbage = 32 << 20
+	spareGarbage = 128 << 20
 	// mostGarbage is in percent of what is alive, and leastGarbage what Go has.
 	mostGarbage, leastGarbage = 400, 100
 	// busyCollections is how many in one look make a server busy, and quietLooks how

@@ -2,10 +2,10 @@ package cli
 
 import "testing"
 
-// TestABusyServerMayHaveMoreGarbageUntilItIsQuiet follows a server of which 16 MiB
+// TestABusyServerMayHaveMoreGarbageUntilItIsQuiet follows a server of which 64 MiB
 // are alive through a burst of work.
 func TestABusyServerMayHaveMoreGarbageUntilItIsQuiet(t *testing.T) {
-	const alive = 16 << 20
+	const alive = 64 << 20
 	var p garbagePace
 	for i, look := range []struct {
 		collections uint64
@@ -25,7 +25,7 @@ func TestABusyServerMayHaveMoreGarbageUntilItIsQuiet(t *testing.T) {
 
 // TestGarbageIsBoundedByWhatIsAlive is of busy servers of any size.
 func TestGarbageIsBoundedByWhatIsAlive(t *testing.T) {
-	for alive, want := range map[uint64]int{0: 400, 1 << 20: 400, 8 << 20: 400, 10 << 20: 320, 32 << 20: 100, 1 << 40: 100} {
+	for alive, want := range map[uint64]int{0: 400, 1 << 20: 400, 32 << 20: 400, 40 << 20: 320, 128 << 20: 100, 1 << 40: 100} {
 		p := garbagePace{busy: true}
 		if got, _ := p.look(5, alive); got != want {
 			t.Errorf("with %d bytes alive: got %d %%, want %d %%", alive, got, want)
