@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -128,24 +127,25 @@ func (a *app) complainAll(errs []error) error {
 
 // serve is the life of a server.
 func (a *app) serve(ctx context.Context, c *config) error {
-	log := c.logger(a.stderr)
+	log := c.serverLog(a.stderr)
+	defer log.waiting.flush()
 	var pair *keyPair
 	if c.tlsCert != "" {
 		var err error
 		if pair, err = loadKeyPair(c.tlsCert, c.tlsKey); err != nil {
 			return err
 		}
-		pair.warn(log)
+		pair.warn(log.Logger)
 	}
 	notify := notifier{a.env.get(notifyVariable)}
-	routes, err := c.openPublic(pair, log)
+	routes, err := c.openPublic(pair, log.Logger)
 	if err != nil {
 		return err
 	}
 	defer routes.close()
-	ctx, watch := a.watchSignals(ctx, log, notify, func() {
-		pair.reload(log)
-		routes.reload(pair, log)
+	ctx, watch := a.watchSignals(ctx, log.Logger, notify, func() {
+		pair.reload(log.Logger)
+		routes.reload(pair, log.Logger)
 	})
 	defer watch.stop()
 
@@ -159,7 +159,7 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	if addr, ok := l.Addr().(*net.TCPAddr); c.auth == authOff && (!ok || !addr.IP.IsLoopback()) {
 		return c.setting("listen").wrong("%s means %s here, which others can reach; set auth to on", c.listen, l.Addr())
 	}
-	node, err := c.openNode(ctx, log, c.reachedAt(l.Addr()))
+	node, err := c.openNode(ctx, log.Logger, c.reachedAt(l.Addr()))
 	if err == nil {
 		err = a.serveNode(ctx, c, log, node.Platform(), l, pair, routes, notify)
 		if closed := node.Close(); err == nil {
@@ -174,7 +174,7 @@ func (a *app) serve(ctx context.Context, c *config) error {
 }
 
 // serveNode serves what is open until ctx is done.
-func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *waterbear.Platform, l net.Listener, pair *keyPair, routes *public, notify notifier) error {
+func (a *app) serveNode(ctx context.Context, c *config, log serverLog, p *waterbear.Platform, l net.Listener, pair *keyPair, routes *public, notify notifier) error {
 	secret, err := c.firstToken(ctx, p)
 	if err != nil {
 		return err
@@ -199,11 +199,7 @@ func (a *app) serveNode(ctx context.Context, c *config, log *slog.Logger, p *wat
 		log.Warn("tell the service manager that the server is ready", "error", err)
 	}
 	serving := c.serving(log)
-	var stderr *slog.Logger
-	if c.accessLog == accessLogStderr {
-		stderr = log
-	}
-	serving.Public = routes.serving(c, log, p, stderr)
+	serving.Public = routes.serving(c, log, p)
 	defer a.paceGarbage()()
 	return p.Serve(ctx, l, pair.tlsConfig(), serving)
 }

@@ -35,13 +35,13 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger, reachedAt strin
 }
 
 // serving is the part of the configuration that requests meet.
-func (c *config) serving(log *slog.Logger) waterbear.ServeConfig {
+func (c *config) serving(log serverLog) waterbear.ServeConfig {
 	hosts := c.hosts
 	if u, err := url.Parse(c.publicURL); err == nil && u.Host != "" {
 		hosts = append(slices.Clone(hosts), u.Hostname()) // webhooks come under that name
 	}
 	return waterbear.ServeConfig{
-		Auth: c.auth == authOn, Log: log, Version: ownVersion().Version,
+		Auth: c.auth == authOn, Log: log.Logger, AccessLog: log.requests, Version: ownVersion().Version,
 		Hosts: hosts, MaxBody: c.maxBody, MaxModule: c.maxModule, MaxRequests: c.maxRequests,
 		Timeout: c.timeout, Grace: c.grace,
 	}

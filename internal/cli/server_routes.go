@@ -16,8 +16,9 @@ import (
 // public is the server's address for routes, which anybody may use.
 type public struct {
 	listener net.Listener
-	pair     *keyPair // nil: plain HTTP
-	access   *logFile // nil: no access log in a file
+	pair     *keyPair  // nil: plain HTTP
+	access   *logFile  // nil: no access log in a file
+	waiting  *gathered // lines for it
 }
 
 // openPublic listens for requests of routes, if it is configured; otherwise it
@@ -37,6 +38,7 @@ func (c *config) openPublic(own *keyPair, log *slog.Logger) (p *public, err erro
 		if p.access, err = openLogFile(c.accessLog); err != nil {
 			return nil, c.setting("routes.access-log").wrong("%w", err)
 		}
+		p.waiting = &gathered{to: p.access}
 	}
 	if p.listener, err = net.Listen("tcp", c.routesListen); err != nil {
 		p.close()
@@ -53,6 +55,7 @@ func (p *public) close() {
 		_ = p.listener.Close()
 	}
 	if p.access != nil {
+		p.waiting.flush()
 		_ = p.access.Close()
 	}
 }
@@ -67,19 +70,22 @@ func (p *public) startLine() string {
 }
 
 // serving is how routes are served, nil if they are not.
-func (p *public) serving(c *config, log *slog.Logger, node *waterbear.Platform, stderr *slog.Logger) *waterbear.PublicConfig {
+func (p *public) serving(c *config, log serverLog, node *waterbear.Platform) *waterbear.PublicConfig {
 	if p == nil {
 		return nil
 	}
-	access := stderr
-	if p.access != nil {
-		access = slog.New(slog.NewJSONHandler(p.access, nil))
+	var access *slog.Logger
+	switch {
+	case c.accessLog == accessLogStderr:
+		access = log.requests
+	case p.access != nil:
+		access = slog.New(slog.NewJSONHandler(p.waiting, nil))
 	}
 	return &waterbear.PublicConfig{
 		Listener: p.listener, TLS: p.pair.tlsConfig(),
 		Handler: func(observe func(route string, status int, took time.Duration), until func(context.Context) (context.Context, context.CancelCauseFunc)) http.Handler {
 			return node.RouteHandler(waterbear.RouteOptions{
-				Log: log, AccessLog: access, Observe: observe, Requests: c.maxRequests, Timeout: c.timeout, OpenAPI: c.routesOpenAPI, Until: until,
+				Log: log.Logger, AccessLog: access, Observe: observe, Requests: c.maxRequests, Timeout: c.timeout, OpenAPI: c.routesOpenAPI, Until: until,
 			})
 		},
 	}
@@ -139,6 +145,7 @@ func (p *public) reload(own *keyPair, log *slog.Logger) {
 		p.pair.reload(log)
 	}
 	if p.access != nil {
+		p.waiting.flush()
 		if err := p.access.reopen(); err != nil {
 			log.Error("SIGHUP: the access log stays the file before", "error", err)
 		}

@@ -74,11 +74,12 @@ func TestHangupReloadsWhatRoutesAreServedWith(t *testing.T) {
 	defer p.close()
 	write := func(line string) {
 		t.Helper()
-		if _, err := p.access.Write([]byte(line)); err != nil {
+		if _, err := p.waiting.Write([]byte(line)); err != nil {
 			t.Error(err)
 		}
 	}
 	write("one\n")
+	p.waiting.flush()
 	if err := os.Rename(access, access+".1"); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +87,7 @@ func TestHangupReloadsWhatRoutesAreServedWith(t *testing.T) {
 	writePair(t, dir, 2)
 	p.reload(nil, log)
 	write("three\n")
+	p.waiting.flush()
 	for file, want := range map[string]string{access + ".1": "one\ntwo\n", access: "three\n"} {
 		if got, err := os.ReadFile(file); err != nil || string(got) != want {
 			t.Errorf("%s: got %q, %v, want %q", file, got, err, want)

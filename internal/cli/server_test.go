@@ -331,24 +331,6 @@ func TestTheStartLineSaysWhereAndWhoMay(t *testing.T) {
 	}
 }
 
-func TestTheLogIsAsConfigured(t *testing.T) {
-	for want, flags := range map[string]map[string]string{
-		`level=WARN msg=w`:         {"log.level": "warn"},
-		`"level":"WARN","msg":"w"`: {"log.level": "warn", "log.format": formatJSON},
-	} {
-		var b bytes.Buffer
-		log := configured(t, flags).logger(&b)
-		log.Info("i")
-		log.Warn("w")
-		if strings.Count(b.String(), "\n") != 1 || !strings.Contains(b.String(), want) {
-			t.Errorf("%v: %s", flags, &b)
-		}
-	}
-	for _, level := range configured(t, nil).setting("log.level").value.(choice).words {
-		configured(t, map[string]string{"log.level": level}).logger(io.Discard)
-	}
-}
-
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	s := startServer(t, nil, "--grace", "1h")
 	// A request that is not whole keeps the server from ending by itself.

@@ -169,22 +169,22 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 		x.status = statusLeft
 	}
 	s.metrics.request(x.route.id, x.status, took)
-	level := slog.LevelInfo
+	log, level := s.config.AccessLog, slog.LevelInfo
 	switch {
 	case x.status >= http.StatusInternalServerError:
-		level = slog.LevelWarn
+		log, level = s.config.Log, slog.LevelWarn
 	case x.route.probe:
 		level = slog.LevelDebug
 	}
-	if s.config.Log.Enabled(r.Context(), level) {
-		s.logRequest(level, x, r, took)
+	if log.Enabled(r.Context(), level) {
+		x.log(log, level, r, took)
 	}
 	if abort {
 		panic(http.ErrAbortHandler) // closes the connection, so that the client sees that something is missing
 	}
 }
 
-func (s *Server) logRequest(level slog.Level, x *exchange, r *http.Request, took time.Duration) {
+func (x *exchange) log(to *slog.Logger, level slog.Level, r *http.Request, took time.Duration) {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs,
 		slog.String("method", knownMethod(r.Method)),
@@ -200,7 +200,7 @@ func (s *Server) logRequest(level slog.Level, x *exchange, r *http.Request, took
 	if x.cut != nil {
 		attrs = append(attrs, slog.String("cut", x.cut.Error()))
 	}
-	s.config.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	to.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // knownMethod keeps what a client makes up out of the log.

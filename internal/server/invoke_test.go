@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -121,6 +122,24 @@ func TestOurOwnErrorsAndPanicsShowNothingOfTheInside(t *testing.T) {
 			t.Errorf("logged %q, want the cause", logged)
 		}
 		c.ended()
+	}
+}
+
+func TestRequestsThatFailByTheServersFaultAreNotAmongTheRest(t *testing.T) {
+	access := &accessLog{lines: make(chan []byte, maxLines)}
+	c := start(t, func(c *server.Config) { c.AccessLog = slog.New(slog.NewJSONHandler(access, nil)) })
+	rest := *c
+	rest.log = access
+	c.do("POST", alice+"/invoke/error", "")
+	c.do("POST", alice+"/invoke/none", "")
+	if got := c.ended(); got["status"] != float64(500) || got["level"] != "WARN" {
+		t.Errorf("the log has %v", got)
+	}
+	if got := rest.ended(); got["status"] != float64(404) || got["level"] != "INFO" {
+		t.Errorf("the access log has %v", got)
+	}
+	if len(c.log.lines)+len(access.lines) > 0 {
+		t.Error("there is more")
 	}
 }
 

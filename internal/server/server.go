@@ -56,7 +56,10 @@ type Config struct {
 	Platform Platform
 	Auth     bool         // a token is required
 	Log      *slog.Logger // nil: nothing is logged
-	Version  string       // of the program, for people
+	// AccessLog has a line for each request but those that fail by the server's
+	// fault, whose lines are in Log; nil: Log has all.
+	AccessLog *slog.Logger
+	Version   string // of the program, for people
 	// Hosts are names by which clients may reach a server without Auth, besides
 	// localhost and IP addresses. Others are refused: a web page can make its own
 	// name point here, and its visitors' browsers then think the page may speak
@@ -106,6 +109,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("make a REST server: its limits must not be negative: leave out a limit to have the default")
 	}
 	c.Log = orElse(c.Log, slog.New(slog.DiscardHandler))
+	c.AccessLog = orElse(c.AccessLog, c.Log)
 	c.MaxBody = orElse(c.MaxBody, DefaultMaxBody)
 	c.MaxModule = orElse(c.MaxModule, DefaultMaxModule)
 	c.MaxRequests = orElse(c.MaxRequests, DefaultMaxRequests)
