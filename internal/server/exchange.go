@@ -70,6 +70,15 @@ func exchangeOf(ctx context.Context) *exchange {
 // json answers with v.
 func (x *exchange) json(status int, v any) error {
 	b, err := json.Marshal(v)
+	return x.sendJSON(status, b, err)
+}
+
+func (x *exchange) invocation(status int, i *api.Invocation) error {
+	b, err := invocationJSON(i)
+	return x.sendJSON(status, b, err)
+}
+
+func (x *exchange) sendJSON(status int, b []byte, err error) error {
 	if err != nil {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}

@@ -36,3 +36,6 @@ const (
 	MaxPageBytes          = maxPageBytes
 	ConnectionsPerRequest = connectionsPerRequest
 )
+
+// InvocationJSON is for its test alone.
+var InvocationJSON = invocationJSON
