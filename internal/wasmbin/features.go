@@ -69,4 +69,12 @@ var (
 		"imports of types and other kinds WebAssembly 2.0 does not have",
 		"compile for WebAssembly 2.0",
 	}
+	featureJavaScript = Feature{
+		"JavaScript as its host",
+		"compile for WASI, in Go with GOOS=wasip1 instead of GOOS=js, in Rust for wasm32-wasip1 instead of wasm32-unknown-unknown",
+	}
 )
+
+// javaScriptModules are what programs import that were compiled to run beside the
+// JavaScript that their compiler wrote.
+var javaScriptModules = []string{"gojs", "wbg", "__wbindgen_placeholder__"}

@@ -1,11 +1,16 @@
 package wasmbin
 
+import "slices"
+
 // importSection reads the imports. Their items are written again as they come,
 // with empty module names replaced.
 func (m *module) importSection(r *reader) {
 	for number := range r.count(4, "imports", maxImports) {
 		at := r.pos
 		i := Import{Module: r.name(), Name: r.name()}
+		if m.link == nil && slices.Contains(javaScriptModules, i.Module) {
+			r.unsupported(at, featureJavaScript)
+		}
 		written, ok := m.importName(number, i)
 		if !ok {
 			r.fail(at, "the module name %q of an import is reserved", i.Module)

@@ -76,6 +76,8 @@ func TestUnsupportedFeaturesAreRefusedByName(t *testing.T) {
 			featureConstGlobals, "--simplify-globals",
 		},
 		{"import of a type", section(sectionImport, 1, 0, 0, 5, 0), featureTypeImports, ""},
+		{"import of Go's JavaScript", section(sectionImport, 1, 4, 'g', 'o', 'j', 's', 1, 'f', 0, 0), featureJavaScript, "GOOS=wasip1"},
+		{"import of wasm-bindgen", section(sectionImport, 1, 3, 'w', 'b', 'g', 1, 'f', 0, 0), featureJavaScript, "wasm32-wasip1"},
 	} {
 		_, err := Rewrite(c.module, Options{})
 		var refused *UnsupportedError
