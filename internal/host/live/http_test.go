@@ -156,7 +156,10 @@ func TestHostsThatAreNotAllowedAreNotReached(t *testing.T) {
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	c := newClient(t, reach.Public, "*.example.com", "localhost:1")
 	for _, host := range []string{"127.0.0.1", "localhost", "LOCALHOST", "127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]", "169.254.169.254", "10.0.0.1"} {
-		c.fails(exchange.Denied, exchange.Request{Method: "GET", Scheme: "http", Authority: host + ":" + port, Path: "/"})
+		f := c.fails(exchange.Denied, exchange.Request{Method: "GET", Scheme: "http", Authority: host + ":" + port, Path: "/"})
+		if !strings.Contains(f.Text, "--http-allow") {
+			t.Errorf("%s: the reason does not say what to do: %q", host, f.Text)
+		}
 	}
 	// No rule speaks of this name, so it is not even looked up.
 	newClient(t, "a.example").fails(exchange.Denied, exchange.Request{Method: "GET", Scheme: "http", Authority: "b.example", Path: "/"})

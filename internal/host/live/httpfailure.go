@@ -17,6 +17,10 @@ import (
 // text programs see no more than what names neither addresses nor files of the
 // host.
 func failureOf(ctx context.Context, err error) *exchange.Failure {
+	if errors.Is(err, errDenied) {
+		// For people who look: the WIT has no place for it.
+		return &exchange.Failure{Reason: exchange.Denied, Text: errDenied.Error()}
+	}
 	for _, c := range causes {
 		if errors.Is(err, c.err) || errors.Is(context.Cause(ctx), c.err) {
 			return &exchange.Failure{Reason: c.reason}
@@ -67,7 +71,6 @@ var causes = []struct {
 	err    error
 	reason exchange.Reason
 }{
-	{errDenied, exchange.Denied},
 	{errLost, exchange.ConnectionTerminated},
 	{errRoots, exchange.InternalError},
 	{exchange.ErrAborted, exchange.ProtocolError},

@@ -137,7 +137,7 @@ func trusted(e exchange.Egress) (*x509.CertPool, error) {
 }
 
 // errDenied refuses an address, or a name none of whose addresses could be taken.
-var errDenied = errors.New("the program may not reach this host: see http.allow in its settings")
+var errDenied = errors.New("the program may not reach this host: --http-allow, in its settings http.allow, says which it may")
 
 // dial connects to address if the rules permit the very address that is dialed.
 func dial(ctx context.Context, r reach.Rules, network, address string) (net.Conn, error) {
