@@ -63,8 +63,9 @@ func New(c Config) (*Client, error) {
 	base, err := url.Parse(c.URL)
 	switch {
 	case err != nil:
-		// The error of Parse has the URL, which may have a password.
-		return nil, errors.New("read the server's URL: it is none; write one such as " + DefaultURL)
+		// What stands before an @ may have a password, and the error of Parse has it.
+		rest := c.URL[strings.LastIndexByte(c.URL, '@')+1:]
+		return nil, fmt.Errorf("read the server's URL %q: it is none; write one such as %s", rest, DefaultURL)
 	case base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
 		return nil, fmt.Errorf("read the server's URL %s: write one such as %s", base.Redacted(), DefaultURL)
 	case base.User != nil || base.RawQuery != "" || base.Fragment != "":

@@ -24,6 +24,8 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 		{Config{URL: "localhost:4004"}, "write one such as"},
 		{Config{URL: "ftp://h"}, "write one such as"},
 		{Config{URL: "http://h:port"}, "write one such as"},
+		{Config{URL: "127.0.0.1:4004"}, `URL "127.0.0.1:4004": it is none; write one such as`},
+		{Config{URL: "http://me:secret@h:port"}, `URL "h:port": it is none; write one such as`},
 		{Config{URL: "http://me:secret@h"}, "leave out user"},
 		{Config{URL: "http://h?x=y"}, "leave out user"},
 		{Config{Token: "a\nb"}, "token"},
