@@ -160,7 +160,7 @@ func (n *Node) Close() error {
 // workerID is the worker that people call name.
 func workerID(name string) (id.Worker, error) {
 	if component, _, ok := strings.Cut(name, "/"); ok {
-		return id.Worker{}, fmt.Errorf("%w: %q is the name of a server's worker; a durable process has none of component %s", id.ErrName, name, component)
+		return id.Worker{}, fmt.Errorf("%w: %q is the name of a server's worker, and this is about durable processes; `waterbear worker --help` has the commands for workers of %s", id.ErrName, name, component)
 	}
 	w := id.Worker{Component: runComponent, Name: name}
 	return w, w.Check()

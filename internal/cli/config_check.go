@@ -138,7 +138,7 @@ func (c *config) explainListen(key, at string, err error) error {
 	listen := c.setting(key)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return listen.wrong("%s is in use, perhaps by another `waterbear server`; give another port, or 0 for a free one", at)
+		return listen.wrong("%s is in use, perhaps by another `waterbear server`; give another port with --%s, or 0 for a free one", at, listen.flag())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return listen.wrong("this machine does not have the address of %s", at)
 	case errors.Is(err, syscall.EACCES):

@@ -248,6 +248,8 @@ func readProgram(path string) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, exitError{exitNotFound, fmt.Errorf("%s: no such file; name the .wasm file that you mean", path)}
+	case errors.Is(err, syscall.EISDIR):
+		return nil, exitError{exitNotProgram, fmt.Errorf("%s: is a directory; name the .wasm file in it", path)}
 	case err != nil:
 		return nil, exitError{exitNotProgram, fmt.Errorf("read program: %w", err)}
 	case !bytes.HasPrefix(program, []byte("\x00asm")):
