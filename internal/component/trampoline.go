@@ -156,13 +156,15 @@ func (d *lowered) callHost(in *Instance, stack []uint64) error {
 		return err
 	}
 	lower := d.lower(in)
-	err = d.abi.LowerResult(&lower, result, stack)
-	var wrong *canon.ValueError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("result of the host function %s: %w", d.function.name, err)
+	if err = d.abi.LowerResult(&lower, result, stack); err != nil {
+		var wrong *canon.ValueError
+		if errors.As(err, &wrong) {
+			return fmt.Errorf("result of the host function %s: %w", d.function.name, err)
+		}
+		err = trap(err)
 	}
 	loans.Return()
-	return trap(err)
+	return err
 }
 
 // resourceFunc follows a function that works on handles.

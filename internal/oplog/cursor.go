@@ -30,6 +30,11 @@ type Cursor struct {
 	queue  []storage.Chunk // what ahead is a part of
 	buffer []byte          // their bytes
 
+	*decoded // nil until something has been read: most new workers have nothing to replay
+}
+
+// decoded is where a cursor decodes to.
+type decoded struct {
 	coder    coder
 	entry    Entry // the current entry
 	call     HostCall
@@ -104,6 +109,9 @@ func (c *Cursor) body(number byte) (Body, error) {
 
 // load moves to the chunk that holds the next entry.
 func (c *Cursor) load(ctx context.Context) error {
+	if c.decoded == nil {
+		c.decoded = &decoded{}
+	}
 	if len(c.ahead) == 0 {
 		if err := c.readAhead(ctx); err != nil {
 			return err

@@ -47,12 +47,14 @@ func (m *Module) NewSaved() *Saved {
 	return s
 }
 
+var errNoState = fmt.Errorf("state %w", ErrClosed)
+
 // Close forgets the state. It may be called twice.
 func (s *Saved) Close() error {
 	if s.base == nil {
 		return nil
 	}
-	s.err = fmt.Errorf("state %w", ErrClosed)
+	s.err = errNoState
 	err := errors.Join(s.forget(), s.base.release())
 	s.base = nil
 	return err
