@@ -109,11 +109,9 @@ func (ws *Workers) first(ctx context.Context, w id.Worker, n api.NewWorker, at o
 	if err := checkNew(n); err != nil {
 		return nil, nil, err
 	}
-	own := plainSettings
-	if !reflect.ValueOf(n.Settings).IsZero() {
-		if own, err = json.Marshal(n.Settings); err != nil {
-			return nil, nil, err
-		}
+	own, err := encodeSettings(n.Settings)
+	if err != nil {
+		return nil, nil, err
 	}
 	limits := ws.settings(&n.Settings, ws.Catalog.Settings(w.Component)).Limits
 	c := &oplog.Create{
@@ -150,9 +148,6 @@ const (
 )
 
 func checkNew(n api.NewWorker) error {
-	if err := catalog.CheckSettings("body.settings", n.Settings); err != nil {
-		return err
-	}
 	size := 0
 	for _, s := range slices.Concat(n.Args, n.Env) {
 		if strings.IndexByte(s, 0) >= 0 {
@@ -250,10 +245,24 @@ var (
 	plainSettings, _ = json.Marshal(noSettings) // of numbers and texts alone
 )
 
+// encodeSettings refuses settings that nobody could keep to.
+func encodeSettings(s api.Settings) ([]byte, error) {
+	if reflect.ValueOf(s).IsZero() {
+		return plainSettings, nil
+	}
+	if err := catalog.CheckSettings("body.settings", s); err != nil {
+		return nil, err
+	}
+	return json.Marshal(s)
+}
+
 // ownSettings reads the settings that a worker was created with.
 func ownSettings(text []byte) *api.Settings {
+	if len(text) == 0 || bytes.Equal(text, plainSettings) {
+		return &noSettings
+	}
 	var s api.Settings
-	if len(text) == 0 || bytes.Equal(text, plainSettings) || json.Unmarshal(text, &s) != nil {
+	if json.Unmarshal(text, &s) != nil {
 		return &noSettings
 	}
 	return &s
