@@ -34,18 +34,18 @@ var listening = regexp.MustCompile(`listening on http`)
 var run = []step{
 	{"# A model and its tools: three in ten requests fail. A day takes 200 ms.", nil},
 	{"go run ./examples/agent/world -day 200ms &", listening},
-	{"waterbear server --http-allow localhost &", listening},
+	{"waterbear server --http-allow localhost 2>log &", listening},
 	{"waterbear deploy examples/agent/agent.wasm | head -3", nil},
 	{"waterbear invoke --async --key dinner agent/lee work 'a dinner for ann, bob, cid' http://localhost:8090", nil},
 	{"sleep 3; waterbear worker logs agent/lee", nil},
 	{"waterbear worker get agent/lee | grep -E 'Status|Memory'", nil},
 	{"# It waits for a person, for weeks if it must. Pull the plug:", nil},
 	{"kill -9 $!; wait $!", nil},
-	{"waterbear server --http-allow localhost &", listening},
+	{"waterbear server --http-allow localhost 2>log &", listening},
 	{"curl -sS -o /dev/null -d 'yes, says lee' $(waterbear worker logs agent/lee | grep -o 'http.*')", nil},
 	{"# And again, in the middle of its work:", nil},
 	{"kill -9 $!; wait $!", nil},
-	{"waterbear server --http-allow localhost &", listening},
+	{"waterbear server --http-allow localhost 2>log &", listening},
 	{"waterbear result --wait agent/lee dinner", nil},
 	{"waterbear worker logs agent/lee | tail -n +6", nil},
 	{"# Whatever was sent twice has happened once:", nil},
@@ -156,7 +156,7 @@ const ended = "-- that was it --"
 func startShell(dir, bin string) (*shell, error) {
 	cmd := exec.Command("bash", "--norc")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "COLUMNS=110", "WATERBEAR_LOG_LEVEL=warn")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "COLUMNS=110")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with all that it starts
 	in, err := cmd.StdinPipe()
 	if err != nil {
