@@ -88,7 +88,6 @@ bench:
 
 # What cannot be built here is left out, and said so.
 peers:
-	go build -o build/peers/bin/peers ./test/peers
 	test/peers/build.sh || true
 	build/peers/bin/peers -rounds $(ROUNDS)
 	build/peers/bin/peers -report

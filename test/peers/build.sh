@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# build.sh [COLUMN...]: installs and builds what test/peers measures, all columns by
-# default, below build/peers. dbos needs Debian's postgresql-15, installed by the
+# build.sh [COLUMN...]: builds the driver of test/peers, and installs and builds what
+# it measures, all columns by default, below build/peers. dbos needs Debian's postgresql-15, installed by the
 # caller; what cannot be built is left out, and said so.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,6 +26,7 @@ dbos() {
 }
 temporal() { (cd "$here/temporal" && go build -o "$out/bin/temporal-server" ./server && go build -o "$out/bin/temporal-worker" ./worker); }
 
+go build -o "$out/bin/peers" ./test/peers || exit
 failed=
 [ $# -gt 0 ] || set -- waterbear raw restate dbos temporal
 for column; do
