@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,14 +42,15 @@ type service struct {
 // Serve parses the command's flags and serves for ever: POST to any path does what
 // do says, once for each Idempotency-Key, and gives its answer each time; GET asks
 // do as well, without a body, and nothing of it is remembered. GET of /effects
-// lists what was done. It calls do for one POST at a time.
+// lists what was done, as JSON with an effect in each line. It calls do for one
+// POST at a time.
 func Serve(do func(path string, body []byte) (status int, answer string)) {
 	listen := flag.String("listen", "127.0.0.1:8090", "`address`")
 	trouble := flag.Float64("trouble", 0.3, "the part of all requests that fail")
 	flag.Parse()
 	l, err := net.Listen("tcp", *listen)
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("%v; -listen gives another address", err)
 	}
 	fmt.Printf("listening on http://%s\n", l.Addr())
 	s := &service{do: do, trouble: *trouble, byKey: map[string]*Effect{}}
@@ -64,7 +66,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if q.URL.Path == "/effects" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		fmt.Fprint(w, JSON(s.effects))
+		lines := make([]string, len(s.effects))
+		for i, e := range s.effects {
+			lines[i] = JSON(e)
+		}
+		fmt.Fprintf(w, "[%s]\n", strings.Join(lines, ",\n"))
 		return
 	}
 	trouble := rand.Float64()
