@@ -73,7 +73,7 @@ func (x *exchange) json(status int, v any) error {
 	return x.sendJSON(status, b, err)
 }
 
-func (x *exchange) invocation(status int, i *api.Invocation) error {
+func (x *exchange) invocation(status int, i api.Invocation) error {
 	b, err := invocationJSON(i)
 	return x.sendJSON(status, b, err)
 }

@@ -150,15 +150,14 @@ func readBody(x *exchange, r *http.Request, limit int64, wait time.Duration) ([]
 	// A deadline that passed later would end the request under way, so it is
 	// taken back.
 	_ = control.SetReadDeadline(time.Now().Add(wait))
-	body := http.MaxBytesReader(x, r.Body, limit)
 	var content []byte
 	var err error
 	if n := r.ContentLength; n > 0 && n <= DefaultMaxBody {
 		content = make([]byte, n)
-		_, err = io.ReadFull(body, content)
+		_, err = io.ReadFull(r.Body, content)
 	} else { // it grows with what comes, not with what is announced
 		var b bytes.Buffer
-		_, err = b.ReadFrom(body)
+		_, err = b.ReadFrom(http.MaxBytesReader(x, r.Body, limit))
 		content = b.Bytes()
 	}
 	var over *http.MaxBytesError

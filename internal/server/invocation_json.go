@@ -12,7 +12,7 @@ import (
 // invocationJSON is what json.Marshal makes of an invocation. One that is finished
 // seldom has more than what is written here without reflection, in a third of the
 // time.
-func invocationJSON(i *api.Invocation) ([]byte, error) {
+func invocationJSON(i api.Invocation) ([]byte, error) {
 	if i.Caller != nil || i.Waits != nil || i.Due != nil || i.Failure != nil || i.Ended == nil {
 		return json.Marshal(i)
 	}

@@ -42,7 +42,7 @@ func TestInvocationsAreWrittenAsAnyJSON(t *testing.T) {
 		for _, v := range samples[field.Type()] {
 			field.Set(reflect.ValueOf(v))
 			want, wrong := json.Marshal(i)
-			got, err := server.InvocationJSON(&i)
+			got, err := server.InvocationJSON(i)
 			if string(got) != string(want) || (err == nil) != (wrong == nil) {
 				t.Errorf("got %s, %v\nwant %s, %v", got, err, want, wrong)
 			}

@@ -129,14 +129,14 @@ func (s *Server) invoke(x *exchange, r *http.Request) error {
 	}
 	switch {
 	case i.State == api.StateFinished:
-		return x.invocation(http.StatusOK, &i)
+		return x.invocation(http.StatusOK, i)
 	case i.State.Done():
 		p := api.NewProblem(api.CodeInvocationFailed, failureOf(i))
-		p.Invocation = &i
+		p.Invocation = new(i) // here alone it has to outlive this
 		return p
 	}
 	x.Header().Set("Location", "/v1/workers/"+component+"/"+worker+"/invocations/"+url.PathEscape(i.Key))
-	return x.invocation(http.StatusAccepted, &i)
+	return x.invocation(http.StatusAccepted, i)
 }
 
 // isWAVE reports whether the arguments are in WAVE instead of JSON.
