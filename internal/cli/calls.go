@@ -316,8 +316,6 @@ What you say is durable when the command ends, and takes effect once.`,
 	f.StringArrayVar(&o.headers, "header", nil, "with --done: a header of the response, as `NAME:VALUE`")
 	f.BoolVar(&o.sendAgain, "send-again", false, "send it again, with the same key")
 	f.BoolVar(&o.fail, "fail", false, "tell the program that it failed")
-	cmd.MarkFlagsOneRequired("done", "response", "send-again", "fail")
-	cmd.MarkFlagsMutuallyExclusive("done", "response", "send-again", "fail")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, _ *remote, c *client.Client) error {
 		w, index, err := parseCall(cmd, args)
 		if err != nil {
@@ -336,7 +334,15 @@ const maxGiven = 256 << 10
 
 // parse makes what the flags say.
 func (o *resolveFlags) parse(a *app, cmd *cobra.Command) (said api.Resolve, err error) {
+	ways := 0
+	for _, flag := range []string{"done", "response", "send-again", "fail"} {
+		if cmd.Flags().Changed(flag) {
+			ways++
+		}
+	}
 	switch {
+	case ways != 1:
+		return said, misuse(cmd, "say what has become of the call, by one of --done FILE, --response JSON, --send-again and --fail")
 	case o.sendAgain:
 		return api.Resolve{How: api.ResolveSendAgain}, nil
 	case o.fail:

@@ -65,7 +65,7 @@ did; 2 for a wrong command line; that of the program for a command.`,
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	f.BoolVar(&o.async, "async", false, "do not wait for the result; print the key to ask for it with")
-	f.StringVar(&o.key, "key", "", "idempotency `KEY` of the call (default: one is made)")
+	f.Var((*idempotencyKey)(&o.key), "key", "idempotency `KEY` of the call (default: one is made)")
 	f.StringVar(&o.at, "at", "", "begin at `TIME`, RFC 3339")
 	f.DurationVar(&o.in, "in", 0, "begin after `DURATION`, such as 24h")
 	f.DurationVar(&o.timeout, "timeout", 0, "wait for the result at most `DURATION` (default: as long as it takes)")

@@ -189,7 +189,7 @@ have to repeat the command gives a key, and is told the same again.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "idempotency `KEY`, to be able to repeat the command")
+	cmd.Flags().Var((*idempotencyKey)(&key), "key", "idempotency `KEY`, to be able to repeat the command")
 	cmd.Flags().StringVar(&file, "file", "", "the value is what is in `FILE`; -: what comes on standard input")
 	return a.onPromise(cmd, func(ctx context.Context, c *client.Client, p promiseRef, more []string) error {
 		var value []byte
@@ -240,7 +240,7 @@ and of keys, it is as of "promise complete".`,
 		Example: `  waterbear promise fail shop/alice/k7f3q2 'out of stock'`,
 		Args:    exactly(2, "COMPONENT/WORKER/PROMISE and a message"),
 	}
-	cmd.Flags().StringVar(&key, "key", "", "idempotency `KEY`, to be able to repeat the command")
+	cmd.Flags().Var((*idempotencyKey)(&key), "key", "idempotency `KEY`, to be able to repeat the command")
 	return a.onPromise(cmd, func(ctx context.Context, c *client.Client, p promiseRef, more []string) error {
 		_, err := c.SettlePromise(ctx, p.component, p.name, p.promise, api.Settlement{Failed: true, Value: []byte(more[0]), Key: key})
 		return err

@@ -137,6 +137,21 @@ type workerRef struct{ component, name string }
 
 func (w workerRef) String() string { return w.component + "/" + w.name }
 
+// idempotencyKey is the value of --key. An empty one, as of a variable that is not
+// set, would let a repetition take effect again.
+type idempotencyKey string
+
+func (k *idempotencyKey) String() string { return string(*k) }
+func (k *idempotencyKey) Type() string   { return "string" }
+
+func (k *idempotencyKey) Set(written string) error {
+	if written == "" {
+		return errors.New("a key is not empty; leave the flag out for a call without one")
+	}
+	*k = idempotencyKey(written)
+	return nil
+}
+
 // parseWorker reads COMPONENT/WORKER.
 func parseWorker(cmd *cobra.Command, arg string) (workerRef, error) {
 	component, name, ok := strings.Cut(arg, "/")

@@ -70,6 +70,7 @@ func TestArgumentsThatDoNotFitAreNotSent(t *testing.T) {
 		"shop/alice":                                           {2, "wants COMPONENT/WORKER and a function"},
 		"shop/alice add 2 3 --keys k":                          {2, "unknown flag: --keys"},
 		"shop/alice add 2 3 --key":                             {2, "flag needs an argument"},
+		"--key= shop/alice nothing":                            {2, "a key is not empty"},
 		"shop/alice add 2 3 --server x":                        {2, "give --server before COMPONENT/WORKER"},
 		"shop/alice add 2 3 --at soon":                         {2, "want a time"},
 		"--at 2026-11-22T18:00:00Z --in 1s a/b f":              {1, "no component"},

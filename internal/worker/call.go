@@ -83,16 +83,23 @@ func madeKey(key string) oplog.Index {
 // maxNames is how many functions an error lists.
 const maxNames = 20
 
-func functionNames(functions []api.Function) string {
+// functionNames says what there is in place of a function that there is not.
+func functionNames(revision api.Revision) string {
 	var names []string
-	for _, f := range functions {
+	for _, f := range revision.Exports {
 		if len(names) == maxNames {
 			names = append(names, "…")
 			break
 		}
 		names = append(names, f.Name)
 	}
-	return strings.Join(names, ", ")
+	switch {
+	case len(names) > 0:
+		return "it has " + strings.Join(names, ", ")
+	case revision.HTTP:
+		return "it has none, and answers HTTP requests"
+	}
+	return "it has none"
 }
 
 // KeyPrefix begins the keys of invocations whose clients gave none.
@@ -126,8 +133,8 @@ func FindFunction(revision api.Revision, name string) (*api.Function, error) {
 		if whole, ok := catalog.Exported(revision.Exports, name); ok {
 			return FindFunction(revision, whole)
 		}
-		return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; it has %s",
-			revision.Number, revision.Component, name, functionNames(revision.Exports)))
+		return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports no function %q; %s",
+			revision.Number, revision.Component, name, functionNames(revision)))
 	}
 	return nil, api.NewProblem(api.CodeNoFunction, fmt.Sprintf("revision %d of %s exports more than one function %q: write %s or %s",
 		revision.Number, revision.Component, name, found[0].Name, found[1].Name))
