@@ -55,7 +55,7 @@ func (r *resident) savingDue(leaving bool) saving {
 		return saveNothing
 	}
 	after := r.imageAfter()
-	if after < 0 {
+	if after < 0 || leaving && after > 0 && r.slight() {
 		return saveNothing
 	}
 	if r.unimageable = r.body.unimageable(); len(r.unimageable) > 0 {
@@ -68,9 +68,6 @@ func (r *resident) savingDue(leaving bool) saving {
 	if last <= max(covered, r.tried) {
 		return saveNothing // nothing has happened since
 	}
-	if leaving && after > 0 && r.slight() {
-		return saveNothing // it may never come back
-	}
 	if !leaving && !r.tooDear(after) && !r.tooOld() && !r.wantsImage() {
 		return saveNothing
 	}
@@ -81,7 +78,7 @@ func (r *resident) savingDue(leaving bool) saving {
 }
 
 // slight reports whether the worker has done next to nothing yet, without ever having
-// come back to do more. It is called with r.mu held.
+// come back to do more: it may never do so. It is called with r.mu held.
 func (r *resident) slight() bool {
 	return !r.returned && r.replayCost() < worthwhile*deltaCost && !r.wantsImage()
 }
