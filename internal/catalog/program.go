@@ -92,37 +92,38 @@ type code struct {
 // the module unless that is in memory; all who ask meanwhile wait for that, each
 // as long as its ctx lasts.
 func (c *Catalog) Acquire(ctx context.Context, name string, number uint64) (*Program, error) {
-	r, err := c.enlist(name, number)
+	r, loaded, err := c.enlist(name, number)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.await(ctx, r); err != nil {
-		return nil, failed(fmt.Sprintf("load revision %d of %s", r.id.number, name), errors.Join(err, c.release(r)))
+	if !loaded {
+		if err := c.await(ctx, r); err != nil {
+			return nil, failed(fmt.Sprintf("load revision %d of %s", r.id.number, name), errors.Join(err, c.release(r)))
+		}
 	}
 	return &Program{Revision: *r.revision, catalog: c, code: r}, nil
 }
 
-// enlist counts a user of a revision's code.
-func (c *Catalog) enlist(name string, number uint64) (*code, error) {
+// enlist counts a user of a revision's code, and tells whether it is loaded.
+func (c *Catalog) enlist(name string, number uint64) (r *code, loaded bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, failed("load component "+name, errClosed)
+		return nil, false, failed("load component "+name, errClosed)
 	}
 	k := c.components[name]
 	if err := k.usable(name); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	number, err := k.number(number)
-	if err != nil {
-		return nil, err
+	if number, err = k.number(number); err != nil {
+		return nil, false, err
 	}
 	id := revisionID{name, number}
-	r := c.code[id]
+	r = c.code[id]
 	switch {
 	case r == nil:
 		if number == k.Latest && k.latest == nil {
-			return nil, k.problem()
+			return nil, false, k.problem()
 		}
 		r = &code{id: id}
 		if number == k.Latest {
@@ -133,7 +134,7 @@ func (c *Catalog) enlist(name string, number uint64) (*code, error) {
 		c.idle = slices.DeleteFunc(c.idle, func(i *code) bool { return i == r })
 	}
 	r.users++
-	return r, nil
+	return r, r.compiled != nil, nil
 }
 
 // await returns when the code is loaded, which it does itself if nobody does.
