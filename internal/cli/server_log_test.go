@@ -57,9 +57,11 @@ func TestLinesOfRequestsAreWrittenTogetherInOrder(t *testing.T) {
 		long := strings.Repeat("x", gatherMost-1) + "\n"
 		write(g, "1\n", "2\n")
 		pass(gatherFor - 1)
+		g.mu.Lock()
 		if len(got) > 0 {
 			t.Errorf("wrote %q before its time", got)
 		}
+		g.mu.Unlock()
 		pass(1)
 		write(g, "3\n")
 		write(atOnce{g}, "warning\n", "error\n")
