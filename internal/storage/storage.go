@@ -202,6 +202,9 @@ type Cells interface {
 	// damaged it returns, beside the *CorruptError, the version if that is known
 	// and 0 if not: with it the cell can be replaced and deleted like any other.
 	Get(ctx context.Context, key string) (value []byte, version uint64, err error)
+	// Size returns how many bytes a cell's value has, and its version, or
+	// ErrNotFound. It reads no value, so it knows them of a damaged one too.
+	Size(ctx context.Context, key string) (bytes int, version uint64, err error)
 	// Put sets key, durable on return, if its version is still expected (0: the
 	// key is not there), and returns the new version; else ErrConflict. The
 	// versions of a key grow and none comes twice, also when it is deleted in

@@ -44,17 +44,23 @@ func (s *Store) itemBytes(ctx context.Context, key string, i item) ([]byte, erro
 	}
 }
 
+// cell gives where a cell is.
+func (s *Store) cell(key string) (item, error) {
+	i, ok, err := s.lookUp(cellKey(key))
+	if err == nil && !ok {
+		err = fmt.Errorf("cell %q: %w", key, storage.ErrNotFound)
+	}
+	return i, err
+}
+
 func (l cells) Get(ctx context.Context, key string) (value []byte, version uint64, err error) {
 	if err := l.calls.begin(ctx); err != nil {
 		return nil, 0, err
 	}
 	defer l.calls.leave()
-	i, ok, err := l.lookUp(cellKey(key))
+	i, err := l.cell(key)
 	if err != nil {
 		return nil, 0, err
-	}
-	if !ok {
-		return nil, 0, fmt.Errorf("cell %q: %w", key, storage.ErrNotFound)
 	}
 	value, err = l.itemBytes(ctx, cellKey(key), i)
 	if err != nil {
@@ -65,6 +71,18 @@ func (l cells) Get(ctx context.Context, key string) (value []byte, version uint6
 		return nil, version, fmt.Errorf("cell %q: %w", key, err)
 	}
 	return value, i.stamp, nil
+}
+
+func (l cells) Size(ctx context.Context, key string) (bytes int, version uint64, err error) {
+	if err := l.calls.begin(ctx); err != nil {
+		return 0, 0, err
+	}
+	defer l.calls.leave()
+	i, err := l.cell(key)
+	if err != nil {
+		return 0, 0, err
+	}
+	return int(i.length), i.stamp, nil
 }
 
 func (l cells) Put(ctx context.Context, key string, expected uint64, value []byte) (version uint64, err error) {

@@ -30,6 +30,11 @@ func (l cells) Get(ctx context.Context, key string) (value []byte, version uint6
 	return value, version, err
 }
 
+func (l cells) Size(ctx context.Context, key string) (int, uint64, error) {
+	value, version, err := l.Get(ctx, key)
+	return len(value), version, err
+}
+
 func (l cells) Put(ctx context.Context, key string, expected uint64, value []byte) (version uint64, err error) {
 	if err := storage.CheckCell(key, value); err != nil {
 		return 0, err

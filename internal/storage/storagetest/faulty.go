@@ -178,6 +178,14 @@ func (f faultyCells) Get(ctx context.Context, key string) (value []byte, version
 	return value, version, err
 }
 
+func (f faultyCells) Size(ctx context.Context, key string) (n int, version uint64, err error) {
+	err = f.do("SizeCell", func() error {
+		n, version, err = f.cells.Size(ctx, key)
+		return err
+	})
+	return n, version, err
+}
+
 func (f faultyCells) Put(ctx context.Context, key string, expected uint64, value []byte) (version uint64, err error) {
 	err = f.do("PutCell", func() error {
 		version, err = f.cells.Put(ctx, key, expected, value)
@@ -320,6 +328,11 @@ type retryingCells struct{ storage.Cells }
 func (r retryingCells) Get(ctx context.Context, key string) (value []byte, version uint64, err error) {
 	err = retry(func() error { value, version, err = r.Cells.Get(ctx, key); return err })
 	return value, version, err
+}
+
+func (r retryingCells) Size(ctx context.Context, key string) (n int, version uint64, err error) {
+	err = retry(func() error { n, version, err = r.Cells.Size(ctx, key); return err })
+	return n, version, err
 }
 
 // Put repeats the change; a conflict after an unclear attempt is settled by

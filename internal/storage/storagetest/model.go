@@ -234,6 +234,10 @@ func (m *model) compare() {
 		if there != (err == nil) || string(value) != want.value || version != want.version {
 			m.t.Fatalf("cell %s holds %.20q in version %d (%v), want %.20q in version %d", key, value, version, err, want.value, want.version)
 		}
+		size, version, err := m.store.Cells().Size(ctx, key)
+		if there != (err == nil) || !there && !errors.Is(err, storage.ErrNotFound) || size != len(want.value) || version != want.version {
+			m.t.Fatalf("cell %s has %d bytes in version %d (%v), want %d in version %d", key, size, version, err, len(want.value), want.version)
+		}
 	}
 	n := 0
 	for h, err := range m.store.Blobs().List(ctx) {

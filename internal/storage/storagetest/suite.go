@@ -199,6 +199,8 @@ func emptyStoreHasNothing(_ *testing.T, f *fixture) {
 		f.must(f.store.Blobs().Delete(ctx, storage.Hash{1}))
 		_, _, err = f.store.Cells().Get(ctx, "a")
 		f.want(err, storage.ErrNotFound)
+		_, _, err = f.store.Cells().Size(ctx, "a")
+		f.want(err, storage.ErrNotFound)
 		for range f.store.Blobs().List(ctx) {
 			f.Fatal("there is a blob")
 		}

@@ -192,6 +192,10 @@ func aDamagedCellCanBeReplacedAndDeleted(t *testing.T, f *fixture) {
 			if !errors.As(err, &corrupt) || value != nil || got != version {
 				f.Fatalf("%q: got %q, version %d, %v, want version %d and a *storage.CorruptError", key, value, got, err, version)
 			}
+			size, got, err := cells().Size(ctx, key)
+			f.must(err)
+			equal(f, "size", size, len("the value that will be damaged, number 0"))
+			equal(f, "version", got, version)
 			_, err = cells().Put(ctx, key, version-1, nil)
 			f.want(err, storage.ErrConflict)
 		})
