@@ -20,7 +20,13 @@ func (p *Platform) Components(ctx context.Context) ([]api.Component, error) {
 
 // Component tells of one component.
 func (p *Platform) Component(ctx context.Context, component string) (api.Component, error) {
-	return p.catalog.Component(ctx, component)
+	c, err := p.catalog.Component(ctx, component)
+	if err != nil {
+		return c, err
+	}
+	c.Shared = &api.Shared{}
+	c.Shared.Bytes, c.Shared.Limit, err = p.cells.Held(ctx, component)
+	return c, err
 }
 
 // Revisions lists the revisions of a component, the newest first.

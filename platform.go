@@ -15,6 +15,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/blobstore"
 	"github.com/waterbear-run/waterbear/internal/host/config"
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
+	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/host/reach"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/ledger"
@@ -81,6 +82,10 @@ func Trackers() []string {
 	return names
 }
 
+// DefaultShared is how many bytes a component may have in its buckets and containers
+// where nobody says otherwise.
+const DefaultShared = 10 << 30
+
 // maxResident is how many workers a node has in mind at once.
 const maxResident = 100_000
 
@@ -88,7 +93,7 @@ const maxResident = 100_000
 func DefaultSettings() api.Settings {
 	return api.Settings{
 		Limits: api.Limits{
-			Memory: DefaultMemory, Storage: DefaultStorage, Files: DefaultFiles,
+			Memory: DefaultMemory, Storage: DefaultStorage, Shared: DefaultShared, Files: DefaultFiles,
 			CPUTime: api.Duration(time.Minute), LogRate: 1 << 20, OplogRate: 8 << 20, Queue: 1000,
 		},
 		Retry: api.Retry{
@@ -146,6 +151,7 @@ type Platform struct {
 	ledgers    *ledger.Ledgers
 	routes     *routes.Store
 	gateway    *gateway.Gateway
+	cells      *once.Cells
 	buckets    *keyvalue.Store
 	containers *blobstore.Store
 	vault      *config.Vault // of secrets; nil: there are none
@@ -169,9 +175,10 @@ func (n *Node) openPlatform(ctx context.Context) (err error) {
 	if p.vault, err = n.openConfig(); err != nil {
 		return err
 	}
-	p.buckets = keyvalue.NewStore(n.store.Cells(), n.sched.Now)
+	p.cells = once.NewCells(n.store.Cells(), n.sched, p.maxShared)
+	p.buckets = keyvalue.NewStore(p.cells, n.sched.Now)
 	n.runtime.Buckets = p.buckets
-	p.containers = blobstore.NewStore(n.store.Cells(), n.sched.Now, n.runtime.Entropy)
+	p.containers = blobstore.NewStore(p.cells, n.sched.Now, n.runtime.Entropy)
 	n.runtime.Containers = p.containers
 	p.catalog, err = catalog.Open(ctx, catalog.Config{
 		Sched: n.sched, Cells: n.store.Cells(), Blobs: n.store.Blobs(), Engine: n.runtime.Engine, Hosts: n.runtime.Hosts,
@@ -235,11 +242,15 @@ const housekeepEvery = 10 * time.Second
 
 // tidyEvery is how often buckets are looked through for what can be forgotten, and
 // sweepEvery how often containers are; both once when a node has been open for
-// settling.
+// settling. Those of components that have little room left are relieved every
+// relieveEvery, but no more than one part of relieveShare of the time.
 const (
 	tidyEvery  = 24 * time.Hour
 	sweepEvery = 6 * time.Hour
 	settling   = 10 * time.Minute
+
+	relieveEvery = time.Minute
+	relieveShare = 20
 )
 
 // keepHouse lets the store tidy up now and then. A disk that is full or broken
@@ -248,7 +259,7 @@ func (n *Node) keepHouse(ctx context.Context) {
 	h, ok := n.store.(storage.Housekeeper)
 	// A node that is opened anew before all of that time has passed looks, too.
 	began := n.sched.Now().Add(settling)
-	tidied, swept := began.Add(-tidyEvery), began.Add(-sweepEvery)
+	tidied, swept, relieve := began.Add(-tidyEvery), began.Add(-sweepEvery), n.sched.Now()
 	for ok && n.sched.Sleep(ctx, housekeepEvery) == nil {
 		if now := n.sched.Now(); now.Sub(tidied) > tidyEvery {
 			tidied = now
@@ -261,6 +272,13 @@ func (n *Node) keepHouse(ctx context.Context) {
 			if err := n.platform.containers.Sweep(ctx); err != nil && ctx.Err() == nil {
 				n.warn("the containers could not be swept", err)
 			}
+		}
+		if now := n.sched.Now(); now.After(relieve) {
+			if err := n.platform.containers.Relieve(ctx); err != nil && ctx.Err() == nil {
+				n.warn("containers of components with little room left could not be swept", err)
+			}
+			took := n.sched.Now().Sub(now)
+			relieve = now.Add(max(relieveEvery, relieveShare*took))
 		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error

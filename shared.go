@@ -1,6 +1,7 @@
 package waterbear
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -14,6 +15,15 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/keyvalue"
 	"github.com/waterbear-run/waterbear/internal/storage"
 )
+
+// maxShared is how many bytes a component may have in its buckets and containers.
+func (p *Platform) maxShared(component string) uint64 {
+	own := uint64(0)
+	if s := p.catalog.Settings(component); s != nil {
+		own = s.Limits.Shared
+	}
+	return cmp.Or(own, p.options.Defaults.Limits.Shared, DefaultShared)
+}
 
 // Buckets lists up to limit buckets of a component behind cursor ("": from the
 // first), by name.

@@ -15,6 +15,14 @@ type Component struct {
 	Created  time.Time `json:"created" doc:"When its first revision was deployed"`
 	Latest   Revision  `json:"latest" doc:"The newest revision, which new workers use"`
 	Settings Settings  `json:"settings" doc:"What holds for its workers, unless a worker has its own"`
+	// Shared is of one that was asked for, and not of those of a list.
+	Shared *Shared `json:"shared,omitempty" doc:"What its workers share; not in a list"`
+}
+
+// Shared is how much a component has in its buckets and containers.
+type Shared struct {
+	Bytes uint64 `json:"bytes" doc:"Bytes in buckets and containers together, with keys and names, and with what was deleted and is still kept"`
+	Limit uint64 `json:"limit" doc:"The most there can be: limits.shared"`
 }
 
 // Kind says how a revision is invoked.
@@ -105,12 +113,14 @@ type Settings struct {
 	Net   Net               `json:"net,omitzero"`
 }
 
-// Limits bound what one worker can use. 0 means the default. Memory, storage
-// and files are fixed when a worker is created; the others hold from the next
-// invocation on.
+// Limits bound what one worker can use, and Shared what the workers of a component
+// have together. 0 means the default. Memory, storage and files are fixed when a
+// worker is created; the others hold from the next invocation on, and Shared from
+// the next write on.
 type Limits struct {
 	Memory    uint64   `json:"memory,omitempty" doc:"Bytes of linear memory"`
 	Storage   uint64   `json:"storage,omitempty" doc:"Bytes in the worker's file system"`
+	Shared    uint64   `json:"shared,omitempty" doc:"Bytes in the buckets and containers of the component, all together; no worker has one of its own"`
 	Files     uint64   `json:"files,omitempty" doc:"Open files"`
 	CPUTime   Duration `json:"cpuTime,omitempty" doc:"Computing time of one attempt of an invocation"`
 	LogRate   uint64   `json:"logRate,omitempty" doc:"Bytes a second of output, as an average over ten seconds"`

@@ -33,8 +33,8 @@ var imports = map[string][]string{
 	"internal/host/ambient":   {"internal/durable", "internal/oplog", "internal/sched"},
 	"internal/host/await":     {"internal/durable", "internal/sched"},
 	"internal/host/config":    {"internal/durable", "internal/storage"},
-	"internal/host/once":      {"internal/durable", "internal/oplog", "internal/storage"},
-	"internal/host/keyvalue":  {"internal/durable", "internal/host/once", "internal/id", "internal/oplog", "internal/storage"},
+	"internal/host/once":      {"internal/durable", "internal/oplog", "internal/sched", "internal/storage"},
+	"internal/host/keyvalue":  {"internal/durable", "internal/host/once", "internal/id", "internal/oplog"},
 	"internal/host/blobstore": {"internal/durable", "internal/host/once", "internal/id", "internal/oplog", "internal/storage"},
 	"internal/host/exchange": {
 		"internal/durable",
@@ -139,6 +139,7 @@ var imports = map[string][]string{
 		"internal/host/inbound",
 		"internal/host/keyvalue",
 		"internal/host/live",
+		"internal/host/once",
 		"internal/host/platform",
 		"internal/host/promise",
 		"internal/host/reach",

@@ -41,6 +41,7 @@ func CheckSettings(at string, s api.Settings) error {
 	l, r := s.Limits, s.Retry
 	check.count("limits.memory", l.Memory, minMemory, maxMemory)
 	check.count("limits.storage", l.Storage, 1, maxStorage)
+	check.count("limits.shared", l.Shared, 1, maxStorage)
 	check.count("limits.files", l.Files, 1, maxFiles)
 	check.duration("limits.cpuTime", l.CPUTime, time.Millisecond, maxCPUTime)
 	check.count("limits.logRate", l.LogRate, 1, maxRate)

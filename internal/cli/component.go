@@ -94,7 +94,8 @@ func (a *app) componentGetCommand() *cobra.Command {
 		Long: `Show all that is known of a component: its newest revision with the functions
 it exports and what it imports, and the settings that its workers have.
 
---json prints one object: name, created, latest and settings.`,
+--json prints one object: name, created, latest, settings and shared, which has
+the bytes in its buckets and containers and the limit of them.`,
 		Example: `  waterbear component get shop
   waterbear component get --json shop | jq .latest.exports`,
 		Args: exactly(1, "the name of a component"),
@@ -120,6 +121,9 @@ it exports and what it imports, and the settings that its workers have.
 			t.addLines("Links", settingsLines(linkSettings(found.Settings.Links)))
 		}
 		t.addLines("Sockets", settingsLines(netSettings(found.Settings.Net)))
+		if s := found.Shared; s != nil {
+			t.add("Shared", fmt.Sprintf("%s of %s in buckets and containers", bytesText(s.Bytes), bytesText(s.Limit)))
+		}
 		t.add("Revision", fmt.Sprintf("%d, deployed %s", r.Number, a.when(r.Created)))
 		return a.printRevision(t, r)
 	})
@@ -171,7 +175,8 @@ func (a *app) componentSettingsCommand() *cobra.Command {
 		Long: `Show the settings of a component, or change those that flags name and keep the
 others. They hold for its workers, unless a worker has its own: memory, storage
 and files for workers that are created from now on, the others from the next
-invocation on. What is not set has the server's default.
+invocation on; --shared is of all its workers together, and holds at once. What
+is not set has the server's default.
 
 --json prints one object: limits, retry, http and images, whose "after" is
 negative if the state is never saved.`,
@@ -183,6 +188,7 @@ negative if the state is never saved.`,
 		Args: exactly(1, "the name of a component"),
 	}
 	settings := settingsFlags(cmd)
+	cmd.Flags().Var(&settings.shared, "shared", "limit of all its buckets and containers together")
 	cmd.Flags().BoolVar(&reset, "reset", false, "set all that no flag names to the server's default")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.remoteCommand(cmd, func(cmd *cobra.Command, args []string, _ *remote, c *client.Client) error {

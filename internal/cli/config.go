@@ -102,6 +102,7 @@ func (c *config) declare() []*setting {
 
 		{key: "limits.memory", arg: "SIZE", preset: sizeText(d.Limits.Memory), value: size(&limits.Memory, 64<<10, 4<<30), meaning: "memory of a worker"},
 		{key: "limits.storage", arg: "SIZE", preset: sizeText(d.Limits.Storage), value: size(&limits.Storage, 1, 1<<50), meaning: "bytes in a worker's files"},
+		{key: "limits.shared", arg: "SIZE", preset: sizeText(d.Limits.Shared), value: size(&limits.Shared, 1, 1<<44), meaning: "bytes in all buckets and containers of a component"},
 		{key: "limits.files", arg: "NUMBER", preset: numberText(d.Limits.Files), value: number(&limits.Files, 3, 1<<20), meaning: "files that a worker can have open"},
 		{key: "limits.cpu-time", arg: "DURATION", preset: spanText(time.Duration(d.Limits.CPUTime)), value: span(&limits.CPUTime, time.Millisecond), meaning: "computing time of one attempt of an invocation"},
 		{key: "limits.log-rate", arg: "SIZE", preset: sizeText(d.Limits.LogRate), value: size(&limits.LogRate, 1, 1<<40), meaning: "output of a worker a second"},

@@ -24,6 +24,7 @@ var samples = map[string]struct{ one, other, bad string }{
 	"log.level":             {"debug", "error", "trace"},
 	"limits.memory":         {"64MiB", "4GiB", "5GiB"},
 	"limits.storage":        {"1000", "3TiB", "0"},
+	"limits.shared":         {"1000", "3TiB", "0"},
 	"limits.files":          {"16", "1048576", "2"},
 	"limits.cpu-time":       {"1ms", "1h30m", "10"},
 	"limits.log-rate":       {"64KiB", "1GiB", "fast"},

@@ -16,18 +16,19 @@ import (
 
 // settingsValues are the flags for what a component or a worker may be set to.
 type settingsValues struct {
-	memory, storage, logRate, oplogRate byteSize
-	files, queue, attempts              uint64
-	cpuTime, initial, longest           time.Duration
-	factor, jitter                      float64
-	imageAfter                          orOff
-	imageSize                           byteSize
-	imageAge                            time.Duration
-	http                                httpValues
-	netAllow, netListen                 []string
-	maxRequest                          byteSize
-	oplog, results, logs                keepFlag
-	links                               map[string]string
+	memory, storage, shared   byteSize
+	logRate, oplogRate        byteSize
+	files, queue, attempts    uint64
+	cpuTime, initial, longest time.Duration
+	factor, jitter            float64
+	imageAfter                orOff
+	imageSize                 byteSize
+	imageAge                  time.Duration
+	http                      httpValues
+	netAllow, netListen       []string
+	maxRequest                byteSize
+	oplog, results, logs      keepFlag
+	links                     map[string]string
 }
 
 // settingsFlags adds the flags for settings to cmd.
@@ -107,6 +108,7 @@ func (s *settingsValues) apply(cmd *cobra.Command, to *api.Settings) (changed bo
 	for flag, set := range map[string]func(){
 		"memory":         func() { l.Memory = uint64(s.memory) },
 		"storage":        func() { l.Storage = uint64(s.storage) },
+		"shared":         func() { l.Shared = uint64(s.shared) },
 		"files":          func() { l.Files = s.files },
 		"cpu-time":       func() { l.CPUTime = api.Duration(s.cpuTime) },
 		"log-rate":       func() { l.LogRate = uint64(s.logRate) },
@@ -147,6 +149,7 @@ func limitSettings(l api.Limits) []namedText {
 	return []namedText{
 		{"memory", sizeSetting(l.Memory)},
 		{"storage", sizeSetting(l.Storage)},
+		{"shared", sizeSetting(l.Shared)},
 		{"open files", numberSetting(l.Files)},
 		{"computing", durationSetting(l.CPUTime)},
 		{"output a second", sizeSetting(l.LogRate)},

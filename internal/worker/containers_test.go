@@ -12,17 +12,20 @@ import (
 	"github.com/waterbear-run/waterbear/api"
 	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/host/blobstore"
+	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
-// holds is a platform with the component blobs, whose containers lie in cells.
-func holds(t *testing.T, cells func(storage.Cells) storage.Cells) *platform {
+// holds is a platform with the component blobs, whose containers lie in cells and may
+// have limit bytes.
+func holds(t *testing.T, limit uint64, cells func(storage.Cells) storage.Cells) *platform {
 	t.Helper()
 	p := setup{change: func(c *worker.Config) {
-		c.Containers = blobstore.NewStore(cells(c.Store.Cells()), c.Sched.Now, func(b []byte) error { _, err := rand.Read(b); return err })
+		shared := once.NewCells(cells(c.Store.Cells()), c.Sched, func(string) uint64 { return limit })
+		c.Containers = blobstore.NewStore(shared, c.Sched.Now, func(b []byte) error { _, err := rand.Read(b); return err })
 	}}.platform(t)
 	p.deploy("blobs", guests.Wasm(t, "components/blobs"))
 	return p
@@ -65,6 +68,26 @@ func TestContainersAreAsPromisedWhereverAWorkerDies(t *testing.T) {
 		"begin late", "many 0 270000", "open c 100 599999", "next 200", "put c new", "next 300000", "more tail", "end", "names", "read 2", "skip 1",
 		"delete d", "delete-many e nothing", "list 10", "get late",
 	}
+	theirs := `[["b2,c,late true","300000 of 300000","new","270004 bytes `
+	diesAnywhere(t, 0, 0, script, `"b2,c,late true"`, []string{"list 10", "check b2", "get c", "get late"}, theirs)
+}
+
+// TestARefusalForWantOfRoomIsTheSameWhereverAWorkerDies does so where there is room
+// for some of it.
+func TestARefusalForWantOfRoomIsTheSameWhereverAWorkerDies(t *testing.T) {
+	long, longer := strings.Repeat("x", 3000), strings.Repeat("y", 2500)
+	script := []string{
+		"create", "put a " + long, "put b " + longer, "copy a c", "get a", "delete a", "copy b c", "move c d", "delete c", "move b e", "put f " + long + longer[:1000], "put f z", "list 10",
+	}
+	diesAnywhere(t, 6500, 3, script, `"e,f true"`, []string{"list 10", "get e"}, `[["e,f true","2500 bytes `)
+}
+
+// diesAnywhere kills a worker whose component may have limit bytes behind every entry
+// of a script, and behind every change of its containers. What the script comes to
+// has part in it and so many refusals, and is the same each time; what another
+// worker's steps come to begins with theirs.
+func diesAnywhere(t *testing.T, limit uint64, refusals int, script []string, part string, others []string, theirs string) {
+	t.Helper()
 	args, err := json.Marshal([]any{"box", script})
 	must(t, err)
 	var p *platform
@@ -73,13 +96,16 @@ func TestContainersAreAsPromisedWhereverAWorkerDies(t *testing.T) {
 		must(t, err)
 		return last
 	}}
-	p = holds(t, func(c storage.Cells) storage.Cells { watched.Cells = c; return watched })
+	p = holds(t, limit, func(c storage.Cells) storage.Cells { watched.Cells = c; return watched })
 	v, err := p.Invoke(t.Context(), holder, api.Call{Function: "steps", Args: args, Key: "k"})
 	must(t, err)
 	must(t, p.committer.Close())
 	want := string(v.Result)
-	if v.State != api.StateFinished || !strings.Contains(want, `"b2,c,late true"`) {
+	if v.State != api.StateFinished || !strings.Contains(want, part) {
 		t.Fatalf("the call ended with %s %+v", want, v.Failure)
+	}
+	if got, want := strings.Count(want, "limits.shared"), refusals; got != want {
+		t.Fatalf("%d steps were refused, want %d", got, want)
 	}
 	logs := p.store.Logs()
 	entries, accepted := 0, 0
@@ -108,7 +134,7 @@ func TestContainersAreAsPromisedWhereverAWorkerDies(t *testing.T) {
 		if m.entries < uint64(accepted) {
 			continue
 		}
-		p := holds(t, asTheyAre)
+		p := holds(t, limit, asTheyAre)
 		for key, value := range m.cells {
 			_, err := p.store.Cells().Put(t.Context(), key, 0, value)
 			must(t, err)
@@ -126,9 +152,9 @@ func TestContainersAreAsPromisedWhereverAWorkerDies(t *testing.T) {
 		if string(v.Result) != want {
 			t.Errorf("crash %d, behind %d entries: got %s %+v, want %s", i, m.entries, v.Result, v.Failure, want)
 		}
-		other, err := p.invoke(id.Worker{Component: "blobs", Name: "bob"}, "steps", "box", []string{"list 10", "check b2", "get c", "get late"})
+		other, err := p.invoke(id.Worker{Component: "blobs", Name: "bob"}, "steps", "box", others)
 		must(t, err)
-		if got := string(other.Result); !strings.HasPrefix(got, `[["b2,c,late true","300000 of 300000","new","270004 bytes `) {
+		if got := string(other.Result); !strings.HasPrefix(got, theirs) {
 			t.Errorf("crash %d, behind %d entries: another worker sees %s", i, m.entries, got)
 		}
 		cancel()

@@ -253,6 +253,9 @@ func encodeSettings(s api.Settings) ([]byte, error) {
 	if err := catalog.CheckSettings("body.settings", s); err != nil {
 		return nil, err
 	}
+	if s.Limits.Shared != 0 {
+		return nil, api.NewProblem(api.CodeInvalid, "body.settings.limits.shared is of all workers of a component together, and a worker has none of its own; set it for the component")
+	}
 	return json.Marshal(s)
 }
 
@@ -284,6 +287,7 @@ func Merge(s, otherwise api.Settings) api.Settings {
 	l, o := &s.Limits, &otherwise.Limits
 	l.Memory = cmp.Or(l.Memory, o.Memory)
 	l.Storage = cmp.Or(l.Storage, o.Storage)
+	l.Shared = cmp.Or(l.Shared, o.Shared)
 	l.Files = cmp.Or(l.Files, o.Files)
 	l.CPUTime = cmp.Or(l.CPUTime, o.CPUTime)
 	l.LogRate = cmp.Or(l.LogRate, o.LogRate)

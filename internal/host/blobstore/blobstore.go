@@ -18,7 +18,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
-	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 // Limits: of the names of a container and of an object and of an object itself, in
@@ -43,6 +42,10 @@ const (
 // written.
 const Keep = 24 * time.Hour
 
+// KeepCrowded is how long they stay instead if their component has more than half of
+// what it may have in its buckets and containers.
+const KeepCrowded = 10 * time.Minute
+
 // ID names the content of a container, or the chunks of an object. There is one for
 // each time that either is made.
 type ID [16]byte
@@ -52,13 +55,13 @@ func (i ID) String() string { return hex.EncodeToString(i[:]) }
 
 // Store has the containers of all components. It is for any number of tasks.
 type Store struct {
-	cells   storage.Cells
+	cells   *once.Cells
 	now     func() time.Time
 	entropy func([]byte) error
 }
 
 // NewStore makes the store that cells have; entropy fills with random bytes.
-func NewStore(cells storage.Cells, now func() time.Time, entropy func([]byte) error) *Store {
+func NewStore(cells *once.Cells, now func() time.Time, entropy func([]byte) error) *Store {
 	return &Store{cells, now, entropy}
 }
 
@@ -67,9 +70,8 @@ func (s *Store) newID() (i ID, err error) { return i, s.entropy(i[:]) }
 func (s *Store) at() oplog.Time { return oplog.At(s.now()) }
 
 // The cells of a component.
-const cellPrefix = "blobstore/"
+func componentPrefix(component string) string { return once.Containers + component + "/" }
 
-func componentPrefix(component string) string { return cellPrefix + component + "/" }
 func containerCell(component, container string) string {
 	return componentPrefix(component) + "c/" + container
 }

@@ -121,14 +121,22 @@ func (c *Containers) write(w change, tail []byte) (err error) {
 		a := attempt{store: c.Store, component: c.Worker.Component, change: w, by: c.writer(started), inDoubt: inDoubt}
 		a.content.tail = tail
 		if ofObject {
-			return a.ofObject(ctx)
+			return refusal(a.ofObject(ctx))
 		}
-		return a.ofContainer(ctx)
+		return refusal(a.ofContainer(ctx))
 	})
 	if err == nil && o.failure != "" {
 		err = &Error{Reason: o.failure}
 	}
 	return err
+}
+
+// refusal makes what comes of a write of it that there is no room for it.
+func refusal(o outcome, err error) (outcome, error) {
+	if reason, full := once.AsFull(err); full {
+		return outcome{reason}, nil
+	}
+	return o, err
 }
 
 func exists(container string) error { return failf("there is a container %q already", container) }

@@ -59,7 +59,7 @@ func (c *Containers) store(w *Writing, p []byte) (err error) {
 		if err := c.charge(ctx, len(p)); err != nil {
 			return outcome{}, err
 		}
-		return c.Store.put(ctx, c.Worker, req, p)
+		return refusal(c.Store.put(ctx, c.Worker, req, p))
 	})
 	if err == nil && o.failure != "" {
 		err = &Error{Reason: o.failure}

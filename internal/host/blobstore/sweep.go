@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/oplog"
@@ -77,7 +78,11 @@ func (s *Store) touched(ctx context.Context, component string, i ID, begins stri
 			m.by = begins
 		}
 		m.since = 0
-		if _, err = s.cells.Put(ctx, cell, version, m.append(nil)); !errors.Is(err, storage.ErrConflict) {
+		put := s.cells.Keep
+		if version == 0 {
+			put = s.cells.Put
+		}
+		if _, err = put(ctx, cell, version, m.append(nil)); !errors.Is(err, storage.ErrConflict) {
 			return m.by, err == nil, err
 		}
 	}
@@ -103,13 +108,11 @@ func (s *Store) removeAll(ctx context.Context, prefix string) error {
 // Sweep removes what was deleted, and can neither be read nor be in doubt any more.
 // Others go on meanwhile. Damage keeps what its component has, and nothing of others.
 func (s *Store) Sweep(ctx context.Context) (damage error) {
-	for component, err := range once.Below(ctx, s.cells, cellPrefix, "") {
+	for component, err := range once.Below(ctx, s.cells, once.Containers, "") {
 		if err != nil {
 			return err
 		}
-		if err := s.sweep(ctx, component); err != nil {
-			damage = errors.Join(damage, fmt.Errorf("sweep the containers of %s: %w", component, err))
-		}
+		damage = errors.Join(damage, s.swept(ctx, component, Keep))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -117,10 +120,30 @@ func (s *Store) Sweep(ctx context.Context) (damage error) {
 	return damage
 }
 
+// Relieve is Sweep of the components that are crowded, which lose sooner what no
+// object has.
+func (s *Store) Relieve(ctx context.Context) (damage error) {
+	for _, component := range s.cells.Crowded() {
+		damage = errors.Join(damage, s.swept(ctx, component, KeepCrowded))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return damage
+}
+
+// swept is sweep, whose error says of what.
+func (s *Store) swept(ctx context.Context, component string, keep time.Duration) error {
+	if err := s.sweep(ctx, component, keep); err != nil {
+		return fmt.Errorf("sweep the containers of %s: %w", component, err)
+	}
+	return nil
+}
+
 // sweep takes away a component's objects whose containers are gone, and chunks that
-// no object has had for Keep. The marks are read before the objects: who gives
+// no object has had for a while. The marks are read before the objects: who gives
 // chunks to an object meanwhile changes theirs, if it speaks of removing them.
-func (s *Store) sweep(ctx context.Context, component string) error {
+func (s *Store) sweep(ctx context.Context, component string, keep time.Duration) error {
 	marks, err := s.marks(ctx, component)
 	if err != nil {
 		return err
@@ -150,7 +173,7 @@ func (s *Store) sweep(ctx context.Context, component string) error {
 		}
 	}
 	for i, m := range marks {
-		if err := s.settle(ctx, component, i, m, used[i]); err != nil {
+		if err := s.settle(ctx, component, i, m, used[i], keep); err != nil {
 			return err
 		}
 	}
@@ -238,7 +261,7 @@ func (s *Store) use(ctx context.Context, prefix string, used map[ID]bool) error 
 
 // settle marks chunks that no object has, removes them if they have been marked for
 // long enough, and takes the mark away from those that one has.
-func (s *Store) settle(ctx context.Context, component string, i ID, m marked, used bool) (err error) {
+func (s *Store) settle(ctx context.Context, component string, i ID, m marked, used bool, keep time.Duration) (err error) {
 	cell := writingCell(component, i)
 	next := mark{by: m.by}
 	switch {
@@ -249,12 +272,12 @@ func (s *Store) settle(ctx context.Context, component string, i ID, m marked, us
 	case used:
 	case m.since == 0:
 		next.since = s.at()
-	case s.now().Sub(m.since.Time()) <= Keep:
+	case s.now().Sub(m.since.Time()) <= keep:
 		return nil
 	default:
 		next.dead = true
 	}
-	version, err := s.cells.Put(ctx, cell, m.version, next.append(nil))
+	version, err := s.cells.Keep(ctx, cell, m.version, next.append(nil))
 	switch {
 	case errors.Is(err, storage.ErrConflict):
 		return nil // somebody has just used them

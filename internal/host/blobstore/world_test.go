@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/internal/durable"
+	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/sched"
@@ -26,6 +27,7 @@ type world struct {
 	cells *dying
 	store *Store
 	now   time.Time
+	limit uint64 // of what the component shares
 	drawn uint64
 
 	component, life string // of the workers that as lets run
@@ -71,12 +73,17 @@ func (c *dying) Delete(ctx context.Context, key string, expected uint64) error {
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, disk: memory.New(), now: time.Unix(1000, 0), component: "shop"}
 	w.cells = &dying{Cells: w.disk.Cells()}
-	w.store = NewStore(w.cells, func() time.Time { return w.now }, func(p []byte) error {
+	w.open()
+	return w
+}
+
+// open is what a process does at its start.
+func (w *world) open() {
+	w.store = NewStore(once.NewCells(w.cells, sched.NewGoroutines(), func(string) uint64 { return w.limit }), func() time.Time { return w.now }, func(p []byte) error {
 		w.drawn++
 		binary.BigEndian.PutUint64(p, w.drawn)
 		return nil
 	})
-	return w
 }
 
 func must(t testing.TB, err error) {
@@ -200,4 +207,19 @@ func sum(p []byte) string {
 		return fmt.Sprintf("%q", p)
 	}
 	return fmt.Sprintf("%d bytes, %q…", len(p), p[:20])
+}
+
+// held checks that what is counted of the component is what there is, and gives it.
+func (w *world) held() (bytes int) {
+	w.t.Helper()
+	for cell, err := range w.disk.Cells().List(context.Background(), componentPrefix(w.component), "") {
+		must(w.t, err)
+		value, _, err := w.disk.Cells().Get(context.Background(), cell)
+		must(w.t, err)
+		bytes += len(cell) + len(value)
+	}
+	if got, _, err := w.store.cells.Held(context.Background(), w.component); int(got) != bytes || err != nil {
+		w.t.Errorf("%d bytes are held, %v; want %d", got, err, bytes)
+	}
+	return bytes
 }

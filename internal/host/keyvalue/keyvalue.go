@@ -16,7 +16,6 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/once"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
-	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 // Limits of a bucket's name, of a key and of a value, in bytes, and of the keys that
@@ -30,12 +29,12 @@ const (
 
 // Store has the buckets of all components. It is for any number of tasks.
 type Store struct {
-	cells storage.Cells
+	cells *once.Cells
 	now   func() time.Time
 }
 
 // NewStore makes the store that cells have.
-func NewStore(cells storage.Cells, now func() time.Time) *Store { return &Store{cells, now} }
+func NewStore(cells *once.Cells, now func() time.Time) *Store { return &Store{cells, now} }
 
 // Config is what an instance's buckets are made of.
 type Config struct {
@@ -105,9 +104,9 @@ type place struct{ bucket, key string }
 func (b *Buckets) prefix(bucket string) string { return prefixOf(b.Worker.Component, bucket) }
 
 // prefixOf begins the cells of a bucket. Names have no slash, and keys may.
-func prefixOf(component, bucket string) string { return cellPrefix + component + "/" + bucket + "/" }
-
-const cellPrefix = "keyvalue/"
+func prefixOf(component, bucket string) string {
+	return once.Buckets + component + "/" + bucket + "/"
+}
 
 func (b *Buckets) cell(p place) string { return b.prefix(p.bucket) + p.key }
 
@@ -226,7 +225,7 @@ func (b *Buckets) writer(index oplog.Index) once.Writer {
 
 // Forget forgets all that a component has kept.
 func (s *Store) Forget(ctx context.Context, component string) error {
-	for cell, err := range s.cells.List(ctx, cellPrefix+component+"/", "") {
+	for cell, err := range s.cells.List(ctx, once.Buckets+component+"/", "") {
 		if err != nil {
 			return err
 		}
@@ -240,7 +239,7 @@ func (s *Store) Forget(ctx context.Context, component string) error {
 // Tidy forgets keys that have been deleted for so long that no write to them can
 // be in doubt any more.
 func (s *Store) Tidy(ctx context.Context) error {
-	for cell, err := range s.cells.List(ctx, cellPrefix, "") {
+	for cell, err := range s.cells.List(ctx, once.Buckets, "") {
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 // Buckets yields the buckets of a component that have keys, by name, from behind one
 // on if there is one.
 func (s *Store) Buckets(ctx context.Context, component string, behind *string) iter.Seq2[string, error] {
-	prefix, from := cellPrefix+component+"/", ""
+	prefix, from := once.Buckets+component+"/", ""
 	if behind != nil {
 		from = once.Behind(prefix, *behind)
 	}

@@ -19,11 +19,18 @@ func (s *Store) apply(ctx context.Context, cell string, c change, w once.Writer,
 				return false
 			}
 		}
+		if c.action == deleting && !r.Exists {
+			o = outcome{done: true}
+			return false
+		}
 		if o = c.make(r); o.done {
 			r.Note(w, oplog.At(s.now()), o.sum)
 		}
 		return o.done
 	})
+	if reason, full := once.AsFull(err); full {
+		return outcome{failure: reason}, nil
+	}
 	return o, err
 }
 

@@ -1,6 +1,7 @@
 // Package once is values in cells, each of which knows who has written it lately:
 // so of a write that is in doubt it can be told, where it would be, whether it was
-// made. It hides how much is remembered, and how cells are changed.
+// made. It hides how much is remembered, how cells are changed, and how what a
+// component has in them is counted and bounded.
 package once
 
 import (
@@ -35,6 +36,7 @@ type Record struct {
 	// forgot is the number of the latest that is not among them any more.
 	writers []written
 	forgot  uint64
+	size    int // of what it was read from
 }
 
 // Writer is one write of a worker: by the entry of its intent. The zero value is
@@ -91,9 +93,14 @@ func (r *Record) Note(w Writer, at oplog.Time, result int64) {
 	r.writers = slices.DeleteFunc(r.writers, func(x written) bool { return x.Worker == w.Worker })
 	r.writers = append(r.writers, written{w, r.Writes, result})
 	if over := len(r.writers) - MaxWriters; over > 0 {
-		r.forgot = r.writers[over-1].number
-		r.writers = slices.Delete(r.writers, 0, over)
+		r.forget(over)
 	}
+}
+
+// forget forgets the writers that came first.
+func (r *Record) forget(n int) {
+	r.forgot = r.writers[n-1].number
+	r.writers = slices.Delete(r.writers, 0, n)
 }
 
 // Read gives what a cell has and its version. What is not there is empty, and has
@@ -114,18 +121,33 @@ func Read(ctx context.Context, cells storage.Cells, cell string) (r Record, vers
 
 // Change lets change have the record of a cell, and writes it back unless change
 // says that there is nothing to write. If others write meanwhile, change is called
-// again with what there is then.
-func Change(ctx context.Context, cells storage.Cells, cell string, change func(r *Record) bool) error {
+// again with what there is then. A value that is deleted, or replaced by one that is
+// no longer, is written though the component is full.
+func Change(ctx context.Context, cells *Cells, cell string, change func(r *Record) bool) error {
 	for {
 		r, version, err := Read(ctx, cells, cell)
+		existed, bytes := r.Exists, len(r.Value)
 		if err != nil || !change(&r) {
 			return err
 		}
 		_, err = cells.Put(ctx, cell, version, r.append(nil))
+		if _, full := AsFull(err); full && existed && len(r.Value) <= bytes {
+			err = replace(ctx, cells, cell, &r, version)
+		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return err
 		}
 	}
+}
+
+// replace writes a record back whose value has not become longer, though there is no
+// room for what is to be remembered: writers that came before make some.
+func replace(ctx context.Context, cells *Cells, cell string, r *Record, version uint64) error {
+	for len(r.writers) > 1 && len(r.append(nil)) > r.size {
+		r.forget(1)
+	}
+	_, err := cells.Keep(ctx, cell, version, r.append(nil))
+	return err
 }
 
 // Existing yields the cells below a prefix whose values exist, and their records,
@@ -169,7 +191,7 @@ func Below(ctx context.Context, cells storage.Cells, prefix, behind string) iter
 func Behind(prefix, name string) string { return prefix + name + "/\xff" }
 
 // Remove takes a cell away, whatever it has.
-func Remove(ctx context.Context, cells storage.Cells, cell string) error {
+func Remove(ctx context.Context, cells *Cells, cell string) error {
 	_, version, err := cells.Get(ctx, cell)
 	if version != 0 {
 		err = cells.Delete(ctx, cell, version)
@@ -182,7 +204,7 @@ func Remove(ctx context.Context, cells storage.Cells, cell string) error {
 
 // Bury takes a cell away whose value was deleted so long ago that no write to it
 // can be in doubt any more.
-func Bury(ctx context.Context, cells storage.Cells, cell string, r *Record, version uint64, now time.Time) error {
+func Bury(ctx context.Context, cells *Cells, cell string, r *Record, version uint64, now time.Time) error {
 	if r.Exists || now.Sub(r.At.Time()) <= Graveyard {
 		return nil
 	}
@@ -216,6 +238,7 @@ func (r *Record) append(b []byte) []byte {
 
 func decodeRecord(b []byte) (r Record, err error) {
 	d := &durable.Decoder{Rest: b}
+	r.size = len(b)
 	if format := d.Uint(); format > recordFormat {
 		return r, fmt.Errorf("it has format %d, which is newer than this version knows", format)
 	} else if format == 0 {
