@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/storage"
 )
 
 var (
@@ -24,6 +25,8 @@ var (
 	ErrNoWorker = errors.New("no such worker")
 	// ErrBusy refuses to change a worker that is running.
 	ErrBusy = errors.New("the worker is running")
+	// ErrLocked is for a state directory that another process has open.
+	ErrLocked = storage.ErrLocked
 )
 
 // Options say where a node keeps its state and how it opens it.

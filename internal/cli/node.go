@@ -44,7 +44,7 @@ func (a *app) withState(ctx context.Context, o waterbear.Options, use func(*wate
 	if _, err := os.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("state directory %s: not there; give the one that `waterbear run` used with --state", shellQuote(o.Dir))
 	}
-	node, err := waterbear.Open(ctx, o)
+	node, err := openState(ctx, o)
 	if err != nil {
 		return err
 	}

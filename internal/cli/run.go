@@ -121,7 +121,7 @@ func (a *app) run(cmd *cobra.Command, o *runOptions, args []string) error {
 		stats.started(s)
 		talk.started(s)
 	}
-	node, err := waterbear.Open(cmd.Context(), waterbear.Options{
+	node, err := openState(cmd.Context(), waterbear.Options{
 		Dir: a.stateDir(o.state),
 		Progress: func(p waterbear.Progress) {
 			stats.progress(p)

@@ -138,7 +138,7 @@ func (a *app) serve(ctx context.Context, c *config) error {
 		pair.warn(log.Logger)
 	}
 	notify := notifier{a.env.get(notifyVariable)}
-	routes, err := c.openPublic(pair, log.Logger)
+	routes, err := c.openPublic(ctx, pair, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -149,9 +149,9 @@ func (a *app) serve(ctx context.Context, c *config) error {
 	})
 	defer watch.stop()
 
-	// Before the state is opened, so that a port in use is said at once and
+	// Before the state is opened, so that a port in use is said soon and
 	// nobody is refused while the server comes up.
-	l, err := net.Listen("tcp", c.listen)
+	l, err := listen(ctx, c.listen)
 	if err != nil {
 		return c.explainListen("listen", c.listen, err)
 	}

@@ -23,7 +23,7 @@ func (c *config) openNode(ctx context.Context, log *slog.Logger, reachedAt strin
 	if tracker == trackerAuto {
 		tracker = ""
 	}
-	return waterbear.Open(ctx, waterbear.Options{
+	return openState(ctx, waterbear.Options{
 		Dir: c.state,
 		Platform: &waterbear.PlatformOptions{
 			MaxInstances: c.maxInstances, MaxMemory: c.maxMemory, MaxRunning: c.maxRunning,

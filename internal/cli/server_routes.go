@@ -23,7 +23,7 @@ type public struct {
 
 // openPublic listens for requests of routes, if it is configured; otherwise it
 // gives nil. own is the certificate of the REST interface, or nil.
-func (c *config) openPublic(own *keyPair, log *slog.Logger) (p *public, err error) {
+func (c *config) openPublic(ctx context.Context, own *keyPair, log *slog.Logger) (p *public, err error) {
 	if c.routesListen == "" {
 		return nil, nil
 	}
@@ -40,7 +40,7 @@ func (c *config) openPublic(own *keyPair, log *slog.Logger) (p *public, err erro
 		}
 		p.waiting = &gathered{to: p.access}
 	}
-	if p.listener, err = net.Listen("tcp", c.routesListen); err != nil {
+	if p.listener, err = listen(ctx, c.routesListen); err != nil {
 		p.close()
 		return nil, c.explainListen("routes.listen", c.routesListen, err)
 	}

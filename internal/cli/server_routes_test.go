@@ -33,7 +33,7 @@ func TestRoutesAreServedAsConfigured(t *testing.T) {
 		{map[string]string{"routes.listen": "127.0.0.1:0", "routes.tls-cert": otherCert, "routes.tls-key": otherKey}, own, "https", 2},
 		{map[string]string{"routes.listen": "127.0.0.1:0", "routes.tls-cert": otherCert, "routes.tls-key": otherKey}, nil, "https", 2},
 	} {
-		p, err := configured(t, c.flags).openPublic(c.own, log)
+		p, err := configured(t, c.flags).openPublic(t.Context(), c.own, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,15 +45,15 @@ func TestRoutesAreServedAsConfigured(t *testing.T) {
 		}
 		p.close()
 	}
-	if p, err := configured(t, nil).openPublic(own, log); p != nil || err != nil {
+	if p, err := configured(t, nil).openPublic(t.Context(), own, log); p != nil || err != nil {
 		t.Errorf("routes are served though nobody said where: %v", err)
 	}
-	taken, err := configured(t, map[string]string{"routes.listen": "127.0.0.1:0"}).openPublic(nil, log)
+	taken, err := configured(t, map[string]string{"routes.listen": "127.0.0.1:0"}).openPublic(t.Context(), nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.close()
-	_, err = configured(t, map[string]string{"routes.listen": taken.listener.Addr().String()}).openPublic(nil, log)
+	_, err = configured(t, map[string]string{"routes.listen": taken.listener.Addr().String()}).openPublic(t.Context(), nil, log)
 	if err == nil || !strings.Contains(err.Error(), "is in use") {
 		t.Errorf("got %v", err)
 	}
@@ -67,7 +67,7 @@ func TestHangupReloadsWhatRoutesAreServedWith(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&logged, nil))
 	p, err := configured(t, map[string]string{
 		"routes.listen": "127.0.0.1:0", "routes.tls-cert": cert, "routes.tls-key": key, "routes.access-log": access,
-	}).openPublic(nil, log)
+	}).openPublic(t.Context(), nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestHangupReloadsWhatRoutesAreServedWith(t *testing.T) {
 		t.Errorf("logged %s", got)
 	}
 	(*public)(nil).reload(nil, log)
-	if _, err := configured(t, map[string]string{"routes.listen": "127.0.0.1:0", "routes.access-log": filepath.Join(dir, "no", "where")}).openPublic(nil, log); err == nil || !strings.Contains(err.Error(), "routes-access-log") {
+	if _, err := configured(t, map[string]string{"routes.listen": "127.0.0.1:0", "routes.access-log": filepath.Join(dir, "no", "where")}).openPublic(t.Context(), nil, log); err == nil || !strings.Contains(err.Error(), "routes-access-log") {
 		t.Errorf("got %v", err)
 	}
 }
