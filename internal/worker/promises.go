@@ -203,9 +203,12 @@ func (o owner) Settle(ctx context.Context, p id.Promise, out promise.Outcome, ke
 		return promise.TooMany, nil
 	case errors.As(err, &problem) && problem.Code == api.CodeTooLarge:
 		return promise.TooLarge, nil
+	case errors.As(err, &problem):
+		return promise.Unknown, nil
 	}
-	// There is no such worker, or its oplog cannot be read: that is its trouble.
-	return promise.Unknown, nil
+	// What cannot be read now may be there: who was told otherwise would leave the other
+	// worker waiting for ever.
+	return 0, fmt.Errorf("%w: %w", errPeer, err)
 }
 
 // Webhook implements promise.Others.

@@ -14,6 +14,7 @@ import (
 	"github.com/waterbear-run/waterbear/internal/host/promise"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
+	"github.com/waterbear-run/waterbear/internal/storage"
 	"github.com/waterbear-run/waterbear/internal/worker"
 )
 
@@ -446,4 +447,32 @@ func TestOfAPromiseThatIsNotThereItIsSaidWhyThatMayBe(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	p.refused(p.complete(id.Promise{Worker: id.Worker{Component: "promises", Name: "nobody"}, Name: "x"}, "yes", ""), api.CodeNoWorker)
+}
+
+// TestAPromiseOfAWorkerThatCannotBeReadForAWhileIsSettled, rather than unknown.
+func TestAPromiseOfAWorkerThatCannotBeReadForAWhileIsSettled(t *testing.T) {
+	for name, trouble := range map[string]error{
+		"looks damaged": &storage.CorruptError{Worker: caller("a"), From: 2, To: 3, Where: "a test", Cause: errors.New("the cable is loose")},
+		"unreadable":    errors.New("the cable is loose"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, tricks := newTrickyPlatform(t, setup{change: leaving})
+			p.deploy("callers", guests.Wasm(t, "components/callers"))
+			a, b := caller("a"), caller("b")
+			p.async(a, "k", "steps", []string{"promise", "fork b", "as b sleep 200", "as a wait", "as b complete yes"})
+			p.becomes(a, api.Suspended)
+			p.close()
+			left := 6 // the first tries are not of the copy
+			tricks.set(nil, func(w id.Worker) error {
+				if w != a || left == 0 {
+					return nil
+				}
+				left--
+				return trouble
+			})
+			p.open()
+			equal(t, "the copy", p.result(b, "k"), []string{"", "forked as callers/b", "", "", "completed"})
+			equal(t, "the original", p.result(a, "k"), []string{"", "original of callers/b", "", "yes", ""})
+		})
+	}
 }
