@@ -28,6 +28,7 @@ type forking struct {
 	create oplog.Create  // the copy's
 	forked *oplog.Forked // what follows on the entries copied
 	next   []oplog.Body  // and on that
+	lost   error         // why there is no image of the origin's state, if it cannot be rebuilt
 }
 
 // fork begins to make a copy that has the origin's entries up to last. It is called with
@@ -205,7 +206,7 @@ func (f *forking) copy(ctx context.Context, base *copyBase) (*oplog.Writer, erro
 			err = &oplog.TruncatedError{Worker: f.origin, From: next, To: e.Index - 1}
 		}
 		if oplog.IsTruncated(err) {
-			return nil, api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: its oplog is truncated, and its state cannot be saved", f.origin))
+			return nil, f.tooLarge("its oplog is truncated, and its state cannot be saved")
 		}
 		if err != nil {
 			return nil, err
@@ -233,9 +234,18 @@ func (f *forking) copy(ctx context.Context, base *copyBase) (*oplog.Writer, erro
 func (f *forking) offer(w *oplog.Writer, body oplog.Body) error {
 	_, err := w.Offer(body)
 	if errors.Is(err, storage.ErrTooLarge) {
-		return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: what is to be copied of its oplog has more than %d MiB", f.origin, oplog.MaxWhole>>20))
+		return f.tooLarge(fmt.Sprintf("what is to be copied of its oplog has more than %d MiB", oplog.MaxWhole>>20))
 	}
 	return err
+}
+
+// tooLarge says why the entries alone make no copy: that is for good, unless there
+// would be an image if the origin could be rebuilt now.
+func (f *forking) tooLarge(why string) error {
+	if f.lost != nil {
+		return fmt.Errorf("copy %s: %s: rebuild it: %w", f.origin, why, f.lost)
+	}
+	return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("%s cannot be copied: %s", f.origin, why))
 }
 
 // lineage is as whom the program of a body acts: up to where its worker was forked, as

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -494,4 +496,37 @@ func TestOneOfManyGetsTheName(t *testing.T) {
 			t.Errorf("%s was made %d times", x, made)
 		}
 	}
+}
+
+// TestAWorkerThatCannotBeReadForAWhileIsCopiedLater, and nobody is told that it never can be.
+func TestAWorkerThatCannotBeReadForAWhileIsCopiedLater(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{change: keeping(api.Retention{Oplog: api.KeepInvocations(2), Results: api.KeepInvocations(2)})})
+	p.deploy("callers", guests.Wasm(t, "components/callers"))
+	a := caller("a")
+	p.eventually("it is truncated", func() bool {
+		p.want(a, "[0]", "add", 0)
+		first, _, err := p.store.Logs().Bounds(t.Context(), a)
+		must(t, err)
+		return first > 1
+	})
+	fail := func() {
+		failed := false
+		tricks.set(nil, func(w id.Worker) error {
+			if w != a || failed {
+				return nil
+			}
+			failed = true
+			return errors.New("the cable is loose")
+		})
+	}
+	fail()
+	if _, err := p.Fork(t.Context(), a, "b"); err == nil || code(err) == api.CodeTooLarge || !strings.Contains(err.Error(), "the cable is loose") {
+		t.Errorf("who makes a copy is told %v", err)
+	}
+	_, err := p.Fork(t.Context(), a, "b")
+	must(t, err)
+	fail()
+	equal(t, "the original", p.steps(a, "fork c", "add 1"), []string{"original of callers/c", "1"})
+	p.want(caller("b"), "[0]", "add", 0)
+	p.want(caller("c"), "[1]", "add", 0)
 }

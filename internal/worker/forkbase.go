@@ -44,10 +44,11 @@ func (f *forking) makeBase(ctx context.Context) (*copyBase, error) {
 	life.Forks = append(slices.Clone(life.Forks), oplog.ForkedAt{Index: f.last + 1, Forked: *f.forked})
 	b, err := ws.rebuild(ctx, &life, f.at, covers, nil)
 	if err != nil {
-		if ctx.Err() == nil && !isFault(err) {
-			err = nil // the origin will find out when it is rebuilt itself
+		if ctx.Err() != nil || isFault(err) {
+			return nil, err
 		}
-		return nil, err
+		f.lost = err // the entries may do, and the origin will find out when it is rebuilt itself
+		return nil, nil
 	}
 	defer b.close()
 	if len(b.unimageable()) > 0 {
