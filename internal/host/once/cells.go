@@ -125,8 +125,15 @@ func (c *Cells) change(ctx context.Context, key string, expected uint64, size in
 	if err = do(); err == nil {
 		added = size
 	}
-	unsure = err != nil && !errors.Is(err, storage.ErrConflict)
+	unsure = err != nil && !errors.Is(err, storage.ErrConflict) && !c.untouched(ctx, key, expected)
 	return err
+}
+
+// untouched reports whether a cell still has a version, so that a change that has
+// failed was not made: as on a full disk, where to count each time would be much.
+func (c *Cells) untouched(ctx context.Context, key string, expected uint64) bool {
+	_, version, err := c.Size(context.WithoutCancel(ctx), key)
+	return version == expected && (err == nil || errors.Is(err, storage.ErrNotFound))
 }
 
 func componentOf(key string) string {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -270,6 +271,81 @@ func (w *watching) Delete(ctx context.Context, key string, expected uint64) erro
 	return w.note(key, 0, w.Cells.Delete(ctx, key, expected))
 }
 
+// TestNothingIsCountedWhileAWriteIsUnderWay lets a count become necessary when a write
+// has been made and has not returned.
+func TestNothingIsCountedWhileAWriteIsUnderWay(t *testing.T) {
+	s := sched.NewSimulation(1)
+	must(t, s.Run(func() {
+		c := &crowd{disk: memory.New()}
+		slow, fails := &slowly{Cells: c.disk.Cells(), sched: s}, &failing{}
+		fails.Cells = slow
+		c.cells = NewCells(fails, s, func(string) uint64 { return 0 })
+		put := func(name string, wait time.Duration) error {
+			slow.wait = wait
+			_, err := c.cells.Put(ctx, Buckets+"shop/b/"+name, 0, make([]byte, 100))
+			return err
+		}
+		must(t, put("first", 0))
+		long := s.Go("a long write", func() { must(t, put("long", time.Minute)) })
+		must(t, s.Sleep(ctx, time.Second))
+		fails.behind = true
+		if err := put("unsure", 0); !errors.Is(err, errFailed) {
+			t.Errorf("the write ended with %v", err)
+		}
+		fails.behind = false
+		asked := s.Now()
+		if got, want := c.held(t), c.real(t); got != want || s.Now().Sub(asked) < 50*time.Second {
+			t.Errorf("%d bytes are held after %v, want %d when the write has ended", got, s.Now().Sub(asked), want)
+		}
+		long.Wait()
+		if got, want := c.held(t), c.real(t); got != want {
+			t.Errorf("%d bytes are held, want %d", got, want)
+		}
+	}))
+}
+
+// slowly are cells whose writes return a while after they were made.
+type slowly struct {
+	storage.Cells
+	sched sched.Scheduler
+	wait  time.Duration
+}
+
+func (c *slowly) Put(ctx context.Context, key string, expected uint64, value []byte) (uint64, error) {
+	version, err := c.Cells.Put(ctx, key, expected, value)
+	return version, errors.Join(err, c.sched.Sleep(ctx, c.wait))
+}
+
+// TestOneCountsForAll lets a second write begin while the first counts.
+func TestOneCountsForAll(t *testing.T) {
+	s := sched.NewSimulation(1)
+	must(t, s.Run(func() {
+		c := &crowd{disk: memory.New()}
+		c.cells = NewCells(&slowly{Cells: c.disk.Cells(), sched: s}, s, func(string) uint64 { return 0 })
+		put := func(name string) {
+			_, err := c.cells.Put(ctx, Buckets+"shop/b/"+name, 0, make([]byte, 100))
+			must(t, err)
+		}
+		first := s.Go("a write", func() { put("first") })
+		must(t, s.Sleep(ctx, time.Second))
+		put("second")
+		first.Wait()
+		if got, want := c.held(t), c.real(t); got != want {
+			t.Errorf("%d bytes are held, want %d", got, want)
+		}
+	}))
+}
+
+// List takes a while behind what it gives.
+func (c *slowly) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		c.Cells.List(ctx, prefix, after)(yield)
+		if err := c.sched.Sleep(ctx, 10*time.Second); err != nil {
+			yield("", err)
+		}
+	}
+}
+
 // TestACountIsMadeOnce holds what is counted against what is read for it.
 func TestACountIsMadeOnce(t *testing.T) {
 	listed := &listing{}
@@ -285,6 +361,26 @@ func TestACountIsMadeOnce(t *testing.T) {
 	if listed.keys.Load() != 100 || c.held(t) != c.real(t) {
 		t.Errorf("%d keys were listed, and %d bytes are held of %d", listed.keys.Load(), c.held(t), c.real(t))
 	}
+	// What has failed, and was not made, changes nothing; only what may have been made
+	// is looked for.
+	fails := &failing{}
+	fails.Cells, listed.Cells = listed.Cells, fails
+	put := func(name string) {
+		if _, err := c.cells.Put(ctx, Buckets+"shop/b/"+name, 0, nil); !errors.Is(err, errFailed) {
+			t.Errorf("the write ended with %v", err)
+		}
+	}
+	fails.before = true
+	put("not made")
+	if c.held(t) != c.real(t) || listed.keys.Load() != 100 {
+		t.Errorf("%d bytes are held of %d, and %d keys were listed", c.held(t), c.real(t), listed.keys.Load())
+	}
+	fails.before, fails.behind = false, true
+	put("made")
+	if c.held(t) != c.real(t) || listed.keys.Load() != 301 {
+		t.Errorf("%d bytes are held of %d, and %d keys were listed", c.held(t), c.real(t), listed.keys.Load())
+	}
+	fails.behind = false
 	// Who gives up while others count is told so, and the others go on.
 	c.open(listed)
 	canceled, cancel := context.WithCancel(ctx)
