@@ -5,10 +5,12 @@
 // people interrupt. Then it checks that nobody outside could tell: what was
 // shown and written equals that of a run in which nothing went wrong.
 //
-// There are three kinds of worlds, on the same machine. In a World programs run, one
+// There are several kinds of worlds, on the same machine. In a World programs run, one
 // process at a time: it is all that survives a process, the store, the terminals,
 // the host directories. In a Platform clients invoke the functions of deployed
-// programs, and in a Year they do so for long. The package hides in which order things happen; a seed says it.
+// programs, and in a Year they do so for long; in a Market workers call each other, and
+// in a Family they fork themselves. The package hides in which order things happen; a
+// seed says it.
 package sim
 
 import (
