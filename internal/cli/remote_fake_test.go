@@ -104,7 +104,7 @@ func (s *remoteServer) components() {
 		if !ok {
 			return api.NewProblem(api.CodeNoComponent, fmt.Sprintf("no component %q: deploy it first", name))
 		}
-		return api.Component{Name: name, Latest: r, Created: longAgo, Settings: s.settings}
+		return api.Component{Name: name, Latest: r, Created: longAgo, Settings: s.settings, Shared: &api.Shared{Bytes: 3 << 20, Limit: 10 << 30}}
 	}
 	s.HandleFunc("GET /v1/components", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, 200, map[string]any{"items": []any{component("report"), component("shop")}})

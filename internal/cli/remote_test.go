@@ -34,6 +34,7 @@ func TestComponentsAreShownAndSet(t *testing.T) {
 	}
 	s.typeTo("component", "get", "shop").want(t, 0, "Limits     as the server has them by default\n", "")
 	s.typeTo("component", "get", "none").want(t, 1, "", `no component "none": deploy it first`)
+	s.typeTo("component", "get", "shop").want(t, 0, "Shared     3.0 MiB of 10 GiB in buckets and containers\n", "")
 	s.typeTo("component", "get", "--json", "shop").want(t, 0, `"name":"shop"`, "")
 	s.typeTo("component", "revisions", "shop").want(t, 0, "       1  library", "")
 	s.typeTo("component", "revisions", "--json", "shop").want(t, 0, `"number":1`, "")
@@ -53,6 +54,7 @@ func TestComponentsAreShownAndSet(t *testing.T) {
 	s.typeTo("component", "settings", "--retention-results", "all", "shop").want(t, 2, "", "want everything, a time such as 30d")
 	s.typeTo("component", "settings", "--image-after", "soon", "shop").want(t, 2, "", "want off, or a duration")
 	s.typeTo("component", "settings", "--json", "--reset", "--queue", "9", "shop").want(t, 0, `{"limits":{"queue":9}}`, "")
+	s.typeTo("component", "settings", "--json", "--shared", "1MiB", "shop").want(t, 0, `{"limits":{"shared":1048576,"queue":9}}`, "")
 
 	s.typeTo("component", "delete", "--json", "shop", "report").want(t, 1, `{"name":"report"}`, "waterbear: shop: it has workers\n")
 	s.typeTo("component", "delete").want(t, 2, "", "wants the names of components")
