@@ -312,7 +312,7 @@ func (r *resident) classify(ctx context.Context, err error) outcome {
 		return outcome{back: back}
 	}
 	b := r.body
-	if b == nil || isFault(err) {
+	if b == nil || isFault(err) || errors.Is(err, errContent) {
 		return trouble(err)
 	}
 	if b.session.Replaying() {

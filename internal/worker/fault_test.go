@@ -1,9 +1,11 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/waterbear-run/waterbear/api"
+	"github.com/waterbear-run/waterbear/internal/guests"
 	"github.com/waterbear-run/waterbear/internal/id"
 	"github.com/waterbear-run/waterbear/internal/oplog"
 	"github.com/waterbear-run/waterbear/internal/storage"
@@ -29,6 +32,7 @@ type tricks struct {
 	mu     sync.Mutex
 	append func() error          // before an append
 	read   func(id.Worker) error // before reading a log
+	get    func([]byte) error    // before giving a blob
 }
 
 func (s tricky) Logs() storage.Logs { return trickyLogs{s.Store.Logs(), s.tricks} }
@@ -60,6 +64,34 @@ func (l trickyLogs) Read(ctx context.Context, w id.Worker, from, to uint64) iter
 		}
 	}
 	return l.Logs.Read(ctx, w, from, to)
+}
+
+func (s tricky) Blobs() storage.Blobs { return trickyBlobs{s.Store.Blobs(), s.tricks} }
+
+type trickyBlobs struct {
+	storage.Blobs
+	*tricks
+}
+
+func (b trickyBlobs) Get(ctx context.Context, h storage.Hash) (io.ReadCloser, error) {
+	b.mu.Lock()
+	trick := b.get
+	b.mu.Unlock()
+	r, err := b.Blobs.Get(ctx, h)
+	if trick == nil || err != nil {
+		return r, err
+	}
+	content, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close(), trick(content)); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(content)), nil
+}
+
+func (s *tricks) setGet(get func(content []byte) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.get = get
 }
 
 func (s *tricks) set(append func() error, read func(id.Worker) error) {
@@ -135,6 +167,39 @@ func TestWhatCannotBeReadForAWhileIsTriedAgain(t *testing.T) {
 	if tries != 3 {
 		t.Errorf("it was tried %d times", tries)
 	}
+}
+
+// TestAFileThatCannotBeReadForAWhileIsTheHostsTrouble, and no failure of an attempt: there
+// are more tries than attempts, and a copy has one alone.
+func TestAFileThatCannotBeReadForAWhileIsTheHostsTrouble(t *testing.T) {
+	p, tricks := newTrickyPlatform(t, setup{change: wholeImages})
+	p.deploy("callers", guests.Wasm(t, "components/callers"))
+	a, big := caller("a"), strings.Repeat("x", 40_000)
+	p.steps(a, "write /big "+big)
+	p.want(a, "[0]", "add", 0)
+	p.restart()
+	var left atomic.Int64
+	tricks.setGet(func(content []byte) error {
+		if len(content) >= len(big) && len(content) < len(big)+100 && left.Add(-1) >= 0 {
+			return errors.New("the cable is loose")
+		}
+		return nil
+	})
+	tried := func() {
+		if n := left.Load(); n >= 0 {
+			t.Errorf("%d tries were left", n)
+		}
+	}
+	left.Store(5)
+	equal(t, "its file", p.steps(a, "add 1", "read /big"), []string{"1", big})
+	tried()
+	p.async(a, "k", "steps", []string{"fork b", "as b sleep 300", "as b read /big"})
+	p.result(a, "k")
+	p.close()
+	left.Store(5)
+	p.open()
+	equal(t, "the copy's file", p.result(caller("b"), "k")[2:], []string{big})
+	tried()
 }
 
 func TestAFullDiskRefusesAndLosesNothing(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,14 +51,21 @@ func (p *ownPacks) store(content []byte) (filesystem.Sum, error) {
 	return filesystem.Sum(h), err
 }
 
+// errContent is for what the worker's files have and the store does not give: that is no
+// failure of the program.
+var errContent = errors.New("read the content of a file")
+
 // Get implements filesystem.Packs.
 func (p *ownPacks) Get(s filesystem.Sum) ([]byte, error) {
 	if content, ok := p.inline[s]; ok {
 		return content, nil
 	}
 	content, err := p.packs.Get(s)
-	if err != nil || !p.own[s] {
-		return content, err
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errContent, err)
+	case !p.own[s]:
+		return content, nil
 	}
 	if len(content) < len(p.salt) {
 		return nil, fmt.Errorf("%w: a pack of files ends early", image.ErrDamaged)
