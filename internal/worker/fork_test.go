@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -510,13 +511,12 @@ func TestAWorkerThatCannotBeReadForAWhileIsCopiedLater(t *testing.T) {
 		return first > 1
 	})
 	fail := func() {
-		failed := false
+		var failed atomic.Bool
 		tricks.set(nil, func(w id.Worker) error {
-			if w != a || failed {
-				return nil
+			if w == a && failed.CompareAndSwap(false, true) {
+				return errors.New("the cable is loose")
 			}
-			failed = true
-			return errors.New("the cable is loose")
+			return nil
 		})
 	}
 	fail()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -462,13 +463,13 @@ func TestAPromiseOfAWorkerThatCannotBeReadForAWhileIsSettled(t *testing.T) {
 			p.async(a, "k", "steps", []string{"promise", "fork b", "as b sleep 200", "as a wait", "as b complete yes"})
 			p.becomes(a, api.Suspended)
 			p.close()
-			left := 6 // the first tries are not of the copy
+			var left atomic.Int64
+			left.Store(6) // the first tries are not of the copy
 			tricks.set(nil, func(w id.Worker) error {
-				if w != a || left == 0 {
-					return nil
+				if w == a && left.Add(-1) >= 0 {
+					return trouble
 				}
-				left--
-				return trouble
+				return nil
 			})
 			p.open()
 			equal(t, "the copy", p.result(b, "k"), []string{"", "forked as callers/b", "", "", "completed"})
