@@ -34,6 +34,14 @@ const (
 // ErrClosed refuses appends and commits after Close.
 var ErrClosed = errors.New("the oplog is closed")
 
+// Where a flush was of at least crowd writers, as many are on their way to the next
+// one by now: they are let go first, as far as turns turns of theirs reach. Who is
+// alone waits for nobody.
+const (
+	crowd = 4
+	turns = 4
+)
+
 // Option changes what a Committer does.
 type Option uint8
 
@@ -76,6 +84,7 @@ type Committer struct {
 	handed   bool // that is the task, as of its next turn: the append is to be tried again
 
 	head    uint64
+	crowded bool      // the last flush was of many writers
 	taken   []*Writer // whose chunks are in segment; both are reused
 	segment []storage.Chunk
 }
@@ -220,6 +229,11 @@ func (c *Committer) run() {
 // claimed the right to, and may be about to wait for something else than this
 // flush, so what has to be tried again is left to the task.
 func (c *Committer) flush() {
+	if c.crowded {
+		for range turns {
+			c.sched.Yield()
+		}
+	}
 	c.gather()
 	err := c.append()
 	if err == nil || !c.mayPass(err) {
@@ -340,6 +354,7 @@ func (c *Committer) gather() {
 		w.aboard = false
 	}
 	c.mu.Unlock()
+	c.crowded = len(c.taken) >= crowd
 	if g.room {
 		c.committed.Wake()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -134,11 +133,7 @@ func until(t *testing.T, s sched.Scheduler, what string, ready func() bool) {
 		if s.Monotonic()-began > 20*time.Second {
 			t.Fatalf("waited too long until %s", what)
 		}
-		if simulation, ok := s.(*sched.Simulation); ok {
-			simulation.Yield()
-		} else {
-			runtime.Gosched()
-		}
+		s.Yield()
 	}
 }
 

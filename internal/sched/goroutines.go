@@ -2,6 +2,7 @@ package sched
 
 import (
 	"context"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,9 @@ func (g *Goroutines) Sleep(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
+
+// Yield lets other goroutines go first.
+func (g *Goroutines) Yield() { runtime.Gosched() }
 
 // NewCondition makes a place where goroutines wait.
 func (g *Goroutines) NewCondition() Condition { return new(condition) }

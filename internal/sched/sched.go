@@ -22,6 +22,8 @@ type Scheduler interface {
 	// Sleep parks the calling task for d, or until ctx is done, whose cause
 	// it then returns.
 	Sleep(ctx context.Context, d time.Duration) error
+	// Yield lets tasks go first that could, and returns soon.
+	Yield()
 	// NewCondition makes a place to wait at.
 	NewCondition() Condition
 }
