@@ -202,9 +202,7 @@ func TestManyWritersNeverExceedTheLimit(t *testing.T) {
 	var writers sync.WaitGroup
 	var refused atomic.Int64
 	for w := range 8 {
-		writers.Add(1)
-		go func() {
-			defer writers.Done()
+		writers.Go(func() {
 			for i := range 300 {
 				key := fmt.Sprintf("%sshop/b/%d", Buckets, (w+i)%12)
 				_, version, err := c.cells.Get(ctx, key)
@@ -220,7 +218,7 @@ func TestManyWritersNeverExceedTheLimit(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}()
+		})
 	}
 	writers.Wait()
 	if watched.most > limit || watched.most < limit/2 || refused.Load() == 0 {
