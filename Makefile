@@ -53,7 +53,7 @@ fmt:
 
 # The race detector needs cgo; nothing else does.
 race:
-	CGO_ENABLED=1 go test -race -short $(concurrent)
+	CGO_ENABLED=1 go test -race -short -timeout=0 $(concurrent)
 
 ci:
 	.ci/run
