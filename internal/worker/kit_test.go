@@ -113,6 +113,9 @@ func TestComponentsAreDurable(t *testing.T) {
 			{"evicted", func(c *worker.Config) { evicting(c); c.ImageAfter = 0 }, 5},
 			{"replayed", func(c *worker.Config) { evicting(c); c.ImageAfter = -1 }, 11},
 		} {
+			if testing.Short() && way.restart == 0 {
+				continue
+			}
 			t.Run(k.Name+"/"+way.name, func(t *testing.T) {
 				module := k.Component(t)
 				p := newPlatform(t, way.change)

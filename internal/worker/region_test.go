@@ -256,6 +256,9 @@ func TestAnEphemeralWorkerHasRegionsAndCannotGoBack(t *testing.T) {
 // TestACommandGoesBack is about a module of WASI 0.1 that is started anew by each
 // invocation.
 func TestACommandGoesBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("to compile a Go program takes half a minute under the race detector")
+	}
 	p := durablePlatform(t)
 	p.deploy("command", guests.Go(t, "internal/worker/testdata/durable"))
 	w := id.Worker{Component: "command", Name: "alice"}
