@@ -32,7 +32,6 @@ type Family struct {
 	machine
 	bounds
 	guests  Guests
-	chance  *rand.Rand // the entropy of the machine
 	heads   []*head
 	past    *past
 	members map[string]*member // that are there for certain, by name
@@ -57,7 +56,7 @@ type familyNode interface {
 // NewFamily makes a world in which workers of guests fork themselves.
 func NewFamily(host Host, guests Guests, o Options) *Family {
 	f := &Family{
-		machine: newMachine(host, o), guests: guests, chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
+		machine: newMachine(host, o), guests: guests,
 		members: map[string]*member{}, wants: map[string][]*head{}, keys: map[string]string{},
 	}
 	r := rand.New(rand.NewPCG(o.Seed, 0xb0d5))
@@ -97,13 +96,6 @@ func (f *Family) Truncations() int { return f.past.times }
 func (f *Family) Run() error {
 	f.buried = func() error { return f.node.bury() }
 	return f.run(f.process)
-}
-
-func (f *Family) entropy(p []byte) error {
-	for i := range p {
-		p[i] = byte(f.chance.Uint32())
-	}
-	return nil
 }
 
 // process is a node from its start to its end.

@@ -60,17 +60,7 @@ func fewer(t *testing.T) (seeds []uint64) {
 
 func TestOneSeedIsOneFamily(t *testing.T) {
 	for seed := range uint64(2) {
-		var traces [2]uint64
-		for i := range traces {
-			f := newFamily(t, Local(seed), seed)
-			if err := f.Run(); err != nil {
-				t.Fatal(err)
-			}
-			traces[i] = f.TraceHash()
-		}
-		if traces[0] != traces[1] {
-			t.Errorf("seed %#x gave the traces %x and %x", seed, traces[0], traces[1])
-		}
+		leavesOneTrace(t, fmt.Sprintf("seed %#x", seed), func() traced { return newFamily(t, Local(seed), seed) })
 	}
 }
 

@@ -42,6 +42,7 @@ type machine struct {
 	host    Host
 	sim     *sched.Simulation
 	random  *rand.Rand // decides about faults
+	chance  *rand.Rand // the machine's entropy
 	life    int
 	present *plan       // of the present process
 	jumped  bool        // the wall clock has
@@ -56,7 +57,16 @@ type machine struct {
 func newMachine(host Host, o Options) machine {
 	return machine{
 		Options: o, host: host, sim: sched.NewSimulation(o.Seed), random: rand.New(rand.NewPCG(o.Seed, 0xfa017)),
+		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
+}
+
+// entropy is what the workers of the machine draw their seeds from.
+func (m *machine) entropy(p []byte) error {
+	for i := range p {
+		p[i] = byte(m.chance.Uint32())
+	}
+	return nil
 }
 
 // errBroken is wrapped by every error that says a property does not hold.

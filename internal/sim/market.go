@@ -30,7 +30,6 @@ type Market struct {
 	machine
 	bounds
 	guests  Guests
-	chance  *rand.Rand // the entropy of the machine
 	clients []*trader
 	refused int // payments
 	made    int
@@ -49,7 +48,7 @@ type trader struct {
 
 // NewMarket makes a world in which workers of guests pay each other.
 func NewMarket(host Host, guests Guests, o Options) *Market {
-	m := &Market{machine: newMachine(host, o), guests: guests, chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce))}
+	m := &Market{machine: newMachine(host, o), guests: guests}
 	r := rand.New(rand.NewPCG(o.Seed, 0xb0d5))
 	m.bounds = bounds{
 		instances: 1 + r.IntN(3), running: 1 + r.IntN(3), residents: 4 + r.IntN(8), queue: 2 + r.Uint64N(20),
@@ -70,13 +69,6 @@ func (m *Market) Payments() (made, refused int) { return m.made, m.refused }
 func (m *Market) Run() error {
 	m.buried = func() error { return m.node.bury() }
 	return m.run(m.process)
-}
-
-func (m *Market) entropy(p []byte) error {
-	for i := range p {
-		p[i] = byte(m.chance.Uint32())
-	}
-	return nil
 }
 
 // process is a node from its start to its end.

@@ -48,17 +48,7 @@ func TestWhateverGoesWrongNothingIsPaidTwiceOrLost(t *testing.T) {
 
 func TestOneSeedIsOneMarket(t *testing.T) {
 	for seed := range uint64(3) {
-		var traces [2]uint64
-		for i := range traces {
-			m := newMarket(t, Local(seed), seed)
-			if err := m.Run(); err != nil {
-				t.Fatal(err)
-			}
-			traces[i] = m.TraceHash()
-		}
-		if traces[0] != traces[1] {
-			t.Errorf("seed %#x gave the traces %x and %x", seed, traces[0], traces[1])
-		}
+		leavesOneTrace(t, fmt.Sprintf("seed %#x", seed), func() traced { return newMarket(t, Local(seed), seed) })
 	}
 }
 

@@ -36,7 +36,6 @@ type Platform struct {
 	clients  []*client
 	dossiers map[id.Worker]*dossier
 	workers  []id.Worker // of dossiers, in order
-	chance   *rand.Rand  // the entropy of the machine
 	past     *past       // what retention has let go of
 	moment   int64       // of what clients do and see
 	settled  bool        // everything has ended
@@ -52,7 +51,6 @@ type Platform struct {
 func NewPlatform(host Host, guests Guests, o Options) *Platform {
 	w := &Platform{
 		machine: newMachine(host, o), guests: guests, dossiers: map[id.Worker]*dossier{},
-		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
 	r := rand.New(rand.NewPCG(o.Seed, 0xb0d5))
 	w.bounds = bounds{
@@ -134,13 +132,6 @@ func (w *Platform) Answers() (n int) {
 		}
 	}
 	return n
-}
-
-func (w *Platform) entropy(p []byte) error {
-	for i := range p {
-		p[i] = byte(w.chance.Uint32())
-	}
-	return nil
 }
 
 // process is a node from its start to its end.

@@ -65,18 +65,30 @@ func TestWhateverGoesWrongClientsGetWhatTheyWerePromised(t *testing.T) {
 func TestOneSeedIsOneWorldOfClients(t *testing.T) {
 	for backing, open := range backings {
 		for seed := range uint64(10) {
-			var traces [2]uint64
-			for i := range traces {
-				w := newPlatform(t, open(seed), seed)
-				if err := w.Run(); err != nil {
-					t.Fatal(err)
-				}
-				traces[i] = w.TraceHash()
-			}
-			if traces[0] != traces[1] {
-				t.Errorf("seed %#x on %s gave the traces %x and %x", seed, backing, traces[0], traces[1])
-			}
+			leavesOneTrace(t, fmt.Sprintf("seed %#x on %s", seed, backing), func() traced { return newPlatform(t, open(seed), seed) })
 		}
+	}
+}
+
+// traced is a world that leaves a trace.
+type traced interface {
+	Run() error
+	TraceHash() uint64
+}
+
+// leavesOneTrace demands that two worlds of one seed take the same course.
+func leavesOneTrace(t *testing.T, seed string, world func() traced) {
+	t.Helper()
+	var traces [2]uint64
+	for i := range traces {
+		w := world()
+		if err := w.Run(); err != nil {
+			t.Fatal(err)
+		}
+		traces[i] = w.TraceHash()
+	}
+	if traces[0] != traces[1] {
+		t.Errorf("%s gave the traces %x and %x", seed, traces[0], traces[1])
 	}
 }
 

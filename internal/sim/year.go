@@ -37,7 +37,6 @@ type Year struct {
 	past    *past // what retention has let go of
 	length  time.Duration
 	diaries []*diary
-	chance  *rand.Rand   // the entropy of the machine
 	begins  []oplog.Time // of processes
 	stats   api.Stats    // of all processes, those fields that only grow
 	settled bool
@@ -52,7 +51,6 @@ type Year struct {
 func NewYear(host Host, guests Guests, length time.Duration, o Options) *Year {
 	y := &Year{
 		machine: newMachine(host, o), bounds: yearly, guests: guests, length: length,
-		chance: rand.New(rand.NewPCG(o.Seed, 0xc4a9ce)),
 	}
 	y.imageAfter = []time.Duration{0, 100 * time.Microsecond}[rand.New(rand.NewPCG(o.Seed, 0xb0d5)).IntN(2)]
 	y.script, y.past = y.draw, newPast(&y.machine)
@@ -140,13 +138,6 @@ func (y *Year) process(p *plan) (done bool, err error) {
 	err = errors.Join(err, n.close(now))
 	y.count(n)
 	return done, errors.Join(err, opened.Close())
-}
-
-func (y *Year) entropy(p []byte) error {
-	for i := range p {
-		p[i] = byte(y.chance.Uint32())
-	}
-	return nil
 }
 
 // count adds up what a process did.
