@@ -115,9 +115,7 @@ func (f *Family) process(p *plan) (done bool, err error) {
 		f.logs = f.past.complete(opened.Logs())
 		done, err = f.serve(p, n)
 	}
-	now, cancel := context.WithCancel(ctx)
-	cancel()
-	return done, errors.Join(err, n.close(now), opened.Close())
+	return done, errors.Join(err, n.closeNow(), opened.Close())
 }
 
 // serve lets the clients use the node until they are done, or for a while.

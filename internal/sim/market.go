@@ -87,9 +87,7 @@ func (m *Market) process(p *plan) (done bool, err error) {
 	if err = n.open(&m.machine, newDisk(opened, p), m.guests, m.bounds, m.entropy); err == nil {
 		done, err = m.serve(p, n)
 	}
-	now, cancel := context.WithCancel(ctx)
-	cancel()
-	return done, errors.Join(err, n.close(now), opened.Close())
+	return done, errors.Join(err, n.closeNow(), opened.Close())
 }
 
 // serve lets the clients use the node until they are done, or for a while.

@@ -172,6 +172,13 @@ func (n *node) close(grace context.Context) (err error) {
 	return nil
 }
 
+// closeNow is close without grace.
+func (n *node) closeNow() error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return n.close(now)
+}
+
 // bury frees what a node has of this process once the simulated one has
 // crashed: instances and code. It must not park.
 func (n *node) bury() error {

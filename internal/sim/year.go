@@ -133,9 +133,7 @@ func (y *Year) process(p *plan) (done bool, err error) {
 		y.begins = append(y.begins, oplog.At(y.sim.Now()))
 		done, err = y.serve(p, n)
 	}
-	now, cancel := context.WithCancel(ctx)
-	cancel()
-	err = errors.Join(err, n.close(now))
+	err = errors.Join(err, n.closeNow())
 	y.count(n)
 	return done, errors.Join(err, opened.Close())
 }
